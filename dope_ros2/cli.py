@@ -1,0 +1,120 @@
+"""The command `dope`: finds the verb, runs it, and turns a user's mistake into one line.
+
+Verbs are named by strings and imported when they run, so that this package imports neither of the other two
+and `dope --help` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple
+
+from dope_ros2 import __version__
+from dope_ros2.errors import UserError, closest
+
+USER_ERROR, INTERRUPTED = 2, 130  # exit status
+
+
+class Verb(NamedTuple):
+    """One verb: `module:function` taking a list of arguments and returning an exit status, and a line of help."""
+
+    target: str
+    help: str
+
+
+VERBS = {
+    "demo": Verb("dope_ros2.demo:main", "simulated camera, live node and a table of what it finds, over ROS 2"),
+    "node": Verb("dope_ros2.nodes.dope_node:main", "the live ROS 2 node: images in, poses out"),
+    "camera": Verb("dope_ros2.nodes.camera_node:main", "publish a webcam, a video or a folder of images over ROS 2"),
+    "monitor": Verb("dope_ros2.nodes.monitor_node:main", "compare a node's poses with the truth, live"),
+    "predict": Verb("dope_ros2.predict:main", "poses in images, folders, videos and BOP scenes"),
+    "generate": Verb("dope_datagen.generate:main", "render a labelled dataset from meshes"),
+    "preview": Verb("dope_datagen.preview:main", "draw the labels over images of a dataset"),
+    "carton": Verb("dope_datagen.carton:main", "make the carton: mesh, texture and the PDF to print"),
+    "train": Verb("dope_training.train:main", "train a network on a dataset"),
+    "import-weights": Verb("dope_ros2.import_weights:main", "turn a public DOPE .pth into a weights file"),
+}
+
+
+def usage() -> str:
+    """The text of `dope --help`."""
+    width = max(map(len, VERBS)) + 2
+    lines = [f"  {name:{width}}{verb.help}" for name, verb in VERBS.items()]
+    return "\n".join(["usage: dope VERB [OPTIONS]    (`dope VERB --help` explains a verb)", "", *lines])
+
+
+def load(name: str) -> Callable[[list[str]], int]:
+    """Import a verb's function.
+
+    Raises:
+        UserError: there is no such verb, or something that it needs is not installed.
+    """
+    if name not in VERBS:
+        raise UserError(f"no verb {name!r}{closest(name, VERBS)}")
+    module, function = VERBS[name].target.split(":")
+    try:
+        return getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"`dope {name}` needs the Python package {error.name!r}, which is not installed; "
+            "`make setup` installs everything, README.md says what each part needs"
+        ) from error
+
+
+def guarded(run: Callable[[list[str]], int | None], argv: list[str], name: str) -> int:
+    """Call `run` and return its exit status; a user's mistake is one line on stderr and 2, Ctrl-C is 130."""
+    try:
+        return run(argv) or 0
+    except UserError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        sys.stderr.close()
+        return 0
+
+
+def run_typer(app: object, argv: list[str] | None, name: str) -> int:
+    """Run a typer application as a verb's `main`: no traceback and no boxes for a wrong option.
+
+    Args:
+        app: a `typer.Typer` of one command.
+        argv: arguments without the program's name; those of the process if None.
+        name: how the user called it, such as "dope predict".
+    """
+    import typer
+    from typer.main import get_command
+
+    usage_error = typer.BadParameter.__bases__[0]
+
+    def call(arguments: list[str]) -> int | None:
+        try:
+            result = get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
+        except usage_error as error:
+            raise UserError(f"{error.format_message()}; `{name} --help` lists what is allowed") from error
+        except typer.Exit as error:
+            return error.exit_code
+        except typer.Abort:
+            return INTERRUPTED
+        return result if isinstance(result, int) else 0
+
+    return guarded(call, sys.argv[1:] if argv is None else argv, name)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope VERB ...`; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if argv[0] == "--version":
+        print(f"dope {__version__}")
+        return 0
+    return guarded(lambda rest: load(argv[0])(rest), argv[1:], "dope")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""What the estimator says about one object in one image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dope_ros2.geometry import Pose
+from dope_ros2.objects import ObjectModel
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One instance of a known object.
+
+    Attributes:
+        model: the object.
+        score: in [0, 1].
+        pose: T_camera_object, camera optical frame, the object's frame is its mesh's frame.
+        covariance: (6, 6) of (x, y, z [m], rotation about x, y, z [rad]) in the camera frame, fixed axes.
+        keypoints: (9, 2) detected keypoints in the image [px], NaN where none was found or it was an outlier.
+        reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px].
+    """
+
+    model: ObjectModel
+    score: float
+    pose: Pose
+    covariance: np.ndarray
+    keypoints: np.ndarray
+    reprojection_error: float

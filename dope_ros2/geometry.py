@@ -1,0 +1,79 @@
+"""Rigid transforms. `T_to_from` maps points of frame `from` into frame `to`, so neighbours cancel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """An element of SE(3).
+
+    Attributes:
+        rotation: (3, 3) rotation matrix.
+        translation: (3,) [m].
+    """
+
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    @classmethod
+    def identity(cls) -> Pose:
+        """The transform that moves nothing."""
+        return cls(np.eye(3), np.zeros(3))
+
+    @classmethod
+    def from_matrix(cls, matrix: np.ndarray) -> Pose:
+        """Take apart a (4, 4) homogeneous matrix."""
+        matrix = np.asarray(matrix, float)
+        return cls(matrix[:3, :3].copy(), matrix[:3, 3].copy())
+
+    @classmethod
+    def from_quaternion(cls, xyzw: np.ndarray, translation: np.ndarray) -> Pose:
+        """Build from a quaternion (x, y, z, w), normalised here, and a translation [m]."""
+        return cls(Rotation.from_quat(xyzw).as_matrix(), np.asarray(translation, float))
+
+    @classmethod
+    def from_rotvec(cls, rotvec: np.ndarray, translation: np.ndarray) -> Pose:
+        """Build from an axis-angle vector (3,) [rad] and a translation [m]."""
+        return cls(Rotation.from_rotvec(rotvec).as_matrix(), np.asarray(translation, float))
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, translation: np.ndarray = (0.0, 0.0, 0.0)) -> Pose:
+        """Draw a rotation uniform in SO(3) at a given translation [m]."""
+        return cls.from_quaternion(rng.normal(size=4), translation)
+
+    def __matmul__(self, other: Pose) -> Pose:
+        """Compose: `T_a_c = T_a_b @ T_b_c`."""
+        return Pose(self.rotation @ other.rotation, self.apply(other.translation))
+
+    def inverse(self) -> Pose:
+        """`T_b_a` of `T_a_b`."""
+        return Pose(self.rotation.T, -self.rotation.T @ self.translation)
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Map (..., 3) points [m] of the `from` frame into the `to` frame."""
+        return np.asarray(points) @ self.rotation.T + self.translation
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The (4, 4) homogeneous matrix."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.rotation, self.translation
+        return matrix
+
+    @property
+    def quaternion(self) -> np.ndarray:
+        """The (4,) unit quaternion x, y, z, w, with w >= 0."""
+        return Rotation.from_matrix(self.rotation).as_quat(canonical=True)
+
+    def angle_to(self, other: Pose) -> float:
+        """Angle [rad] of the rotation between the two."""
+        return Rotation.from_matrix(self.rotation.T @ other.rotation).magnitude()
+
+    def distance_to(self, other: Pose) -> float:
+        """Distance [m] between the two origins."""
+        return float(np.linalg.norm(self.translation - other.translation))

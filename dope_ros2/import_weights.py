@@ -1,0 +1,26 @@
+"""Turn a public DOPE checkpoint (.pth) into a weights file of this package."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dope_ros2.objects import load_objects, pick
+from dope_ros2.weights import PROFILES, import_paper, save
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def import_weights(
+    checkpoint: Annotated[Path, typer.Argument(help="the .pth file, with or without `module.` prefixes, zip or older format")],
+    name: Annotated[str, typer.Option("--object", help="the object's name in objects.yaml")],
+    profile: Annotated[str, typer.Option(help=f"the code that trained it: {', '.join(PROFILES)}")],
+    out: Annotated[Path, typer.Option(help="the .safetensors file to write")],
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
+) -> None:
+    """Import a public DOPE checkpoint of one object; nothing in it is executed."""
+    [model] = pick(load_objects(objects_file), [name])
+    network, metadata = import_paper(checkpoint, model, profile)
+    save(out, network, metadata)
+    typer.echo(f"{out}: the paper's network for {name} ({profile})")

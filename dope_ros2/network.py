@@ -1,0 +1,170 @@
+"""The networks: an image in, per object nine belief maps and sixteen affinity channels out.
+
+`Paper` is DOPE as published (Tremblay et al., CoRL 2018), with the layer names of existing checkpoints.
+`DopeLite` is ours: one light network for all objects. Both take (B, 3, H, W) normalised RGB, H and W
+multiples of 32, and return `belief` (B, C, 9, h, w) and `affinity` (B, C, 16, h, w) at stride 8, C objects.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+BELIEFS = 9
+AFFINITIES = 16
+STRIDE = 8
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    """A convolution without bias and its batch normalisation."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(outputs)]
+
+
+class Bottleneck(nn.Module):
+    """RegNetX's residual block (Radosavovic et al., CVPR 2020): 1x1, grouped 3x3, 1x1, all of one width."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, group_width: int) -> None:
+        super().__init__()
+        self.proj = None
+        if stride != 1 or inputs != outputs:
+            self.proj = nn.Sequential(*conv_norm(inputs, outputs, 1, stride))
+        a = nn.Sequential(*conv_norm(inputs, outputs, 1), nn.ReLU(inplace=True))
+        b = nn.Sequential(*conv_norm(outputs, outputs, 3, stride, outputs // group_width), nn.ReLU(inplace=True))
+        c = nn.Sequential(*conv_norm(outputs, outputs, 1))
+        self.f = nn.Sequential(OrderedDict(a=a, b=b, c=c))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        shortcut = x if self.proj is None else self.proj(x)
+        return functional.relu(shortcut + self.f(x))
+
+
+class RegNetX(nn.Module):
+    """The trunk RegNetX-400MF with torchvision's state-dict keys; returns the features at strides 8, 16 and 32."""
+
+    WIDTHS, DEPTHS, GROUP_WIDTH = (32, 64, 160, 400), (1, 2, 7, 12), 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*conv_norm(3, 32, 3, 2), nn.ReLU(inplace=True))
+        stages, inputs = OrderedDict(), 32
+        for i, (width, depth) in enumerate(zip(self.WIDTHS, self.DEPTHS, strict=True), 1):
+            blocks = OrderedDict()
+            for j in range(depth):
+                blocks[f"block{i}-{j}"] = Bottleneck(inputs, width, 2 if j == 0 else 1, self.GROUP_WIDTH)
+                inputs = width
+            stages[f"block{i}"] = nn.Sequential(blocks)
+        self.trunk_output = nn.Sequential(stages)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) to features of 64, 160 and 400 channels."""
+        features = []
+        x = self.stem(x)
+        for stage in self.trunk_output:
+            x = stage(x)
+            features.append(x)
+        return features[1:]
+
+
+class Residual(nn.Module):
+    """Two dense 3x3 convolutions around a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*conv_norm(width, width, 3), nn.ReLU(inplace=True), *conv_norm(width, width, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape is kept."""
+        return functional.relu(x + self.body(x))
+
+
+class DopeLite(nn.Module):
+    """RegNetX-400MF, a top-down pyramid to stride 8, two residual blocks, and 25 channels per object."""
+
+    WIDTH = 96
+
+    def __init__(self, objects: int) -> None:
+        super().__init__()
+        self.objects = objects
+        self.trunk = RegNetX()
+        self.lateral = nn.ModuleList(nn.Conv2d(width, self.WIDTH, 1) for width in RegNetX.WIDTHS[1:])
+        self.smooth = nn.Sequential(*conv_norm(self.WIDTH, self.WIDTH, 3), nn.ReLU(inplace=True))
+        self.refine = nn.Sequential(Residual(self.WIDTH), Residual(self.WIDTH))
+        self.head = nn.Conv2d(self.WIDTH, objects * (BELIEFS + AFFINITIES), 1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) to belief (B, C, 9, H/8, W/8) and affinity (B, C, 16, H/8, W/8)."""
+        fine, middle, coarse = (layer(f) for layer, f in zip(self.lateral, self.trunk(x), strict=True))
+        middle = middle + functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+        fine = fine + functional.interpolate(middle, scale_factor=2.0, mode="nearest")
+        maps = self.head(self.refine(self.smooth(fine)))
+        maps = maps.unflatten(1, (self.objects, BELIEFS + AFFINITIES))
+        return maps[:, :, :BELIEFS], maps[:, :, BELIEFS:]
+
+
+def _vgg() -> nn.Sequential:
+    """VGG-19 up to conv4_2, then two adapters to 128 channels; indices as in published checkpoints."""
+    layers: list[nn.Module] = []
+    inputs = 3
+    for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 256, 128):
+        if width == 0:
+            layers.append(nn.MaxPool2d(2))
+            continue
+        layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)]
+        inputs = width
+    return nn.Sequential(*layers)
+
+
+def _stage(inputs: int, outputs: int, first: bool) -> nn.Sequential:
+    """One belief or affinity head: 3x3 convolutions in the first stage, 7x7 ones afterwards."""
+    kernel, count, wide = (3, 3, 512) if first else (7, 5, 128)
+    layers: list[nn.Module] = []
+    for _ in range(count):
+        layers += [nn.Conv2d(inputs, 128, kernel, padding=kernel // 2), nn.ReLU(inplace=True)]
+        inputs = 128
+    layers += [nn.Conv2d(128, wide, 1), nn.ReLU(inplace=True), nn.Conv2d(wide, outputs, 1)]
+    return nn.Sequential(*layers)
+
+
+class Paper(nn.Module):
+    """DOPE with six stages and 50,267,350 parameters, for one object.
+
+    State-dict keys: `vgg`, then `m{1..6}_2` (belief) and `m{1..6}_1` (affinity).
+    """
+
+    STAGES = 6
+
+    def __init__(self, objects: int = 1) -> None:
+        super().__init__()
+        if objects != 1:
+            raise ValueError(f"the paper's network knows one object, not {objects}")
+        self.vgg = _vgg()
+        for stage in range(1, self.STAGES + 1):
+            inputs = 128 if stage == 1 else 128 + BELIEFS + AFFINITIES
+            setattr(self, f"m{stage}_2", _stage(inputs, BELIEFS, stage == 1))
+            setattr(self, f"m{stage}_1", _stage(inputs, AFFINITIES, stage == 1))
+
+    def stages(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Belief (B, 9, h, w) and affinity (B, 16, h, w) of each of the six stages."""
+        features = self.vgg(x)
+        outputs: list[tuple[Tensor, Tensor]] = []
+        inputs = features
+        for stage in range(1, self.STAGES + 1):
+            belief, affinity = getattr(self, f"m{stage}_2")(inputs), getattr(self, f"m{stage}_1")(inputs)
+            outputs.append((belief, affinity))
+            inputs = torch.cat([belief, affinity, features], 1)
+        return outputs
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) to the last stage's belief (B, 1, 9, H/8, W/8) and affinity (B, 1, 16, H/8, W/8)."""
+        belief, affinity = self.stages(x)[-1]
+        return belief[:, None], affinity[:, None]
+
+
+ARCHITECTURES = {"dope-lite": DopeLite, "paper": Paper}

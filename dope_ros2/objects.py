@@ -1,0 +1,157 @@
+"""What is known about an object, read from config/objects.yaml: the only place with such facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from dope_ros2 import cuboid
+from dope_ros2.errors import UserError, closest
+from dope_ros2.resources import resolve, share
+
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+LARGEST = 3.0  # [m], an edge beyond this is a unit mistake
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectModel:
+    """One entry of config/objects.yaml.
+
+    Attributes:
+        name: unique, letters, digits, '_' and '-'.
+        class_id: positive integer, unique; BOP's obj_id where there is one.
+        size: edges of the mesh's bounding box along x, y, z [m].
+        centre: centre of that box in the mesh's frame [m].
+        mesh: package:// URI or path, relative to objects.yaml or to $DOPE_MODELS; None when unknown.
+        mesh_unit: m, cm or mm.
+        symmetries_discrete: (4, 4) transforms, row-major 16 numbers each, as BOP's models_info (translation in m).
+        symmetries_continuous: {axis: [x, y, z], offset: [x, y, z]} as BOP's models_info (offset in m).
+        color: RGB of overlays and markers, 0 to 255.
+        source: the file this entry came from.
+    """
+
+    name: str
+    class_id: int
+    size: tuple[float, float, float]
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    mesh: str | None = None
+    mesh_unit: str = "m"
+    symmetries_discrete: tuple[tuple[float, ...], ...] = ()
+    symmetries_continuous: tuple[dict, ...] = ()
+    color: tuple[int, int, int] = (80, 200, 120)
+    source: Path = field(default=Path("objects.yaml"), compare=False)
+
+    def __post_init__(self) -> None:
+        where = f"{self.source}: {self.name}"
+        if not self.name.replace("_", "").replace("-", "").isalnum():
+            raise UserError(f"{where}: a name has letters, digits, '_' and '-' only; it becomes a TF frame")
+        if not isinstance(self.class_id, int) or self.class_id < 1:
+            raise UserError(f"{where}: class_id {self.class_id!r} is not a positive integer")
+        if len(self.size) != 3 or min(self.size) <= 0 or max(self.size) > LARGEST:
+            raise UserError(
+                f"{where}: size {list(self.size)} is not three edges in metres, each above 0 and at most {LARGEST:g}; "
+                f"if these are centimetres, write {[round(float(s) / 100, 5) for s in self.size]}"
+            )
+        if self.mesh_unit not in UNITS:
+            raise UserError(f"{where}: mesh_unit {self.mesh_unit!r} is not one of {', '.join(UNITS)}")
+        if any(len(transform) != 16 for transform in self.symmetries_discrete):
+            raise UserError(f"{where}: each of symmetries_discrete has 16 numbers, a 4x4 matrix row by row")
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """The (9, 3) cuboid keypoints in the object's frame [m]."""
+        return cuboid.keypoints(self.size, self.centre)
+
+    @property
+    def diameter(self) -> float:
+        """Length of the bounding box's diagonal [m]."""
+        return float(np.linalg.norm(self.size))
+
+    @property
+    def mesh_path(self) -> Path:
+        """The mesh as a file.
+
+        Raises:
+            UserError: there is no such file.
+        """
+        if not self.mesh:
+            raise UserError(f"{self.source}: {self.name} has no mesh; add `mesh: <path or package:// URI>`")
+        path = resolve(self.mesh, Path(self.source).parent)
+        if not path.is_file():
+            raise UserError(
+                f"{self.source}: mesh {self.mesh} of {self.name} is not a file (looked for {path}); "
+                "correct the path, or set DOPE_MODELS to the folder it is relative to"
+            )
+        return path
+
+    @classmethod
+    def from_dict(cls, name: str, entry: dict, source: Path) -> ObjectModel:
+        """Check one entry of the YAML and build the record."""
+        known = {f.name for f in fields(cls)} - {"name", "source"}
+        if not isinstance(entry, dict):
+            raise UserError(f"{source}: {name} is not a mapping of {', '.join(sorted(known))}")
+        for key in entry.keys() - known:
+            raise UserError(f"{source}: {name}: unknown key {key!r}{closest(str(key), known)}")
+        for key in {"class_id", "size"} - entry.keys():
+            raise UserError(f"{source}: {name}: the key {key!r} is missing")
+        try:
+            typed = {key: _TYPES.get(key, str)(value) for key, value in entry.items() if value is not None}
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{source}: {name}: {error}") from error
+        return cls(name=name, source=source, **typed)
+
+
+def _triple(value: list) -> tuple:
+    if len(value) != 3:
+        raise ValueError(f"{value} has not three numbers")
+    return tuple(float(v) for v in value)
+
+
+_TYPES = {
+    "class_id": lambda value: value,
+    "size": _triple,
+    "centre": _triple,
+    "color": lambda value: tuple(int(v) for v in _triple(value)),
+    "symmetries_discrete": lambda value: tuple(tuple(float(v) for v in np.ravel(row)) for row in value),
+    "symmetries_continuous": tuple,
+}
+
+
+def load_objects(path: Path | None = None) -> dict[str, ObjectModel]:
+    """Read the object records by name, from `config/objects.yaml` when no path is given.
+
+    Raises:
+        UserError: the file is missing or an entry is wrong; the message names file, key and mend.
+    """
+    path = Path(path) if path else share() / "config" / "objects.yaml"
+    try:
+        entries = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of an objects.yaml") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {str(error).replace(chr(10), ' ')}") from error
+    if not isinstance(entries, dict) or not isinstance(entries.get("objects"), dict):
+        raise UserError(f"{path}: needs a mapping `objects:` of name to entry")
+    objects = {str(name): ObjectModel.from_dict(str(name), entry, path) for name, entry in entries["objects"].items()}
+    owners: dict[int, str] = {}
+    for model in objects.values():
+        owner = owners.setdefault(model.class_id, model.name)
+        if owner != model.name:
+            raise UserError(f"{path}: {owner} and {model.name} share class_id {model.class_id}; give each its own")
+    return objects
+
+
+def pick(objects: dict[str, ObjectModel], names: list[str]) -> list[ObjectModel]:
+    """Return the named objects, in that order.
+
+    Raises:
+        UserError: a name is not in objects.yaml.
+    """
+    source = next(iter(objects.values())).source if objects else "objects.yaml"
+    for name in names:
+        if name not in objects:
+            raise UserError(f"{source}: no object {name!r}{closest(name, objects)}")
+    return [objects[name] for name in names]

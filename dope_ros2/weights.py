@@ -1,0 +1,213 @@
+"""Weights on disk: safetensors with everything that is needed to use them; nothing is unpickled.
+
+The metadata key `dope` holds one JSON object, the fields of `Metadata`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from dope_ros2 import __version__
+from dope_ros2.errors import UserError, closest
+from dope_ros2.maps import MapSpec
+from dope_ros2.network import ARCHITECTURES, STRIDE
+from dope_ros2.objects import ObjectModel
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give wrong distances
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedObject:
+    """An object as it was when the weights were trained; size and centre in metres, in the mesh's frame."""
+
+    name: str
+    size: tuple[float, float, float]
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a weights file says of itself.
+
+    Attributes:
+        architecture: a key of `network.ARCHITECTURES`.
+        objects: in the order of the network's outputs.
+        mean, std: normalisation of RGB in [0, 1].
+        sigma: standard deviation of the belief targets [cells].
+        affinity: kind of affinity, see `maps.MapSpec`.
+        origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
+        input_height: height to which images were scaled in training and are for inference [px]; 0 keeps their own.
+        data, training: summaries in words and figures.
+    """
+
+    architecture: str
+    objects: tuple[TrainedObject, ...]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    stride: int = STRIDE
+    sigma: float = MapSpec.sigma
+    affinity: str = MapSpec.affinity
+    origin: float = (STRIDE - 1) / 2
+    input_height: int = 480
+    data: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    licence: str = "Apache-2.0"
+    code_version: str = __version__
+
+    @property
+    def map_spec(self) -> MapSpec:
+        """How the maps are drawn and read."""
+        return MapSpec(stride=self.stride, sigma=self.sigma, affinity=self.affinity)
+
+    @classmethod
+    def from_json(cls, text: str) -> Metadata:
+        """Rebuild from the JSON in a weights file."""
+        entry = json.loads(text)
+        known = {f.name for f in fields(cls)}
+        entry = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items() if key in known}
+        entry["objects"] = tuple(
+            TrainedObject(name=o["name"], size=tuple(o["size"]), centre=tuple(o["centre"])) for o in entry["objects"]
+        )
+        return cls(**entry)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Conventions of public DOPE checkpoints, which say nothing of themselves."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    origin: float
+
+
+# Targets of 2018 to 2023 were drawn at full size and resized, later ones at keypoint / 8 straight on the map.
+PROFILES = {
+    "nvlabs-2018": Profile((0.5,) * 3, (0.5,) * 3, origin=0.4395 * 8),
+    "nvlabs-2024": Profile(IMAGENET_MEAN, IMAGENET_STD, origin=0.0),
+}
+
+
+def build(architecture: str, objects: int) -> nn.Module:
+    """Make the named network for a number of objects, with random weights."""
+    if architecture not in ARCHITECTURES:
+        raise UserError(f"no network {architecture!r}{closest(architecture, ARCHITECTURES)}")
+    return ARCHITECTURES[architecture](objects)
+
+
+def save(path: Path, network: nn.Module, metadata: Metadata) -> None:
+    """Write a network in half precision, to a temporary name first."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
+        for key, value in network.state_dict().items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {"format": "pt", "dope": json.dumps(asdict(metadata))})
+    os.replace(partial, path)
+
+
+def load(path: Path) -> tuple[nn.Module, Metadata]:
+    """Read a network, in single precision and evaluation mode, and its metadata.
+
+    Raises:
+        UserError: the file is missing, damaged or no weights of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file; train one with `dope train` or name one of weights/")
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("dope")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a complete safetensors file ({error}); copy or train it again; "
+            "a .pth file comes in through `dope import-weights`"
+        ) from error
+    if text is None:
+        raise UserError(f"{path}: safetensors without this package's metadata; use a file that `dope train` wrote")
+    try:
+        metadata = Metadata.from_json(text)
+        network = build(metadata.architecture, len(metadata.objects))
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"{path}: its tensors or metadata do not fit this version {__version__} ({reason})") from error
+    return network.eval(), metadata
+
+
+def match_objects(path: Path, metadata: Metadata, objects: dict[str, ObjectModel]) -> list[ObjectModel]:
+    """The records of the weights' objects, in their order.
+
+    Raises:
+        UserError: one is not in objects.yaml, or has another size there.
+    """
+    source = next(iter(objects.values())).source if objects else "objects.yaml"
+    for trained in metadata.objects:
+        if trained.name not in objects:
+            raise UserError(
+                f"{path}: knows the object {trained.name!r}, which {source} lacks{closest(trained.name, objects)}; "
+                f"add it there with size {list(trained.size)}"
+            )
+        size = objects[trained.name].size
+        if any(abs(a - b) > SIZE_TOLERANCE * b for a, b in zip(size, trained.size, strict=True)):
+            raise UserError(
+                f"{source}: {trained.name} has size {list(size)}, but {path} was trained with {list(trained.size)} [m]; "
+                "correct the size or train again"
+            )
+    return [objects[trained.name] for trained in metadata.objects]
+
+
+def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a `.pth` file, zip or older serialisation, without its `module.` prefixes.
+
+    Raises:
+        UserError: the file is missing, damaged, or would run code when unpickled.
+    """
+    path = Path(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0][:120]
+        raise UserError(f"{path}: refused: not a plain file of tensors ({reason}); get it from its source again") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path}: holds no state dict of tensors; export it with torch.save(net.state_dict(), path)")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def import_paper(path: Path, model: ObjectModel, profile: str) -> tuple[nn.Module, Metadata]:
+    """Load a public DOPE checkpoint of one object under a named profile.
+
+    Raises:
+        UserError: unknown profile, or the checkpoint's layers are not DOPE's.
+    """
+    if profile not in PROFILES:
+        raise UserError(f"no profile {profile!r}{closest(profile, PROFILES)}")
+    network = build("paper", 1)
+    try:
+        network.load_state_dict(read_checkpoint(path))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{path}: its layers are not those of the DOPE network ({reason})") from error
+    chosen = PROFILES[profile]
+    trained = TrainedObject(name=model.name, size=model.size, centre=model.centre)
+    metadata = Metadata(
+        architecture="paper", objects=(trained,), mean=chosen.mean, std=chosen.std, origin=chosen.origin,
+        sigma=0.5, affinity="unit", input_height=400, licence="of the imported file",
+        training={"imported": Path(path).name, "profile": profile},
+    )  # fmt: skip
+    return network.eval(), metadata

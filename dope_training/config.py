@@ -1,0 +1,64 @@
+"""What a training run is, in YAML; checked where it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dope_ros2.errors import UserError, closest
+from dope_ros2.maps import MapSpec
+
+
+class TrainConfig(BaseModel):
+    """One training run; every key may also be given on the command line where `dope train --help` lists it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str = "dope-lite"
+    objects: list[str] = Field(min_length=1)
+    crop: int = Field(320, ge=64, multiple_of=32, description="side of a training crop [px]")
+    input_height: int = Field(480, ge=0, description="height images are scaled to when the weights are used [px]")
+    sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
+    affinity: str = MapSpec.affinity
+    steps: int = Field(20_000, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1.5e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    warmup: int = Field(500, ge=0, description="steps of linear warm-up")
+    clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
+    precision: str = "bf16-mixed"
+    validation_share: float = Field(0.02, gt=0, lt=0.5, description="last pictures of each store, kept from training")
+    validation_images: int = Field(100, ge=1)
+    validate_every: int = Field(2_000, ge=1, description="steps between validations and checkpoints")
+    seed: int = 0
+
+    @property
+    def map_spec(self) -> MapSpec:
+        """How targets are drawn."""
+        return MapSpec(sigma=self.sigma, affinity=self.affinity)
+
+
+def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:
+    """Read a training configuration and apply the changes that are not None.
+
+    Raises:
+        UserError: naming the file, the key and what is allowed.
+    """
+    try:
+        entries = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give a file like config/train/dope-lite.yaml") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, dict):
+        raise UserError(f"{path}: needs keys such as `objects`; known: {', '.join(TrainConfig.model_fields)}")
+    for key in entries.keys() - TrainConfig.model_fields.keys():
+        raise UserError(f"{path}: unknown key {key!r}{closest(str(key), TrainConfig.model_fields)}")
+    try:
+        return TrainConfig(**entries | {key: value for key, value in changes.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from error

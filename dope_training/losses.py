@@ -1,0 +1,81 @@
+"""Targets drawn on the device, and the loss between them and the network's maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dope_ros2.maps import MapSpec
+
+IGNORED_BELOW = 0.15   # visible share under which an instance is neither asked for nor forbidden
+PEAK_WEIGHT = 10.0     # how much more a cell at a target's peak counts than an empty one
+AFFINITY_WEIGHT = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Maps of a batch: belief (B, C, 9, h, w), affinity (B, C, 16, h, w) and where each counts (0 or 1)."""
+
+    belief: Tensor
+    affinity: Tensor
+    belief_counts: Tensor
+    affinity_counts: Tensor
+
+
+def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targets:
+    """Draw the maps of `dope_ros2.maps.encode` for a whole batch.
+
+    Args:
+        batch: image (B, 3, S, S), keypoints (B, M, 9, 2) [px], classes (B, M), visibility (B, M).
+        objects: number of classes C.
+        spec: stride, sigma and kind of affinity.
+    """
+    height, width = (side // spec.stride for side in batch["image"].shape[-2:])
+    cells = (batch["keypoints"] - (spec.stride - 1) / 2) / spec.stride          # (B, M, 9, 2)
+    ys = torch.arange(height, device=cells.device)
+    xs = torch.arange(width, device=cells.device)
+    dx = xs - cells[..., 0, None]                                                # (B, M, 9, w)
+    dy = ys - cells[..., 1, None]                                                # (B, M, 9, h)
+    squared = dx[..., None, :] ** 2 + dy[..., :, None] ** 2                      # (B, M, 9, h, w)
+    in_map = (cells > -0.5).all(-1) & (cells < cells.new_tensor([width - 0.5, height - 0.5])).all(-1)
+    squared = squared.masked_fill(~in_map[..., None, None], torch.inf)
+    wanted = batch["visibility"] >= IGNORED_BELOW
+    maps = [_class_targets(squared, cells, dx, dy, wanted, batch["classes"] == c, spec) for c in range(objects)]
+    belief, affinity, belief_counts, affinity_counts = (torch.stack(m, 1) for m in zip(*maps, strict=True))
+    return Targets(belief, affinity, belief_counts, affinity_counts)
+
+
+def _class_targets(
+    squared: Tensor, cells: Tensor, dx: Tensor, dy: Tensor, wanted: Tensor, chosen: Tensor, spec: MapSpec
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The maps of one class; `wanted` and `chosen` are (B, M)."""
+    nearest = squared.masked_fill(~(chosen & wanted)[..., None, None, None], torch.inf).min(1)   # (B, 9, h, w)
+    belief = torch.exp(-nearest.values / (2 * spec.sigma**2))
+    ignored = squared.masked_fill(~(chosen & ~wanted)[..., None, None, None], torch.inf).amin(1)
+    belief_counts = (ignored > (3 * spec.sigma) ** 2).float()
+    owner = nearest.indices[:, :8]                                                # (B, 8, h, w)
+    to_corner_x = -dx[:, :, :8, None, :].expand_as(squared[:, :, :8]).gather(1, owner[:, None])[:, 0]
+    to_corner_y = -dy[:, :, :8, :, None].expand_as(squared[:, :, :8]).gather(1, owner[:, None])[:, 0]
+    arms = cells[:, :, 8:] - cells[:, :, :8]                                      # (B, M, 8, 2) corner to centre
+    if spec.affinity == "unit":
+        arms = functional.normalize(arms, dim=-1)
+        to_corner_x, to_corner_y = torch.zeros_like(to_corner_x), torch.zeros_like(to_corner_y)
+    flat = owner.flatten(2).transpose(1, 2).transpose(1, 2)                       # (B, 8, h*w)
+    arms_x = arms[..., 0].transpose(1, 2).gather(2, flat).view_as(to_corner_x)
+    arms_y = arms[..., 1].transpose(1, 2).gather(2, flat).view_as(to_corner_y)
+    affinity = torch.stack([arms_x, arms_y], 2).flatten(1, 2)                     # (B, 16, h, w)
+    near = (nearest.values[:, :8] <= spec.radius**2).repeat_interleave(2, 1).float()
+    return belief, affinity * near, belief_counts, near
+
+
+def belief_loss(belief: Tensor, affinity: Tensor, targets: Targets) -> dict[str, Tensor]:
+    """Squared error of the beliefs per keypoint present, peaks weighted up; smooth L1 of the affinities near corners."""
+    weight = (1 + PEAK_WEIGHT * targets.belief) * targets.belief_counts
+    keypoints = (targets.belief.flatten(3).amax(-1) > 0.5).sum().clamp(min=1)
+    error = (weight * (belief.float() - targets.belief) ** 2).sum() / keypoints
+    votes = functional.smooth_l1_loss(affinity.float(), targets.affinity, reduction="none", beta=0.1)
+    votes = (votes * targets.affinity_counts).sum() / targets.affinity_counts.sum().clamp(min=1)
+    return {"belief": error, "affinity": votes, "loss": error + AFFINITY_WEIGHT * votes * 10}

@@ -1,0 +1,65 @@
+"""The network as Lightning trains it."""
+
+from __future__ import annotations
+
+import math
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD, build
+from dope_training.config import TrainConfig
+from dope_training.losses import belief_loss, draw_targets
+
+
+class BeliefModule(lightning.LightningModule):
+    """Draws the targets on the device and learns to predict them."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = build(config.architecture, len(config.objects)).to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255, persistent=False)
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses of a batch as `data.Crops` makes it."""
+        image = ((batch["image"] - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        belief, affinity = self.network(image)
+        with torch.no_grad():
+            targets = draw_targets(batch, len(self.config.objects), self.config.map_spec)
+        return belief_loss(belief, affinity, targets)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """One step; logs the parts of the loss."""
+        losses = self.losses(batch)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
+        return losses["loss"]
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """The same losses on held-out pictures."""
+        losses = self.losses(batch)
+        self.log_dict({f"validation/{n}": v for n, v in losses.items()}, prog_bar=True, batch_size=len(batch["image"]))
+
+    def configure_optimizers(self) -> dict:
+        """AdamW without decay on biases and norms, linear warm-up, cosine to one percent."""
+        config = self.config
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=config.learning_rate)
+
+        def factor(step: int) -> float:
+            if step < config.warmup:
+                return (step + 1) / config.warmup
+            progress = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
+            return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def trained_network(module: BeliefModule) -> nn.Module:
+    """The network in evaluation mode."""
+    return module.network.eval()

@@ -1,0 +1,152 @@
+"""Train a belief-map network on stored pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import lightning
+import torch
+import typer
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import ConcatDataset, DataLoader
+
+from dope_datagen.store import Dataset
+from dope_ros2.errors import UserError
+from dope_ros2.objects import ObjectModel, load_objects, pick
+from dope_ros2.weights import Metadata, TrainedObject, save
+from dope_training.config import TrainConfig, load_config
+from dope_training.data import Crops, held_out, training_set
+from dope_training.module import BeliefModule
+
+CHECKPOINT = "last.ckpt"
+
+
+def train(
+    config: TrainConfig,
+    data: list[Path],
+    out: Path,
+    *,
+    models: list[ObjectModel],
+    resume: bool = False,
+    workers: int | None = None,
+    max_time: timedelta | None = None,
+) -> Path:
+    """Train, and write `weights.safetensors` into the run's folder.
+
+    Args:
+        config: the recipe.
+        data: stores written by `dope generate`.
+        out: folder of the run: checkpoints, metrics.csv, weights.
+        models: records of `config.objects`, in that order.
+        resume: go on from the folder's last checkpoint.
+        workers: loader processes; all cores but one if None.
+        max_time: stop cleanly after this time; `resume` goes on.
+
+    Returns:
+        Path of the weights.
+
+    Raises:
+        UserError: the folder is in use, there is nothing to resume, an object is not in the data.
+    """
+    checkpoint = out / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise UserError(f"{out}: holds a training run; add --resume to go on with it, or name another folder")
+    if resume and not checkpoint.exists():
+        raise UserError(f"{out}: nothing to resume, {CHECKPOINT} is missing; leave out --resume to start")
+    lightning.seed_everything(config.seed, verbose=False)
+    workers = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
+    loaders = _loaders(config, data, workers)
+    module = BeliefModule(config)
+    trainer = _trainer(config, out, max_time)
+    trainer.fit(module, *loaders, ckpt_path=checkpoint if resume else None)
+    return export(module, config, data, out, models, trainer.global_step)
+
+
+def _loaders(config: TrainConfig, data: list[Path], workers: int) -> tuple[DataLoader, DataLoader]:
+    """Training and validation loaders."""
+    train_set = training_set(data, config.objects, config.crop, config.validation_share, config.seed)
+    share = config.validation_share
+    kept = ConcatDataset([Crops(path, config.objects, config.crop, held_out(path, share)[1], 1) for path in data])
+    common = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
+    if len(train_set) < config.batch_size:
+        raise UserError(f"{len(train_set)} training pictures are fewer than a batch of {config.batch_size}; generate more")
+    training = DataLoader(train_set, config.batch_size, shuffle=True, drop_last=True, **common)
+    validation = DataLoader(kept, min(config.batch_size, len(kept)), **common | {"num_workers": min(workers, 2)})
+    return training, validation
+
+
+def _trainer(config: TrainConfig, out: Path, max_time: timedelta | None) -> lightning.Trainer:
+    """Lightning with checkpoints, averaged weights and a CSV of the losses."""
+    checkpoints = ModelCheckpoint(
+        out, filename="{step}", save_last=True, save_top_k=1, monitor="step", mode="max",
+        every_n_train_steps=config.validate_every, save_on_exception=True,
+    )  # fmt: skip
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    return lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=config.precision,
+        max_steps=config.steps,
+        max_epochs=-1,
+        max_time=max_time,
+        gradient_clip_val=config.clip,
+        val_check_interval=config.validate_every,
+        check_val_every_n_epoch=None,
+        limit_val_batches=max(1, config.validation_images // config.batch_size),
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        logger=CSVLogger(out, name="", version=""),
+        callbacks=[checkpoints, EMAWeightAveraging(decay=config.ema)],
+        default_root_dir=out,
+        enable_model_summary=False,
+    )
+
+
+def export(
+    module: BeliefModule, config: TrainConfig, data: list[Path], out: Path, models: list[ObjectModel], steps: int
+) -> Path:
+    """Write the trained network with what is needed to use it."""
+    stores = [Dataset.open(path) for path in data]
+    metadata = Metadata(
+        architecture=config.architecture,
+        objects=tuple(TrainedObject(name=m.name, size=m.size, centre=m.centre) for m in models),
+        sigma=config.sigma,
+        affinity=config.affinity,
+        input_height=config.input_height,
+        data={"pictures": sum(map(len, stores)), "seeds": [store.attributes["seed"] for store in stores]},
+        training={**json.loads(config.model_dump_json()), "steps_done": steps},
+    )
+    path = out / "weights.safetensors"
+    save(path, module.network.eval(), metadata)
+    return path
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main_command(
+    config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
+    data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
+    out: Annotated[Path, typer.Option(help="folder of the run: checkpoints, metrics.csv, weights.safetensors")],
+    resume: Annotated[bool, typer.Option(help="go on with the run in --out")] = False,
+    steps: Annotated[int | None, typer.Option(help="steps in all, instead of the recipe's")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="pictures a step, instead of the recipe's")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed")] = None,
+    workers: Annotated[int | None, typer.Option(help="loader processes; default: all cores but one")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="stop cleanly after so many minutes")] = None,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
+) -> None:
+    """Train a belief-map network on stored pictures."""
+    recipe = load_config(config, {"steps": steps, "batch_size": batch_size, "precision": precision})
+    models = pick(load_objects(objects_file), recipe.objects)
+    limit = None if max_minutes is None else timedelta(minutes=max_minutes)
+    path = train(recipe, data, out, models=models, resume=resume, workers=workers, max_time=limit)
+    typer.echo(f"{path}: trained weights; try `dope predict PICTURE --weights {path} --out out/predictions`")
