@@ -136,11 +136,10 @@ def add_noise(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Gaussian noise, of pixels or of coarser grain, equal in all channels or not."""
     channels = 1 if rng.random() < 0.3 else 3
     grain = 1 if rng.random() < 0.7 else 2
-    side = -(-len(image) // grain)
-    noise = np.zeros((side, side, channels), np.int16)
+    rows, columns = (-(-side // grain) for side in image.shape[:2])
+    noise = np.zeros((rows, columns, channels), np.int16)
     cv2.setRNGSeed(int(rng.integers(2**31)))
     cv2.randn(noise, 0, float(rng.uniform(1, 16)))
-    if grain > 1:
-        noise = cv2.resize(noise, image.shape[1::-1]).reshape(*image.shape[:2], -1)
+    noise = cv2.resize(noise, image.shape[1::-1]) if grain > 1 else noise
     noise = cv2.merge([noise] * 3) if channels == 1 else noise
     return cv2.add(image, noise, dtype=cv2.CV_8U)

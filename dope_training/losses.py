@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dope_ros2.maps import MapSpec
+from dope_ros2.maps import OFFSET_SCALE, MapSpec
 
 IGNORED_BELOW = 0.15   # visible share under which an instance is neither asked for nor forbidden
 PEAK_WEIGHT = 10.0     # how much more a cell at a target's peak counts than an empty one
@@ -43,32 +43,24 @@ def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targe
     in_map = (cells > -0.5).all(-1) & (cells < cells.new_tensor([width - 0.5, height - 0.5])).all(-1)
     squared = squared.masked_fill(~in_map[..., None, None], torch.inf)
     wanted = batch["visibility"] >= IGNORED_BELOW
-    maps = [_class_targets(squared, cells, dx, dy, wanted, batch["classes"] == c, spec) for c in range(objects)]
+    maps = [_class_targets(squared, cells, wanted, batch["classes"] == c, spec) for c in range(objects)]
     belief, affinity, belief_counts, affinity_counts = (torch.stack(m, 1) for m in zip(*maps, strict=True))
     return Targets(belief, affinity, belief_counts, affinity_counts)
 
 
-def _class_targets(
-    squared: Tensor, cells: Tensor, dx: Tensor, dy: Tensor, wanted: Tensor, chosen: Tensor, spec: MapSpec
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _class_targets(squared: Tensor, cells: Tensor, wanted: Tensor, chosen: Tensor, spec: MapSpec) -> tuple[Tensor, ...]:
     """The maps of one class; `wanted` and `chosen` are (B, M)."""
     nearest = squared.masked_fill(~(chosen & wanted)[..., None, None, None], torch.inf).min(1)   # (B, 9, h, w)
     belief = torch.exp(-nearest.values / (2 * spec.sigma**2))
     ignored = squared.masked_fill(~(chosen & ~wanted)[..., None, None, None], torch.inf).amin(1)
     belief_counts = (ignored > (3 * spec.sigma) ** 2).float()
-    owner = nearest.indices[:, :8]                                                # (B, 8, h, w)
-    to_corner_x = -dx[:, :, :8, None, :].expand_as(squared[:, :, :8]).gather(1, owner[:, None])[:, 0]
-    to_corner_y = -dy[:, :, :8, :, None].expand_as(squared[:, :, :8]).gather(1, owner[:, None])[:, 0]
     arms = cells[:, :, 8:] - cells[:, :, :8]                                      # (B, M, 8, 2) corner to centre
-    if spec.affinity == "unit":
-        arms = functional.normalize(arms, dim=-1)
-        to_corner_x, to_corner_y = torch.zeros_like(to_corner_x), torch.zeros_like(to_corner_y)
-    flat = owner.flatten(2).transpose(1, 2).transpose(1, 2)                       # (B, 8, h*w)
-    arms_x = arms[..., 0].transpose(1, 2).gather(2, flat).view_as(to_corner_x)
-    arms_y = arms[..., 1].transpose(1, 2).gather(2, flat).view_as(to_corner_y)
-    affinity = torch.stack([arms_x, arms_y], 2).flatten(1, 2)                     # (B, 16, h, w)
+    arms = functional.normalize(arms, dim=-1) if spec.affinity == "unit" else arms / OFFSET_SCALE
+    owner = nearest.indices[:, :8].flatten(2)                                     # (B, 8, h * w)
+    votes = [arms[..., axis].transpose(1, 2).gather(2, owner) for axis in (0, 1)]  # x and y, (B, 8, h * w)
     near = (nearest.values[:, :8] <= spec.radius**2).repeat_interleave(2, 1).float()
-    return belief, affinity * near, belief_counts, near
+    affinity = torch.stack(votes, 2).flatten(1, 2).view_as(near) * near           # (B, 16, h, w)
+    return belief, affinity, belief_counts, near
 
 
 def belief_loss(belief: Tensor, affinity: Tensor, targets: Targets) -> dict[str, Tensor]:

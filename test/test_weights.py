@@ -1,0 +1,104 @@
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dope_ros2.errors import UserError
+from dope_ros2.network import DopeLite, Paper
+from dope_ros2.objects import ObjectModel
+from dope_ros2.weights import Metadata, TrainedObject, import_paper, load, match_objects, read_checkpoint, save
+
+BOX = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.3))
+TRAINED = TrainedObject(name="box", size=(0.1, 0.2, 0.3))
+
+
+@pytest.fixture(scope="module")
+def paper():
+    torch.manual_seed(0)
+    return Paper().state_dict()
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_published_style_checkpoint_loads(tmp_path, paper, prefix, zipped):
+    path = tmp_path / "net.pth"
+    torch.save({prefix + k: v for k, v in paper.items()}, path, _use_new_zipfile_serialization=zipped)
+    network, metadata = import_paper(path, BOX, "nvlabs-2018")
+    assert torch.equal(network.state_dict()["m6_1.12.weight"], paper["m6_1.12.weight"])
+    assert metadata.mean == (0.5, 0.5, 0.5)
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ("echo code ran > ran.txt",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_would_run_code_is_refused(tmp_path, monkeypatch, zipped):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"vgg.0.weight": Payload()}, "evil.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=r"evil\.pth: refused"):
+        read_checkpoint("evil.pth")
+    assert not (tmp_path / "ran.txt").exists()
+
+
+def test_a_plain_pickle_is_refused(tmp_path):
+    path = tmp_path / "plain.pth"
+    path.write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(UserError, match="refused"):
+        read_checkpoint(path)
+
+
+def test_another_networks_checkpoint_is_refused_by_name(tmp_path):
+    torch.save(DopeLite(1).state_dict(), tmp_path / "other.pth")
+    with pytest.raises(UserError, match=r"other\.pth: its layers are not those of the DOPE network"):
+        import_paper(tmp_path / "other.pth", BOX, "nvlabs-2024")
+
+
+def test_saved_weights_come_back_with_their_metadata(tmp_path):
+    torch.manual_seed(1)
+    network = DopeLite(1)
+    save(tmp_path / "w.safetensors", network, Metadata(architecture="dope-lite", objects=(TRAINED,), training={"steps": 3}))
+    again, metadata = load(tmp_path / "w.safetensors")
+    assert metadata.objects == (TRAINED,)
+    assert metadata.training == {"steps": 3}
+    for key, value in network.state_dict().items():
+        np.testing.assert_allclose(again.state_dict()[key], value, atol=1e-3, rtol=1e-3)
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.safetensors: no such weights file"):
+        load(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 5000])
+def test_truncated_weights_are_refused(tmp_path, keep):
+    path = tmp_path / "cut.safetensors"
+    save(path, DopeLite(1), Metadata(architecture="dope-lite", objects=(TRAINED,)))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"cut\.safetensors: not a complete safetensors file"):
+        load(path)
+
+
+@pytest.mark.parametrize("text", [None, "{}", json.dumps({"architecture": "dope-lite", "objects": [{"name": "a"}]})])
+def test_a_safetensors_file_of_something_else_is_refused(tmp_path, text):
+    save_file({"a": torch.zeros(2)}, tmp_path / "x.safetensors", {"dope": text} if text else None)
+    with pytest.raises(UserError, match=r"x\.safetensors"):
+        load(tmp_path / "x.safetensors")
+
+
+def test_an_object_that_objects_yaml_lacks_is_named():
+    metadata = Metadata(architecture="dope-lite", objects=(TrainedObject(name="bax", size=(0.1, 0.2, 0.3)),))
+    with pytest.raises(UserError, match="knows the object 'bax'.*did you mean 'box'"):
+        match_objects("w.safetensors", metadata, {"box": BOX})
+
+
+def test_a_size_that_differs_from_the_training_is_refused():
+    other = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.33))
+    metadata = Metadata(architecture="dope-lite", objects=(TRAINED,))
+    with pytest.raises(UserError, match="was trained with"):
+        match_objects("w.safetensors", metadata, {"box": other})
