@@ -180,8 +180,6 @@ def _truth(entry: object, visible: float | None, where: str) -> Truth:
 
 
 def _image_path(folder: Path, im_id: int) -> Path:
+    """The image's file; the usual name when there is none, so that whoever reads it can say which is missing."""
     candidates = [folder / sub / f"{im_id:06d}{suffix}" for sub in ("rgb", "gray") for suffix in IMAGE_SUFFIXES]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        raise UserError(f"{folder / 'rgb'}: there is no image {im_id:06d}.png or .jpg, which scene_camera.json lists")
-    return found
+    return next((path for path in candidates if path.is_file()), candidates[0])

@@ -105,8 +105,8 @@ def load_camera(path: Path) -> CameraModel:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give a camera_info YAML file") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{path}: not a camera_info YAML ({error}); needed: image_width, image_height, camera_matrix.data (9 numbers); "
-            "make one with ROS's camera_calibration"
+            f"{path}: not a camera_info YAML ({error}); needed: image_width, image_height, camera_matrix.data "
+            "(9 numbers); make one with ROS's camera_calibration"
         ) from error
     model = entry.get("distortion_model", "plumb_bob")
     if model not in ("plumb_bob", "rational_polynomial"):

@@ -94,7 +94,7 @@ def run_typer(app: object, argv: list[str] | None, name: str) -> int:
         try:
             result = get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
         except usage_error as error:
-            raise UserError(f"{error.format_message()}; `{name} --help` lists what is allowed") from error
+            raise UserError(f"{error.format_message().rstrip('.')}; `{name} --help` lists what is allowed") from error
         except typer.Exit as error:
             return error.exit_code
         except typer.Abort:

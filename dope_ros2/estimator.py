@@ -11,9 +11,9 @@ import torch
 
 from dope_ros2 import pnp
 from dope_ros2.camera import CameraModel
+from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
-from dope_ros2.maps import Instance, decode
 from dope_ros2.objects import ObjectModel
 from dope_ros2.weights import Metadata, load, match_objects
 

@@ -1,10 +1,12 @@
 """Turn a public DOPE checkpoint (.pth) into a weights file of this package."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dope_ros2.cli import run_typer
 from dope_ros2.objects import load_objects, pick
 from dope_ros2.weights import PROFILES, import_paper, save
 
@@ -13,7 +15,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def import_weights(
-    checkpoint: Annotated[Path, typer.Argument(help="the .pth file, with or without `module.` prefixes, zip or older format")],
+    checkpoint: Annotated[Path, typer.Argument(help="the .pth file, of any PyTorch version")],
     name: Annotated[str, typer.Option("--object", help="the object's name in objects.yaml")],
     profile: Annotated[str, typer.Option(help=f"the code that trained it: {', '.join(PROFILES)}")],
     out: Annotated[Path, typer.Option(help="the .safetensors file to write")],
@@ -24,3 +26,12 @@ def import_weights(
     network, metadata = import_paper(checkpoint, model, profile)
     save(out, network, metadata)
     typer.echo(f"{out}: the paper's network for {name} ({profile})")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope import-weights`; returns the exit status."""
+    return run_typer(app, argv, "dope import-weights")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -48,15 +48,15 @@ def encode(keypoints: np.ndarray, size: tuple[int, int], spec: MapSpec) -> tuple
         return np.zeros((9, height, width), np.float32), np.zeros((16, height, width), np.float32)
     dx = np.arange(width) - cells[..., 0, None]
     dy = np.arange(height) - cells[..., 1, None]
-    squared = dx[..., None, :] ** 2 + dy[..., :, None] ** 2                # (N, 9, h, w)
+    squared = dx[..., None, :] ** 2 + dy[..., :, None] ** 2  # (N, 9, h, w)
     in_map = ((cells > -0.5) & (cells < np.array([width, height]) - 0.5)).all(-1)
     squared[~in_map] = np.inf
     nearest = squared.min(0)
-    arms = cells[:, cuboid.CENTRE :] - cells[:, : cuboid.CENTRE]           # (N, 8, 2), corner to centroid
+    arms = cells[:, cuboid.CENTRE :] - cells[:, : cuboid.CENTRE]  # (N, 8, 2), corner to centroid
     scale = np.linalg.norm(arms, axis=-1, keepdims=True) if spec.affinity == "unit" else OFFSET_SCALE
     arms = np.divide(arms, scale, where=np.broadcast_to(scale, arms.shape) > 0, out=np.zeros_like(arms))
-    owner = squared[:, : cuboid.CENTRE].argmin(0)                          # (8, h, w)
-    votes = arms[owner, np.arange(8)[:, None, None]]                       # (8, h, w, 2)
+    owner = squared[:, : cuboid.CENTRE].argmin(0)  # (8, h, w)
+    votes = arms[owner, np.arange(8)[:, None, None]]  # (8, h, w, 2)
     votes[nearest[: cuboid.CENTRE] > spec.radius**2] = 0
     belief = np.exp(-nearest / (2 * spec.sigma**2))
     return belief.astype(np.float32), votes.transpose(0, 3, 1, 2).reshape(16, height, width).astype(np.float32)

@@ -20,7 +20,7 @@ def share() -> Path:
 
 
 def resolve(uri: str, relative_to: Path) -> Path:
-    """Turn `package://dope_ros2/<path>`, `file://<path>` or a path (relative to a folder, or to $DOPE_MODELS) into a path."""
+    """Turn a package:// or file:// URI, or a path relative to a folder or to one in $DOPE_MODELS, into a path."""
     if uri.startswith(f"package://{PACKAGE}/"):
         return share() / uri.removeprefix(f"package://{PACKAGE}/")
     path = Path(os.path.expandvars(uri.removeprefix("file://"))).expanduser()

@@ -164,8 +164,8 @@ def match_objects(path: Path, metadata: Metadata, objects: dict[str, ObjectModel
         size = objects[trained.name].size
         if any(abs(a - b) > SIZE_TOLERANCE * b for a, b in zip(size, trained.size, strict=True)):
             raise UserError(
-                f"{source}: {trained.name} has size {list(size)}, but {path} was trained with {list(trained.size)} [m]; "
-                "correct the size or train again"
+                f"{source}: {trained.name} has size {list(size)}, but {path} was trained with "
+                f"{list(trained.size)} [m]; correct the size or train again"
             )
     return [objects[trained.name] for trained in metadata.objects]
 
@@ -183,7 +183,9 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, KeyError, ValueError) as error:
         reason = str(error).strip().split("\n")[0][:120]
-        raise UserError(f"{path}: refused: not a plain file of tensors ({reason}); get it from its source again") from error
+        raise UserError(
+            f"{path}: refused, not a plain file of tensors ({reason}); get it again at its source"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise UserError(f"{path}: holds no state dict of tensors; export it with torch.save(net.state_dict(), path)")
     return {key.removeprefix("module."): value for key, value in state.items()}

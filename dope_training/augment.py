@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
 from dope_datagen.store import Sample
 
 
@@ -100,7 +99,7 @@ def colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Gamma, contrast, brightness and white balance by table; saturation and hue by a 3x3 matrix."""
     if rng.random() < 0.7:
         grey = np.full((3, 3), 1 / 3)
-        saturation = rng.uniform(0.0, 1.6) if rng.random() < 0.8 else 0.0
+        saturation = rng.uniform(0.0, 1.6) if rng.random() < 0.9 else 0.0
         mix = saturation * np.eye(3) + (1 - saturation) * grey
         if rng.random() < 0.3:  # turn the hue about the grey axis
             turn, _ = cv2.Rodrigues(np.ones(3) / np.sqrt(3) * rng.normal(0, 0.25))
@@ -121,7 +120,7 @@ def blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     kernel = np.zeros((length, length), np.float32)
     direction = rng.uniform(0, np.pi)
     reach = (length - 1) / 2 * np.array([np.cos(direction), np.sin(direction)])
-    ends = [tuple(int(round(v)) for v in (length - 1) / 2 + sign * reach) for sign in (-1, 1)]
+    ends = [tuple(round(float(v)) for v in (length - 1) / 2 + sign * reach) for sign in (-1, 1)]
     cv2.line(kernel, *ends, 1.0)
     return cv2.filter2D(image, -1, kernel / kernel.sum())
 

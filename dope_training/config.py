@@ -50,7 +50,7 @@ def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:
     try:
         entries = yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give a file like config/train/dope-lite.yaml") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); see config/train/dope-lite.yaml") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(entries, dict):
@@ -61,4 +61,6 @@ def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:
         return TrainConfig(**entries | {key: value for key, value in changes.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from error
+        raise UserError(
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}"
+        ) from error

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-
-from dope_datagen.labels import Label
 from dope_datagen.store import Dataset
-from dope_ros2.detection import Detection
+
+from dope_ros2.cli import run_typer
 from dope_ros2.estimator import Estimator, Settings
-from dope_ros2.matching import match
-from dope_ros2.objects import load_objects
+from dope_ros2.geometry import Pose
+from dope_ros2.matching import Instance, match
+from dope_ros2.objects import ObjectModel, load_objects
 from dope_ros2.resources import share
 
 
@@ -47,22 +48,19 @@ def evaluate(
     detected = dict.fromkeys(rows, 0)
     for index in indices:
         sample = store[index]
-        detections = estimator(sample.rgb, sample.camera, settings)
-        for name in rows:
-            found = [d for d in detections if d.model.name == name]
-            labels = [label for label in sample.objects if label.name == name]
-            rows[name] += _compare(found, labels)
-            detected[name] += len(found)
+        found = [_instance(d.model, d.score, d.pose) for d in estimator(sample.rgb, sample.camera, settings)]
+        models = {model.name: model for model in estimator.models}
+        truths = [_instance(models[o.name], o.visibility, o.pose) for o in sample.objects if o.name in models]
+        for pair in match(truths, found):
+            error = (pair.translation, np.rad2deg(pair.rotation)) if pair.found else (np.inf, np.inf)
+            rows[truths[pair.truth].name].append((truths[pair.truth].score, *error))
+        for instance in found:
+            detected[instance.name] += 1
     return {name: _report(np.array(rows[name]).reshape(-1, 3), detected[name], min_visibility) for name in rows}
 
 
-def _compare(detections: list[Detection], labels: list[Label]) -> list[tuple[float, float, float]]:
-    """Per truth: visibility, relative translation error, rotation error [deg]; errors are inf where not found."""
-    pairs = {m.truth: m for m in match([d.pose for d in detections], [label.pose for label in labels])}
-    return [
-        (label.visibility, pairs[i].relative_distance, pairs[i].degrees) if i in pairs else (label.visibility, np.inf, np.inf)
-        for i, label in enumerate(labels)
-    ]
+def _instance(model: ObjectModel, score: float, pose: Pose) -> Instance:
+    return Instance(model.name, score, pose, pose.apply(model.centre))
 
 
 def _report(rows: np.ndarray, detected: int, min_visibility: float) -> Report:
@@ -94,3 +92,12 @@ def evaluate_command(
     reports = evaluate(estimator, data, range(max(0, count - images), count), Settings(), min_visibility)
     for name, report in reports.items():
         typer.echo(json.dumps({"object": name} | {k: round(v, 4) for k, v in vars(report).items()}))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope evaluate`; returns the exit status."""
+    return run_typer(app, argv, "dope evaluate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

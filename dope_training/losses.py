@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from dope_ros2.maps import OFFSET_SCALE, MapSpec
 
-IGNORED_BELOW = 0.15   # visible share under which an instance is neither asked for nor forbidden
-PEAK_WEIGHT = 10.0     # how much more a cell at a target's peak counts than an empty one
+IGNORED_BELOW = 0.15  # visible share under which an instance is neither asked for nor forbidden
+PEAK_WEIGHT = 10.0  # how much more a cell at a target's peak counts than an empty one
 AFFINITY_WEIGHT = 1.0
 
 
@@ -34,12 +34,12 @@ def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targe
         spec: stride, sigma and kind of affinity.
     """
     height, width = (side // spec.stride for side in batch["image"].shape[-2:])
-    cells = (batch["keypoints"] - (spec.stride - 1) / 2) / spec.stride          # (B, M, 9, 2)
+    cells = (batch["keypoints"] - (spec.stride - 1) / 2) / spec.stride  # (B, M, 9, 2)
     ys = torch.arange(height, device=cells.device)
     xs = torch.arange(width, device=cells.device)
-    dx = xs - cells[..., 0, None]                                                # (B, M, 9, w)
-    dy = ys - cells[..., 1, None]                                                # (B, M, 9, h)
-    squared = dx[..., None, :] ** 2 + dy[..., :, None] ** 2                      # (B, M, 9, h, w)
+    dx = xs - cells[..., 0, None]  # (B, M, 9, w)
+    dy = ys - cells[..., 1, None]  # (B, M, 9, h)
+    squared = dx[..., None, :] ** 2 + dy[..., :, None] ** 2  # (B, M, 9, h, w)
     in_map = (cells > -0.5).all(-1) & (cells < cells.new_tensor([width - 0.5, height - 0.5])).all(-1)
     squared = squared.masked_fill(~in_map[..., None, None], torch.inf)
     wanted = batch["visibility"] >= IGNORED_BELOW
@@ -50,21 +50,21 @@ def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targe
 
 def _class_targets(squared: Tensor, cells: Tensor, wanted: Tensor, chosen: Tensor, spec: MapSpec) -> tuple[Tensor, ...]:
     """The maps of one class; `wanted` and `chosen` are (B, M)."""
-    nearest = squared.masked_fill(~(chosen & wanted)[..., None, None, None], torch.inf).min(1)   # (B, 9, h, w)
+    nearest = squared.masked_fill(~(chosen & wanted)[..., None, None, None], torch.inf).min(1)  # (B, 9, h, w)
     belief = torch.exp(-nearest.values / (2 * spec.sigma**2))
     ignored = squared.masked_fill(~(chosen & ~wanted)[..., None, None, None], torch.inf).amin(1)
     belief_counts = (ignored > (3 * spec.sigma) ** 2).float()
-    arms = cells[:, :, 8:] - cells[:, :, :8]                                      # (B, M, 8, 2) corner to centre
+    arms = cells[:, :, 8:] - cells[:, :, :8]  # (B, M, 8, 2) corner to centre
     arms = functional.normalize(arms, dim=-1) if spec.affinity == "unit" else arms / OFFSET_SCALE
-    owner = nearest.indices[:, :8].flatten(2)                                     # (B, 8, h * w)
+    owner = nearest.indices[:, :8].flatten(2)  # (B, 8, h * w)
     votes = [arms[..., axis].transpose(1, 2).gather(2, owner) for axis in (0, 1)]  # x and y, (B, 8, h * w)
     near = (nearest.values[:, :8] <= spec.radius**2).repeat_interleave(2, 1).float()
-    affinity = torch.stack(votes, 2).flatten(1, 2).view_as(near) * near           # (B, 16, h, w)
+    affinity = torch.stack(votes, 2).flatten(1, 2).view_as(near) * near  # (B, 16, h, w)
     return belief, affinity, belief_counts, near
 
 
 def belief_loss(belief: Tensor, affinity: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """Squared error of the beliefs per keypoint present, peaks weighted up; smooth L1 of the affinities near corners."""
+    """Squared error of the beliefs per keypoint, peaks weighted up; smooth L1 of the affinities near corners."""
     weight = (1 + PEAK_WEIGHT * targets.belief) * targets.belief_counts
     keypoints = (targets.belief.flatten(3).amax(-1) > 0.5).sum().clamp(min=1)
     error = (weight * (belief.float() - targets.belief) ** 2).sum() / keypoints

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -12,17 +14,18 @@ from typing import Annotated
 import lightning
 import torch
 import typer
+from dope_datagen.store import Dataset
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import ConcatDataset, DataLoader
 
-from dope_datagen.store import Dataset
+from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects, pick
 from dope_ros2.weights import Metadata, TrainedObject, save
 from dope_training.config import TrainConfig, load_config
 from dope_training.data import Crops, held_out, training_set
-from dope_training.module import BeliefModule
+from dope_training.module import BeliefModule, Progress
 
 CHECKPOINT = "last.ckpt"
 
@@ -75,7 +78,7 @@ def _loaders(config: TrainConfig, data: list[Path], workers: int) -> tuple[DataL
     kept = ConcatDataset([Crops(path, config.objects, config.crop, held_out(path, share)[1], 1) for path in data])
     common = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
     if len(train_set) < config.batch_size:
-        raise UserError(f"{len(train_set)} training pictures are fewer than a batch of {config.batch_size}; generate more")
+        raise UserError(f"{len(train_set)} pictures are fewer than a batch of {config.batch_size}; generate more")
     training = DataLoader(train_set, config.batch_size, shuffle=True, drop_last=True, **common)
     validation = DataLoader(kept, min(config.batch_size, len(kept)), **common | {"num_workers": min(workers, 2)})
     return training, validation
@@ -84,10 +87,11 @@ def _loaders(config: TrainConfig, data: list[Path], workers: int) -> tuple[DataL
 def _trainer(config: TrainConfig, out: Path, max_time: timedelta | None) -> lightning.Trainer:
     """Lightning with checkpoints, averaged weights and a CSV of the losses."""
     checkpoints = ModelCheckpoint(
-        out, filename="{step}", save_last=True, save_top_k=1, monitor="step", mode="max",
+        out, filename="{step}", save_last="link", save_top_k=1, monitor="step", mode="max",
         every_n_train_steps=config.validate_every, save_on_exception=True,
     )  # fmt: skip
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     return lightning.Trainer(
         accelerator=accelerator,
@@ -102,8 +106,9 @@ def _trainer(config: TrainConfig, out: Path, max_time: timedelta | None) -> ligh
         limit_val_batches=max(1, config.validation_images // config.batch_size),
         num_sanity_val_steps=0,
         log_every_n_steps=20,
-        logger=CSVLogger(out, name="", version=""),
-        callbacks=[checkpoints, EMAWeightAveraging(decay=config.ema)],
+        logger=CSVLogger(out, name="logs"),
+        callbacks=[checkpoints, EMAWeightAveraging(decay=config.ema), Progress(config)],
+        enable_progress_bar=False,
         default_root_dir=out,
         enable_model_summary=False,
     )
@@ -132,7 +137,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def main_command(
+def train_command(
     config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
     data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
     out: Annotated[Path, typer.Option(help="folder of the run: checkpoints, metrics.csv, weights.safetensors")],
@@ -150,3 +155,12 @@ def main_command(
     limit = None if max_minutes is None else timedelta(minutes=max_minutes)
     path = train(recipe, data, out, models=models, resume=resume, workers=workers, max_time=limit)
     typer.echo(f"{path}: trained weights; try `dope predict PICTURE --weights {path} --out out/predictions`")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope train`; returns the exit status."""
+    return run_typer(app, argv, "dope train")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,7 +28,10 @@ def test_keypoints_lie_around_the_boxs_centre(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BOX.replace("[0.1, 0.2, 0.3]", "[16.0, 11.0, 6.0]"), r"box: size .* centimetres, write \[0\.16, 0\.11, 0\.06\]"),
+        (
+            BOX.replace("[0.1, 0.2, 0.3]", "[16.0, 11.0, 6.0]"),
+            r"box: size .* centimetres, write \[0\.16, 0\.11, 0\.06\]",
+        ),
         (BOX.replace("[0.1, 0.2, 0.3]", "[0.1, 0.2]"), "has not three numbers"),
         (BOX.replace("[0.1, 0.2, 0.3]", "big"), "objects.yaml: box: "),
         (BOX + "    colour: [1, 2, 3]\n", "unknown key 'colour'; did you mean 'color'"),
@@ -67,7 +70,8 @@ def test_an_unknown_name_gets_the_closest_one(tmp_path):
 
 
 CAMERA = (
-    "image_width: 640\nimage_height: 480\ncamera_matrix: {rows: 3, cols: 3, data: [600, 0, 320, 0, 610, 240, 0, 0, 1]}\n"
+    "image_width: 640\nimage_height: 480\n"
+    "camera_matrix: {rows: 3, cols: 3, data: [600, 0, 320, 0, 610, 240, 0, 0, 1]}\n"
     "distortion_model: plumb_bob\ndistortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}\n"
 )
 

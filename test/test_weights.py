@@ -62,7 +62,11 @@ def test_another_networks_checkpoint_is_refused_by_name(tmp_path):
 def test_saved_weights_come_back_with_their_metadata(tmp_path):
     torch.manual_seed(1)
     network = DopeLite(1)
-    save(tmp_path / "w.safetensors", network, Metadata(architecture="dope-lite", objects=(TRAINED,), training={"steps": 3}))
+    save(
+        tmp_path / "w.safetensors",
+        network,
+        Metadata(architecture="dope-lite", objects=(TRAINED,), training={"steps": 3}),
+    )
     again, metadata = load(tmp_path / "w.safetensors")
     assert metadata.objects == (TRAINED,)
     assert metadata.training == {"steps": 3}
@@ -93,7 +97,7 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path, text):
 
 def test_an_object_that_objects_yaml_lacks_is_named():
     metadata = Metadata(architecture="dope-lite", objects=(TrainedObject(name="bax", size=(0.1, 0.2, 0.3)),))
-    with pytest.raises(UserError, match="knows the object 'bax'.*did you mean 'box'"):
+    with pytest.raises(UserError, match=r"knows the object 'bax'.*did you mean 'box'"):
         match_objects("w.safetensors", metadata, {"box": BOX})
 
 

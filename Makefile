@@ -1,0 +1,88 @@
+# `make demo` and `make test` set up what they need in .venv and run; `make help` lists the rest.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+OUT ?= out
+
+# Any pip requirement, options included. CPU builds are half a gigabyte, CUDA builds several: where pip would fetch the
+# latter for a machine without a GPU, name the CPU index of pytorch.org: make setup TORCH="torch==2.13.0 --index-url ...".
+TORCH ?= torch==2.13.0
+PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constraints.txt
+
+# The environment stands alone: a sourced ROS 2 would mix its Python packages with those of .venv.
+unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
+unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.PHONY: help setup system demo test lint format bench-decode train clean distclean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+
+setup: $(VENV)/.done-package $(VENV)/.done-interfaces $(VENV)/.done-system  ## make .venv with everything (under ten minutes)
+
+demo: setup  ## simulated camera, live node, table of results; pictures and a video in out/demo
+	$(PY) -m dope_ros2.cli demo --out $(OUT)/demo $(ARGS)
+
+test: setup  ## all tests that this machine can run
+	$(PY) -m pytest $(ARGS)
+
+lint: setup  ## style and import rules
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: setup  ## let ruff rewrite the files
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench-decode: setup  ## decode perfect maps: share of poses, errors, time
+	$(PY) -m dope_training.bench_decode $(ARGS)
+
+train: setup  ## the shipped weights again: render, then train (a GPU is used when there is one)
+	$(PY) -m dope_ros2.cli generate config/generate/lite.yaml --out $(OUT)/data
+	$(PY) -m dope_ros2.cli train config/train/lite.yaml --data $(OUT)/data --out $(OUT)/train
+
+clean:  ## remove what was built and rendered
+	rm -rf build install log dist $(OUT) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## and the environment
+	rm -rf $(VENV)
+
+# Python 3.11 first: pybullet has wheels for it and builds from source for 3.12, which takes minutes.
+$(VENV)/.done-python:
+	@set -e; usable='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))'; \
+	for python in $(PYTHON) python3.11 python3.12 python3; do \
+	  if $$python -c "$$usable" >/dev/null 2>&1; then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo "make: needs Python 3.11 or 3.12 with venv: sudo apt-get install python3-venv, or make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; fi; \
+	echo "environment in $(VENV), $$($$found --version)"; $$found -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.done-torch: $(VENV)/.done-python .ci/constraints.txt
+	@echo "PyTorch: $(TORCH)"
+	@$(PIP_INSTALL) $(TORCH)
+	@touch $@
+
+$(VENV)/.done-package: $(VENV)/.done-torch setup.py setup.cfg pyproject.toml
+	@echo "this package and what it needs"
+	@$(PIP_INSTALL) -e '.[all]'
+	@touch $@
+
+$(VENV)/.done-interfaces: $(VENV)/.done-package $(shell find msg -type f)
+	@command -v g++ >/dev/null || { echo "make: the ROS interfaces need a C++ compiler: sudo apt-get install g++" >&2; exit 1; }
+	@echo "ROS interfaces (built from msg/, about half a minute)"
+	@$(PIP_INSTALL) ./msg
+	@touch $@
+
+# EGL and Mesa, for the rasteriser of the demo scene and the training pictures.
+APT := libegl1 libgl1 libgl1-mesa-dri
+$(VENV)/.done-system: $(VENV)/.done-python
+	@if $(PY) -c 'import ctypes; ctypes.CDLL("libEGL.so.1"); ctypes.CDLL("libGL.so.1")' 2>/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "system libraries: $(APT)"; \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT)) >/dev/null || \
+	  echo "make: warning: could not install $(APT); rendering will not work" >&2; \
+	else echo "make: warning: rendering needs EGL: sudo apt-get install $(APT)" >&2; fi
+	@touch $@

@@ -1,0 +1,1 @@
+"""Meshes -> scenes -> labelled pictures."""

@@ -1,0 +1,115 @@
+"""What stays on the GPU between pictures: meshes, textures, panoramas."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import cv2
+import moderngl
+import numpy as np
+
+from dope_datagen import environment, textures
+from dope_datagen.assets import Assets
+from dope_datagen.environment import Environment
+from dope_ros2.errors import UserError
+
+T = TypeVar("T")
+SRGB8_ALPHA8 = 0x8C43
+MOST_TEXTURES, MOST_PANORAMAS = 600, 80
+LARGEST_TEXTURE = 2048  # [px]
+
+
+class Kept(Generic[T]):
+    """The most recently used values by key; the rest is released."""
+
+    def __init__(self, make: Callable[[str], T], release: Callable[[T], None], most: int) -> None:
+        self._make, self._release, self._most = make, release, most
+        self._values: OrderedDict[str, T] = OrderedDict()
+
+    def __getitem__(self, key: str) -> T:
+        if key not in self._values:
+            self._values[key] = self._make(key)
+            if len(self._values) > self._most:
+                self._release(self._values.popitem(last=False)[1])
+        self._values.move_to_end(key)
+        return self._values[key]
+
+
+class Store:
+    """Uploads on demand; keys are those of `Material.texture`, `Body.mesh` and `Scene.environment`."""
+
+    def __init__(self, ctx: moderngl.Context, programs: list[moderngl.Program], assets: Assets) -> None:
+        self._ctx, self._programs, self._assets = ctx, programs, assets
+        self._meshes: dict[str, list[moderngl.VertexArray]] = {}
+        self._textures = Kept(self._texture, lambda texture: texture.release(), MOST_TEXTURES)
+        self._panoramas = Kept(self._panorama, lambda pair: [t.release() for t in pair[1:]], MOST_PANORAMAS)
+        self._white = self._upload(np.full((1, 1, 3), 255, np.uint8))
+
+    def mesh(self, key: str) -> list[moderngl.VertexArray]:
+        """One vertex array per program."""
+        if key not in self._meshes:
+            mesh = self._assets.mesh(key)
+            data = np.hstack([mesh.positions, mesh.normals, mesh.uvs * [1, -1]]).astype("f4")  # v down, as rows
+            vertices, index = self._ctx.buffer(data.tobytes()), self._ctx.buffer(mesh.triangles.astype("i4").tobytes())
+            layouts = [("3f 3f 2f", "in_position", "in_normal", "in_uv"), ("3f 20x", "in_position")]
+            self._meshes[key] = [
+                self._ctx.vertex_array(program, [(vertices, *layout)], index)
+                for program, layout in zip(self._programs, layouts, strict=True)
+            ]
+        return self._meshes[key]
+
+    def texture(self, key: str, mesh: str | None = None) -> moderngl.Texture:
+        """The texture of a key; "own" is that of the mesh."""
+        if key == "own":
+            own = self._assets.mesh(mesh).texture if mesh else None
+            key = f"file:{own}" if own else "none"
+        return self._white if key == "none" else self._textures[key]
+
+    def panorama(self, key: str) -> tuple[Environment, moderngl.Texture, moderngl.Texture]:
+        """An environment, its light and its backdrop as textures."""
+        return self._panoramas[key]
+
+    def _texture(self, key: str) -> moderngl.Texture:
+        kind, _, rest = key.partition(":")
+        if kind == "file":
+            return self._upload(read_picture(Path(rest)))
+        name, _, seed = rest.partition(":")
+        return self._upload(textures.procedural(name, int(seed)))
+
+    def _upload(self, image: np.ndarray) -> moderngl.Texture:
+        rgba = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+        texture = self._ctx.texture(image.shape[1::-1], 4, rgba.tobytes(), internal_format=SRGB8_ALPHA8)
+        texture.build_mipmaps()
+        texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+        texture.anisotropy = 8.0
+        return texture
+
+    def _panorama(self, key: str) -> tuple[Environment, moderngl.Texture, moderngl.Texture]:
+        light = environment.load(key)
+        return light, self._upload_light(light.panorama), self._upload_light(light.backdrop)
+
+    def _upload_light(self, image: np.ndarray) -> moderngl.Texture:
+        data = np.ascontiguousarray(image, np.float16)
+        texture = self._ctx.texture(image.shape[1::-1], 3, data.tobytes(), dtype="f2", alignment=1)
+        texture.build_mipmaps()
+        texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+        texture.repeat_y = False
+        return texture
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read an (H, W, 3) uint8 RGB picture of at most 2048 px.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{path}: not a readable picture; give a PNG or JPEG")
+    shrink = LARGEST_TEXTURE / max(image.shape[:2])
+    if shrink < 1:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(image[..., ::-1])

@@ -1,0 +1,143 @@
+"""Belief and affinity maps to instances: peaks, sub-cell positions, grouping by votes for the centroid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from dope_ros2 import cuboid
+from dope_ros2.maps import OFFSET_SCALE, MapSpec
+
+FLOOR = 1e-3  # beliefs below are noise; keeps logarithms finite
+FARTHEST = 0.75  # a peak lies at most this far from its cell's centre [cells]
+VOTE_ERROR = (1.5, 0.35)  # a vote may miss the centroid by this [cells] plus this share of its length
+UNIT_ERROR = 0.5  # or, for unit vectors, by this distance between them
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """Keypoints that belong together.
+
+    Attributes:
+        class_index: which of the network's objects.
+        keypoints: (9, 2) [px], NaN where none was found.
+        scores: (9,) belief at the peaks, 0 where none was found.
+        sigmas: (9,) standard deviations of the keypoints [px].
+    """
+
+    class_index: int
+    keypoints: np.ndarray
+    scores: np.ndarray
+    sigmas: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """Local maxima of a stack of maps: map index (N,), cell (N, 2) as x, y, position (N, 2) [cells], score (N,)."""
+
+    index: np.ndarray
+    cell: np.ndarray
+    position: np.ndarray
+    score: np.ndarray
+
+    def of(self, index: int) -> Peaks:
+        """Those of one map, strongest first."""
+        rows = np.flatnonzero(self.index == index)
+        rows = rows[np.argsort(-self.score[rows], kind="stable")]
+        return Peaks(self.index[rows], self.cell[rows], self.position[rows], self.score[rows])
+
+
+def find_peaks(maps: np.ndarray, threshold: float, sigma: float) -> Peaks:
+    """Find the 3x3 local maxima at or above a threshold in (N, h, w) maps, to a fraction of a cell."""
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    h, w = maps.shape[1:]
+    peak = maps >= threshold
+    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):  # ties go to the first cell
+        peak &= maps > padded[:, 1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w]
+        peak &= maps >= padded[:, 1 - dy : 1 - dy + h, 1 - dx : 1 - dx + w]
+    index, y, x = np.nonzero(peak)
+    at = lambda dy, dx: padded[index, y + 1 + dy, x + 1 + dx]  # noqa: E731
+    offset = np.column_stack([
+        _sub_cell(at(0, -1), at(0, 0), at(0, 1), sigma), _sub_cell(at(-1, 0), at(0, 0), at(1, 0), sigma)
+    ])  # fmt: skip
+    cell = np.column_stack([x, y])
+    return Peaks(index, cell, cell + offset, maps[index, y, x])
+
+
+def _sub_cell(before: np.ndarray, here: np.ndarray, after: np.ndarray, sigma: float) -> np.ndarray:
+    """Offset of a Gaussian's top from its highest cell, along one axis, exact for a Gaussian of any width.
+
+    ln exp(-(x - d)^2 / 2 s^2) is a parabola, so three logarithms give d; at the border, where one neighbour is
+    missing (-inf), two of them and the known width do.
+    """
+    low, mid, high = (np.log(np.maximum(v, FLOOR)) for v in (before, here, after))
+    curvature = np.minimum(low - 2 * mid + high, -1e-6)
+    offset = 0.5 * (low - high) / curvature
+    offset = np.where(np.isneginf(before), 0.5 + sigma**2 * (high - mid), offset)
+    offset = np.where(np.isneginf(after), -0.5 - sigma**2 * (low - mid), offset)
+    return np.clip(offset, -FARTHEST, FARTHEST)
+
+
+def decode(belief: np.ndarray, affinity: np.ndarray, spec: MapSpec, peak_threshold: float) -> list[Instance]:
+    """Read the instances of all classes out of their maps.
+
+    Args:
+        belief: (C, 9, h, w).
+        affinity: (C, 16, h, w).
+        spec: how the maps were drawn.
+        peak_threshold: lowest belief that counts as a keypoint.
+
+    Returns:
+        One instance per centroid peak, with the corners whose votes agree.
+    """
+    classes = len(belief)
+    peaks = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
+    votes = affinity.reshape(classes, 8, 2, *affinity.shape[2:])
+    instances: list[Instance] = []
+    for c in range(classes):
+        centres = peaks.of(c * cuboid.COUNT + cuboid.CENTRE)
+        if not len(centres.score):
+            continue
+        positions = np.full((len(centres.score), cuboid.COUNT, 2), np.nan)
+        scores = np.zeros((len(centres.score), cuboid.COUNT))
+        positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres.position, centres.score
+        for k in range(cuboid.CENTRE):
+            corners = peaks.of(c * cuboid.COUNT + k)
+            vote = votes[c, k, :, corners.cell[:, 1], corners.cell[:, 0]]
+            rows, columns = assign(corners.position, vote, centres.position, spec.affinity)
+            positions[columns, k], scores[columns, k] = corners.position[rows], corners.score[rows]
+        pixels = positions * spec.stride + (spec.stride - 1) / 2
+        sigmas = spec.stride * (0.1 + 0.4 * (1 - np.clip(scores, 0, 1)))
+        instances += [Instance(c, *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
+    return instances
+
+
+def assign(corners: np.ndarray, votes: np.ndarray, centres: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Give each centroid at most one corner of a kind, and each corner at most one centroid, at least total cost.
+
+    Args:
+        corners: (M, 2) positions [cells].
+        votes: (M, 2) affinities there.
+        centres: (N, 2) centroids [cells].
+        kind: of affinity.
+
+    Returns:
+        Rows of `corners` and of `centres` that belong together.
+    """
+    to_centre = centres[None] - corners[:, None]  # (M, N, 2)
+    length = np.linalg.norm(to_centre, axis=-1)
+    if kind == "unit":
+        directions = votes / np.maximum(np.linalg.norm(votes, axis=-1, keepdims=True), 1e-6)
+        error = np.linalg.norm(directions[:, None] - to_centre / np.maximum(length, 1e-6)[..., None], axis=-1)
+        cost = error / UNIT_ERROR
+        ranked = cost + 0.02 * length
+    else:
+        cost = np.linalg.norm(votes[:, None] * OFFSET_SCALE - to_centre, axis=-1)
+        cost = cost / (VOTE_ERROR[0] + VOTE_ERROR[1] * np.linalg.norm(votes * OFFSET_SCALE, axis=-1)[:, None])
+        ranked = cost
+    allowed = cost <= 1
+    rows, columns = linear_sum_assignment(np.where(allowed, ranked, 1e3))
+    kept = allowed[rows, columns]
+    return rows[kept], columns[kept]

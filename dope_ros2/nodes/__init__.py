@@ -1,0 +1,1 @@
+"""ROS 2 nodes: thin shells; messages meet arrays in `messages.py` only."""

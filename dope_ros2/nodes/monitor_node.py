@@ -1,0 +1,111 @@
+"""`monitor_node`: compares a node's poses with the truth, live, and judges them at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from builtin_interfaces.msg import Time
+from rclpy.qos import QoSProfile
+from vision_msgs.msg import Detection3DArray
+
+from dope_ros2.nodes import messages
+from dope_ros2.nodes.shell import ShellNode, parse, run
+from dope_ros2.tally import HEADING, Tally, line
+
+DEPTH = QoSProfile(depth=100)
+SECOND = 1.0  # between two lines of the table [s]
+TICK = 0.1  # how often the end is looked for [s]
+
+
+class MonitorNode(ShellNode):
+    """Prints a line a second; done after so many images of truth, or when nothing comes any more."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__("monitor")
+        self._options = options
+        self._tally = Tally(options.min_visibility)
+        self._last_truth = self._started = time.monotonic()
+        self._last_line = 0.0
+        self.create_subscription(Detection3DArray, options.truth, self._on_truth, DEPTH)
+        self.create_subscription(Detection3DArray, options.detections, self._on_detections, DEPTH)
+        self.create_timer(TICK, self._on_timer)
+        print(HEADING, flush=True)
+
+    def _on_truth(self, msg: Detection3DArray) -> None:
+        self._last_truth = time.monotonic()
+        self._tally.add_truth(_nanoseconds(msg.header.stamp), messages.msg_to_instances(msg))
+
+    def _on_detections(self, msg: Detection3DArray) -> None:
+        arrival = self.get_clock().now().nanoseconds * 1e-9
+        self._tally.add_detections(_nanoseconds(msg.header.stamp), messages.msg_to_instances(msg), arrival)
+
+    def _on_timer(self) -> None:
+        now = time.monotonic()
+        if now - self._last_line >= SECOND and self._tally.frames:
+            self._last_line = now
+            print(line(self._tally.summary()), flush=True)
+        if self._is_over(now) and not self.done.done():
+            self.done.set_result(self._judge())
+
+    def _is_over(self, now: float) -> bool:
+        """Enough images and their answers; or no more of them for the grace time; or the time is up."""
+        tally, options = self._tally, self._options
+        enough = bool(options.frames) and tally.frames >= options.frames
+        if enough and tally.answered == tally.frames:
+            return True
+        silent = now - self._last_truth > options.grace
+        return (silent and tally.frames > 0) or now - self._started > options.timeout
+
+    def _judge(self) -> int:
+        summary = self._tally.summary()
+        print(line(summary), flush=True)
+        if self._options.json:
+            _write(self._options.json, summary)
+        recall = summary["recall"]
+        passed = recall is not None and recall >= self._options.min_recall
+        if not passed:
+            text = "nothing to count" if recall is None else f"recall {recall:.2f}"
+            print(f"monitor_node: {text}; at least {self._options.min_recall:g} is asked for", file=sys.stderr)
+        return 0 if passed else 1
+
+
+def _nanoseconds(stamp: Time) -> int:
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def _write(path: Path, summary: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_path = path.with_name(f".{path.name}")
+    partial_path.write_text(json.dumps(summary, indent=2) + "\n")
+    os.replace(partial_path, path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    text = "Compare a node's poses with the truth; the exit status is 1 when recall is too low."
+    parser = argparse.ArgumentParser(prog="monitor_node", description=text)
+    add = parser.add_argument
+    add("--truth", default="/camera/ground_truth", help="topic of the truth")
+    add("--detections", default="/dope/detections", help="topic of the node's answers")
+    add("--frames", type=int, default=0, help="end after so many images; 0: when none come any more")
+    add("--grace", type=float, default=5.0, help="wait so long for answers after the last image [s]")
+    add("--timeout", type=float, default=600.0, help="end after this time in any case [s]")
+    add("--min-recall", type=float, default=0.0, help="recall below this gives exit status 1")
+    add("--min-visibility", type=float, default=0.6, help="objects less visible do not count")
+    add("--json", type=Path, help="write the figures to this file")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the monitor; returns 0, 1 when recall is too low, 2 after a wrong option."""
+    options, ros = parse(_parser(), argv)
+    return run(partial(MonitorNode, options), "monitor_node", ros)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

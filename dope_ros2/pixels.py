@@ -1,0 +1,98 @@
+"""Raw pictures as cameras send them, turned into RGB: encodings are named as in ROS's sensor_msgs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dope_ros2.errors import UserError, closest
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pixels lie in memory.
+
+    Attributes:
+        channels: numbers per pixel.
+        to_rgb: turns (H, W, channels) into (H, W, 3); None where they are RGB already.
+        bits: of a number, 8 or 16.
+        rows: rows in memory per image row; 1.5 for planar YUV 4:2:0.
+    """
+
+    channels: int
+    to_rgb: Callable[[np.ndarray], np.ndarray] | None
+    bits: int = 8
+    rows: float = 1.0
+
+
+def _cv(code: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda image: cv2.cvtColor(image, code)
+
+
+_COLOUR = {"rgb": (3, None), "bgr": (3, _cv(cv2.COLOR_BGR2RGB))}
+_COLOUR |= {"rgba": (4, _cv(cv2.COLOR_RGBA2RGB)), "bgra": (4, _cv(cv2.COLOR_BGRA2RGB))}
+_COLOUR |= {"mono": (1, _cv(cv2.COLOR_GRAY2RGB))}
+# OpenCV names a pattern by the second row's second and third pixel, ROS by the first four.
+_COLOUR |= {"bayer_rggb": (1, _cv(cv2.COLOR_BayerBG2RGB)), "bayer_bggr": (1, _cv(cv2.COLOR_BayerRG2RGB))}
+_COLOUR |= {"bayer_gbrg": (1, _cv(cv2.COLOR_BayerGR2RGB)), "bayer_grbg": (1, _cv(cv2.COLOR_BayerGB2RGB))}
+_UYVY = Encoding(2, _cv(cv2.COLOR_YUV2RGB_UYVY))
+_YUYV = Encoding(2, _cv(cv2.COLOR_YUV2RGB_YUY2))
+
+ENCODINGS = {f"{name}{bits}": Encoding(*entry, bits) for name, entry in _COLOUR.items() for bits in (8, 16)}
+ENCODINGS |= {"8UC1": ENCODINGS["mono8"], "8UC3": ENCODINGS["bgr8"], "8UC4": ENCODINGS["bgra8"]}  # OpenCV's order
+ENCODINGS |= {"16UC1": ENCODINGS["mono16"], "16UC3": ENCODINGS["bgr16"]}
+ENCODINGS |= {"yuv422": _UYVY, "uyvy": _UYVY, "yuv422_yuy2": _YUYV, "yuyv": _YUYV}
+ENCODINGS |= {"nv12": Encoding(1, _cv(cv2.COLOR_YUV2RGB_NV12), rows=1.5)}
+ENCODINGS |= {"nv21": Encoding(1, _cv(cv2.COLOR_YUV2RGB_NV21), rows=1.5)}
+
+
+def decode(
+    data: object, encoding: str, width: int, height: int, step: int, *, big_endian: bool = False, where: str = "image"
+) -> np.ndarray:
+    """Turn the bytes of an image into RGB.
+
+    A 16-bit number v becomes v * 255 / 65535, whatever range the camera uses of it.
+
+    Args:
+        data: the rows, a buffer of bytes.
+        encoding: one of ENCODINGS.
+        width: of the image [px].
+        height: of the image [px].
+        step: bytes from one row to the next; rows may be padded.
+        big_endian: order of the bytes of 16-bit numbers.
+        where: the topic, for the messages of errors.
+
+    Returns:
+        (H, W, 3) uint8 RGB; a view of the data for unpadded rgb8, else a copy.
+
+    Raises:
+        UserError: the encoding is not known, or the sizes contradict the data.
+    """
+    if encoding not in ENCODINGS:
+        raise UserError(f"{where}: encoding {encoding!r} is not supported{closest(encoding, ENCODINGS)}")
+    kind = ENCODINGS[encoding]
+    rows, used = round(height * kind.rows), width * kind.channels * kind.bits // 8
+    _check(memoryview(data).nbytes, encoding, (width, height), (rows, used), step, where)
+    pixels = np.frombuffer(data, np.uint8).reshape(rows, step)[:, :used]
+    if kind.bits == 16:
+        pixels = np.ascontiguousarray(pixels).view(">u2" if big_endian else "<u2").astype(np.uint16)
+    pixels = pixels.reshape(rows, width, kind.channels)
+    if kind.to_rgb is not None:
+        pixels = kind.to_rgb(pixels)
+    return pixels if kind.bits == 8 else cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+
+
+def _check(size: int, encoding: str, shape: tuple[int, int], layout: tuple[int, int], step: int, where: str) -> None:
+    """Refuse an image whose numbers contradict each other; layout is (rows, bytes used of each)."""
+    (width, height), (rows, used) = shape, layout
+    what = f"{where}: an image of {width}x{height} {encoding}"
+    even = encoding.startswith(("yuv", "uyvy", "yuyv", "nv"))
+    if width < 1 or height < 1 or (even and width % 2) or (encoding.startswith("nv") and height % 2):
+        raise UserError(f"{what} has no pixels{' or odd sides' if even else ''}; mend its publisher")
+    if step < used:
+        raise UserError(f"{what} needs a step of at least {used} bytes, its step is {step}; mend its publisher")
+    if size != rows * step:
+        raise UserError(f"{what} with step {step} needs {rows * step} bytes, it has {size}; mend its publisher")

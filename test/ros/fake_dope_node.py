@@ -1,0 +1,36 @@
+"""The real dope_node around an estimator whose answers a test can foretell from image, camera and settings."""
+
+import sys
+
+import numpy as np
+
+from dope_ros2.detection import Detection
+from dope_ros2.geometry import Pose
+from dope_ros2.nodes.dope_node import DopeNode
+from dope_ros2.nodes.shell import run
+from dope_ros2.objects import ObjectModel
+
+MODELS = [
+    ObjectModel(name="carton", class_id=101, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, 0.0)),
+    ObjectModel(name="mustard", class_id=5, size=(0.10, 0.07, 0.19)),
+]
+
+
+class Foretold:
+    """As many cartons as the red of the first pixel says, at a depth of fx millimetres, 10 cm apart."""
+
+    models = MODELS
+
+    def __call__(self, image, camera, settings):
+        assert image.shape == (camera.height, camera.width, 3)
+        scores = 0.9 - 0.2 * np.arange(image[0, 0, 0])
+        return [self._carton(i, s, camera) for i, s in enumerate(scores) if s >= settings.min_score]
+
+    @staticmethod
+    def _carton(index, score, camera):
+        pose = Pose.from_rotvec([0, 0, 0.5], [0.1 * index, 0, camera.K[0, 0] / 1000])
+        return Detection(MODELS[0], score, pose, 0.01 * np.eye(6), np.full((9, 2), 5.0), 0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(run(lambda: DopeNode(Foretold()), "dope_node", sys.argv[1:]))

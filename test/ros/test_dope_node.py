@@ -1,0 +1,227 @@
+"""dope_node over DDS: processes of their own, real rclpy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from dope_msgs.msg import ObjectInfoArray
+from geometry_msgs.msg import PoseArray
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import Marker, MarkerArray
+
+from dope_ros2.camera import CameraModel
+from dope_ros2.nodes import messages
+
+pytestmark = pytest.mark.ros
+FAKE = Path(__file__).parent / "fake_dope_node.py"
+FRAME = "test_optical_frame"
+CAMERAS = ["late", "changed", "zeros", "encoding", "size", "shape"]
+
+
+def header(number):
+    msg = Header(frame_id=FRAME)
+    msg.stamp.sec, msg.stamp.nanosec = 1000 + number, 7
+    return msg
+
+
+def picture(number, count=1, width=64, height=48):
+    rgb = np.zeros((height, width, 3), np.uint8)
+    rgb[0, 0, 0] = count
+    return messages.array_to_image(rgb, header(number))
+
+
+def info(focal=600.0, width=64, height=48):
+    return messages.camera_to_info(CameraModel.from_focal(focal, width, height), header(0))
+
+
+@pytest.fixture(scope="module")
+def one(start, observer):
+    """A node with one camera and every output heard."""
+    process = start(FAKE)
+    kinds = {"detections": Detection3DArray, "poses": PoseArray, "markers": MarkerArray, "image_annotated": Image}
+    for name, kind in kinds.items():
+        observer.listen(kind, f"/dope/{name}")
+    observer.listen(TFMessage, "/tf", 100)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    observer.publish(info(), "/camera_info")
+    observer.listen(ObjectInfoArray, "/dope/object_info", latched)
+    observer.spin(0.5)
+    return process
+
+
+@pytest.fixture(scope="module")
+def several(start, observer):
+    """A node with a camera for each fault."""
+    process = start(FAKE, "--ros-args", "-r", "__node:=several", "-p", f"cameras:={CAMERAS}")
+    observer.listen(Detection3DArray, "/several/detections")
+    return process
+
+
+def answer(observer, msg, topic, answers):
+    """Publish an image until it is answered, since best effort may lose one; return the answer."""
+    stamp = msg.header.stamp
+
+    def answered():
+        return [a for a in observer.received[answers] if a.header.stamp == stamp]
+
+    for _ in range(20):
+        observer.publish(msg, topic)
+        observer.spin(0.1)
+        if answered():
+            return answered()[0]
+    raise AssertionError(f"no answer on {answers}")
+
+
+def headers(topic, msg):
+    if topic == "/tf":
+        return [t.header for t in msg.transforms]
+    if topic == "/dope/markers":
+        return [m.header for m in msg.markers]
+    if topic == "/dope/detections":
+        return [msg.header, *(d.header for d in msg.detections)]
+    return [msg.header]
+
+
+def test_every_output_has_stamp_and_frame_of_the_image(one, observer):
+    sent = picture(1, count=2)
+    answer(observer, sent, "/image_rect", "/dope/detections")
+    topics = ["/dope/detections", "/dope/poses", "/dope/markers", "/tf", "/dope/image_annotated"]
+    observer.until(lambda: all(observer.received[topic] for topic in topics), "all topics")
+    for topic in topics:
+        for found in headers(topic, observer.received[topic][-1]):
+            assert found == sent.header, topic
+
+
+def test_detections_carry_the_pose_that_belongs_to_P_of_the_camera_info(one, observer):
+    found = answer(observer, picture(2, count=2), "/image_rect", "/dope/detections")
+    assert [d.results[0].hypothesis.class_id for d in found.detections] == ["carton", "carton"]
+    assert [d.results[0].hypothesis.score for d in found.detections] == pytest.approx([0.9, 0.7])
+    pose = found.detections[0].results[0].pose
+    assert pose.pose.position.z == pytest.approx(0.6)
+    assert pose.covariance[0] == pytest.approx(0.01)
+    centre = found.detections[0].bbox.center.position
+    assert (centre.x, centre.y) == pytest.approx((0.01 * np.cos(0.5), 0.01 * np.sin(0.5)))
+
+
+def test_frames_are_named_after_class_and_rank(one, observer):
+    observer.received["/tf"].clear()
+    answer(observer, picture(3, count=2), "/image_rect", "/dope/detections")
+    observer.until(lambda: observer.received["/tf"], "/tf")
+    assert [t.child_frame_id for t in observer.received["/tf"][-1].transforms] == ["carton_0", "carton_1"]
+
+
+def test_nothing_seen_gives_an_empty_array_and_removes_the_markers(one, observer):
+    answer(observer, picture(4, count=1), "/image_rect", "/dope/detections")
+    observer.until(lambda: observer.received["/dope/markers"], "markers")
+    found = answer(observer, picture(5, count=0), "/image_rect", "/dope/detections")
+    assert list(found.detections) == []
+    observer.spin(0.3)
+    deleted = [m for msg in observer.received["/dope/markers"] for m in msg.markers if m.header == header(5)]
+    assert deleted
+    assert {marker.action for marker in deleted} == {Marker.DELETE}
+
+
+def test_an_image_of_half_the_size_gives_half_the_focal_length(one, observer):
+    found = answer(observer, picture(6, width=32, height=24), "/image_rect", "/dope/detections")
+    assert found.detections[0].results[0].pose.pose.position.z == pytest.approx(0.3)
+
+
+def test_what_is_known_about_the_objects_is_latched(one, observer):
+    observer.until(lambda: observer.received["/dope/object_info"], "object_info")
+    carton, mustard = observer.received["/dope/object_info"][0].objects
+    assert (carton.class_id, carton.number, carton.centre.x) == ("carton", 101, 0.01)
+    assert (mustard.size.x, mustard.size.z) == (0.10, 0.19)
+
+
+def set_parameter(observer, name, value):
+    client = observer.node.create_client(SetParameters, "/dope/set_parameters")
+    assert client.wait_for_service(10)
+    kind = ParameterType.PARAMETER_DOUBLE if isinstance(value, float) else ParameterType.PARAMETER_STRING
+    field = "double_value" if isinstance(value, float) else "string_value"
+    parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
+    future = client.call_async(SetParameters.Request(parameters=[parameter]))
+    rclpy.spin_until_future_complete(observer.node, future, timeout_sec=10)
+    return future.result().results[0]
+
+
+def test_a_threshold_set_while_the_node_runs_holds_from_then_on(one, observer):
+    assert set_parameter(observer, "min_score", 0.8).successful
+    assert len(answer(observer, picture(7, count=3), "/image_rect", "/dope/detections").detections) == 1
+    assert set_parameter(observer, "min_score", 0.3).successful
+    assert len(answer(observer, picture(8, count=3), "/image_rect", "/dope/detections").detections) == 3
+
+
+def test_a_threshold_out_of_range_and_other_weights_are_refused(one, observer):
+    assert not set_parameter(observer, "min_score", 1.5).successful
+    assert not set_parameter(observer, "weights", "other.safetensors").successful
+
+
+def test_a_late_camera_info_is_told_once_and_then_serves(several, observer):
+    for number in range(5):
+        observer.publish(picture(20 + number), "/late/image_rect")
+        observer.spin(0.1)
+    assert several.count("/late/camera_info: no camera_info yet") == 1
+    observer.publish(info(), "/late/camera_info")
+    observer.spin(0.3)
+    assert len(answer(observer, picture(30), "/late/image_rect", "/several/detections").detections) == 1
+
+
+def test_a_changed_camera_info_holds_for_the_next_image(several, observer):
+    for number, focal in enumerate((500.0, 700.0)):
+        observer.publish(info(focal), "/changed/camera_info")
+        observer.spin(0.3)
+        found = answer(observer, picture(40 + number), "/changed/image_rect", "/several/detections")
+        assert found.detections[0].results[0].pose.pose.position.z == pytest.approx(focal / 1000)
+
+
+def broken(name):
+    msg = picture(50)
+    if name == "encoding":
+        msg.encoding = "rgb9"
+    if name == "size":
+        msg.height += 1
+    return picture(50, width=48) if name == "shape" else msg
+
+
+FAULTS = {
+    "zeros": (CameraInfo(width=64, height=48), "/zeros/camera_info: P has focal lengths 0 and 0"),
+    "encoding": (info(), "/encoding/image_rect: encoding 'rgb9' is not supported"),
+    "size": (info(), "/size/image_rect: an image of 64x49 rgb8 with step 192 needs 9408 bytes, it has 9216"),
+    "shape": (info(), "/shape/image_rect: an image of 48x48 does not fit /shape/camera_info"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_gives_one_line_and_the_node_lives_on(several, observer, name):
+    bad_info, text = FAULTS[name]
+    observer.publish(bad_info, f"/{name}/camera_info")
+    for _ in range(5):
+        observer.publish(broken(name), f"/{name}/image_rect")
+        observer.spin(0.1)
+    assert several.count(text) == 1
+    observer.publish(info(), f"/{name}/camera_info")
+    observer.spin(0.3)
+    sent = picture(60 + list(FAULTS).index(name))
+    assert len(answer(observer, sent, f"/{name}/image_rect", "/several/detections").detections) == 1
+    assert several.alive
+    assert "Traceback" not in several.output
+
+
+def test_missing_weights_are_one_line_and_status_2(start, tmp_path):
+    process = start("-m", "dope_ros2.nodes.dope_node", "--ros-args", "-p", f"weights:={tmp_path}/none.safetensors")
+    assert process.wait() == 2
+    [line] = process.output.splitlines()
+    assert f"{tmp_path}/none.safetensors: no such weights file" in line
+
+
+def test_sigterm_ends_the_node_with_status_0(one, several):
+    assert one.terminate() == 0
+    assert several.terminate() == 0
+    assert "Traceback" not in one.output + several.output
