@@ -95,7 +95,7 @@ extras = {
         "zarr>=3",
     ],
     "training": ["lightning>=2.2", "pydantic>=2.5", "tqdm>=4.60", "zarr>=3"],
-    "test": ["pytest>=7", "hypothesis>=6.80", "ruff>=0.5"],
+    "test": ["pytest>=7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }
 extras["all"] = sorted({requirement for group in extras.values() for requirement in group})
 

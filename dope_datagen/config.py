@@ -26,13 +26,13 @@ class DatagenConfig(BaseModel):
     empty: float = Field(0.05, ge=0, le=1, description="share of pictures without a target")
     size_px: Range = Field((35, 380), description="length of a target's bounding-box diagonal [px], log-uniform")
     table: float = Field(0.4, ge=0, le=1, description="share of pictures with things standing on a table")
-    distractors: tuple[int, int] = (2, 14)
+    distractors: tuple[int, int] = (3, 18)
     pybullet_meshes: bool = True
     distractor_folders: tuple[Path, ...] = ()
     hdri_folders: tuple[Path, ...] = ()
     hdri: float = Field(0.6, ge=0, le=1, description="share of pictures lit by a panorama of hdri_folders, if any")
     photo_folders: tuple[Path, ...] = ()
-    variety: int = Field(400, ge=1, description="different procedural pictures of a kind, and panoramas / 4")
+    variety: int = Field(100, ge=1, description="different procedural pictures of each kind, and panoramas")
     jpeg_quality: int = Field(93, ge=1, le=100)
     depth: bool = Field(False, description="store depth too (0.3 MB a picture)")
 

@@ -164,7 +164,7 @@ def read(path: Path) -> Environment:
     return build(cv2.resize(image[..., 2::-1], (512, 256), interpolation=cv2.INTER_AREA))
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=160)
 def load(key: str) -> Environment:
     """The environment of a key, "procedural:<seed>" or "file:<path>"."""
     kind, _, rest = key.partition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,12 @@ class Mesh:
     texture: Path | None = None
     color: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
-    @property
+    @cached_property
     def low(self) -> np.ndarray:
         """Lowest corner (3,) of the bounding box."""
         return self.positions.min(0)
 
-    @property
+    @cached_property
     def high(self) -> np.ndarray:
         """Highest corner (3,) of the bounding box."""
         return self.positions.max(0)

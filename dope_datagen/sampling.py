@@ -55,7 +55,7 @@ class Sampler:
             height=config.height,
             bodies=(*targets, *others, *tables),
             **light,
-            **self._backdrop(rng),
+            **self._backdrop(rng, light["environment"].startswith("file")),
         )
 
     def _targets(self, rng: np.random.Generator, placement: Placement) -> list[Body]:
@@ -119,8 +119,7 @@ class Sampler:
 
     def _light(self, rng: np.random.Generator, placement: Placement) -> dict:
         measured = self._panoramas and rng.random() < self.config.hdri
-        variants = max(1, self.config.variety // 4)
-        key = str(rng.choice(self._panoramas)) if measured else f"procedural:{rng.integers(variants)}"
+        key = str(rng.choice(self._panoramas)) if measured else f"procedural:{rng.integers(self.config.variety)}"
         surroundings = environment.load(key)
         # The environment's z is against gravity, wherever the camera looks; its yaw is free.
         R = environment.rotation(rng.uniform(0, 2 * np.pi)) @ placement.upright.T
@@ -137,18 +136,18 @@ class Sampler:
             "environment_rotation": tuple(R.ravel().tolist()),
             "ambient": ambient,
             "lights": tuple(lights),
-            "exposure": log_uniform(rng, 0.45, 1.7) / total,
+            "exposure": log_uniform(rng, 0.55, 2.2) / total,
             "balance": _tuple(np.exp(rng.normal(0, 0.08, 3))),
         }
 
-    def _backdrop(self, rng: np.random.Generator) -> dict:
+    def _backdrop(self, rng: np.random.Generator, measured: bool) -> dict:
         width, height = rng.uniform(0.3, 1.0, 2)
         window = (rng.uniform(0, 1 - width), rng.uniform(0, 1 - height), width, height)
-        look = {"backdrop_window": _tuple(window), "backdrop_gain": log_uniform(rng, 0.25, 1.1)}
+        look = {"backdrop_window": _tuple(window), "backdrop_gain": log_uniform(rng, 0.4, 1.8)}
         if self._photos and rng.random() < 0.6:
             return {"backdrop": f"file:{rng.choice([p.partition(':')[2] for p in self._photos])}", **look}
-        if rng.random() < 0.5:
-            return {"backdrop": "environment", "backdrop_gain": rng.uniform(0, 3)}
+        if measured and rng.random() < 0.5:
+            return {"backdrop": "environment", "backdrop_gain": rng.uniform(0, 2)}
         return {"backdrop": self._procedural(rng, textures.BEHIND), **look}
 
 

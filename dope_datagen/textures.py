@@ -139,18 +139,40 @@ def _word(rng: np.random.Generator, image: np.ndarray) -> None:
     cv2.polylines(image, lines, False, ink, max(1, int(scale * rng.uniform(0.5, 1.3))), cv2.LINE_AA, 3)
 
 
+def collage(rng: np.random.Generator) -> np.ndarray:
+    """A busy room or shelf seen out of the corner of an eye: patches of the other kinds in perspective, (512, 512, 3)."""
+    side = 2 * SIZE
+    kinds = (plain, plain, pale, noise, grain, wood, stripes, checker, gradient, polygons, label, label)
+    image = cv2.resize(np.float32(kinds[rng.integers(len(kinds))](rng)), (side, side))
+    for _ in range(rng.integers(3, 14)):
+        patch = np.clip(kinds[rng.integers(len(kinds))](rng) * rng.uniform(0.4, 1.1), 0, 255).astype(np.uint8)
+        w, h = side * np.exp(rng.uniform(np.log(0.08), np.log(0.8), 2))
+        upright = np.array([[0, 0], [w, 0], [w, h], [0, h]]) - [w / 2, h / 2] + rng.normal(0, 0.12, (4, 2)) * [w, h]
+        turn = rng.normal(0, 0.25)
+        R = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        corners = np.float32(upright @ R.T + rng.uniform(0, side, 2))
+        H = cv2.getPerspectiveTransform(np.float32([[0, 0], [SIZE, 0], [SIZE, SIZE], [0, SIZE]]), corners)
+        cover = cv2.fillConvexPoly(np.zeros((side, side), np.uint8), np.int32(corners), 1) > 0
+        image[cover] = cv2.warpPerspective(patch, H, (side, side), borderMode=cv2.BORDER_REFLECT)[cover]
+    for _ in range(rng.integers(0, 4)):  # cables and edges
+        bends = np.cumsum(rng.normal(0, 60, (6, 2)), axis=0) + rng.uniform(0, side, 2)
+        cv2.polylines(image, [np.int32(bends)], False, color(rng).tolist(), int(rng.integers(1, 7)), cv2.LINE_AA)
+    return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 2.5))
+
+
 KINDS = {
-    f.__name__: f for f in (plain, pale, noise, grain, wood, stripes, checker, gradient, polygons, label)
+    f.__name__: f for f in (plain, pale, noise, grain, wood, stripes, checker, gradient, polygons, label, collage)
 }
 ON_THINGS = ("label", "label", "label", "polygons", "noise", "plain", "plain", "gradient", "stripes", "checker", "wood", "grain")
 ON_TABLES = ("pale", "pale", "pale", "wood", "wood", "plain", "grain", "noise", "checker", "stripes", "polygons", "label")
-BEHIND = ("noise", "polygons", "grain", "pale", "plain", "wood", "gradient", "checker", "stripes", "label")
+BEHIND = ("collage",) * 9 + ("noise", "polygons", "grain", "pale", "plain", "wood", "gradient", "checker", "stripes")
 
 
 def procedural(kind: str, seed: int) -> np.ndarray:
-    """Draw the picture `seed` of a kind of `KINDS`, (256, 256, 3) uint8 sRGB."""
+    """Draw the picture `seed` of a kind of `KINDS`, square, uint8 sRGB."""
     rng = np.random.default_rng([sorted(KINDS).index(kind), seed])
     image = KINDS[kind](rng).astype(np.float32)
     if rng.random() < 0.4:  # wear
-        image = image * (1 - rng.uniform(0, 0.3) * field(rng)[..., None])
+        worn = cv2.resize(field(rng), image.shape[1::-1])
+        image = image * (1 - rng.uniform(0, 0.3) * worn[..., None])
     return np.clip(image, 0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from dope_ros2.geometry import Pose
 
 MAX_DISTANCE = 0.10  # of the distance to the camera, between the two centres
-MAX_ANGLE = np.deg2rad(20)
+MAX_ANGLE = float(np.deg2rad(20))  # between the two poses [rad]
 _FAR = 1e3  # cost of a pair that cannot be a match
 
 
@@ -89,4 +89,4 @@ def _relative_distance(truth: Instance, detection: Instance) -> float:
 def rotation_error(truth: Instance, detection: Instance, symmetries: list[np.ndarray]) -> float:
     """Least angle [rad] between the two poses over the object's symmetries, (3, 3) rotations each."""
     turned = [truth.pose.rotation @ symmetry for symmetry in [np.eye(3), *symmetries]]
-    return min(Pose(rotation, np.zeros(3)).angle_to(detection.pose) for rotation in turned)
+    return float(min(Pose(rotation, np.zeros(3)).angle_to(detection.pose) for rotation in turned))

@@ -61,9 +61,9 @@ def open_source(text: str) -> Source:
     if text.isdigit() or text.startswith("/dev/"):
         return _webcam(int(text) if text.isdigit() else text)
     path = Path(text).expanduser()
-    if path.is_dir():
+    if text and path.is_dir():
         return _scene(path) if is_scene(path) else _folder(path)
-    if not text or not path.is_file():
+    if not path.is_file():
         raise UserError(
             f"camera source {text!r}: no such file or folder; give a webcam (0 or /dev/video0), a video, "
             "an image, a folder of images or a BOP scene"
@@ -71,9 +71,8 @@ def open_source(text: str) -> Source:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return _video(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise UserError(
-            f"{path}: neither a video ({', '.join(VIDEO_SUFFIXES)}) nor an image ({', '.join(IMAGE_SUFFIXES)})"
-        )
+        allowed = ", ".join(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
+        raise UserError(f"{path}: neither a video nor an image; allowed: {allowed}")
     return _images(str(path), [path])
 
 

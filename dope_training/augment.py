@@ -11,6 +11,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from dope_datagen.store import Sample
+from dope_ros2 import cuboid
+
+
+WORTH_A_CROP = 0.25  # visible share of an object around which a crop is cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,8 @@ class Crop:
 def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
     """Cut a random window of `size` px around a random place or object, occlude it, and photograph it badly."""
     keypoints = np.array([label.keypoints for label in sample.objects]).reshape(-1, 9, 2)
-    A = random_window(rng, keypoints, sample.rgb.shape, size)
+    seen = np.array([label.visibility > WORTH_A_CROP for label in sample.objects], bool)
+    A = random_window(rng, keypoints[seen], sample.rgb.shape, size)
     border = tuple(int(v) for v in rng.integers(0, 256, 3))
     image = cv2.warpAffine(sample.rgb, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
@@ -49,19 +54,20 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
 def random_window(rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int) -> np.ndarray:
     """Draw the (2, 3) affine map from picture to crop pixels.
 
-    Mostly around an object, which then spans 30 to 300 px whatever its size was; turned freely in every other crop.
+    Mostly around one of the objects, which then spans a sixth of the crop to a little more than all of it, whatever
+    its size was; turned freely in four of ten crops.
     """
     height, width = shape[:2]
-    if len(keypoints) and rng.random() < 0.85:
+    if len(keypoints) and rng.random() < 0.92:
         chosen = keypoints[rng.integers(len(keypoints))]
         extent = np.ptp(chosen, axis=0).max()
-        scale = np.clip(np.exp(rng.uniform(np.log(30), np.log(0.95 * size))) / extent, 0.45, 1.8)
-        target = chosen[8]
+        scale = np.clip(np.exp(rng.uniform(np.log(size / 6), np.log(1.1 * size))) / extent, 0.45, 1.8)
+        target = chosen[cuboid.CENTRE]
     else:
         scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), (width, height))
     angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.4 else rng.normal(0, 0.15)
     R = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    place = (size - 1) / 2 + rng.uniform(-0.45, 0.45, 2) * size * rng.choice([0.5, 1.0])
+    place = (size - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * size * rng.choice([0.3, 0.5, 0.8])
     return np.column_stack([R, place - R @ target])
 
 

@@ -33,7 +33,7 @@ class Crops(TorchDataset):
         """One crop.
 
         Returns:
-            image (3, S, S) uint8; keypoints (M, 9, 2) float32 [px], classes (M,) with -1 where unused,
+            image (S, S, 3) uint8; keypoints (M, 9, 2) float32 [px], classes (M,) with -1 where unused,
             visibility (M,), M = `MOST_OBJECTS`.
         """
         self._visits += 1
@@ -47,7 +47,7 @@ class Crops(TorchDataset):
         classes[: len(known)] = [self._classes[crop.names[i]] for i in known]
         visibility[: len(known)] = crop.visibility[known]
         return {
-            "image": torch.from_numpy(crop.image).permute(2, 0, 1).contiguous(),
+            "image": torch.from_numpy(crop.image),
             "keypoints": torch.from_numpy(keypoints),
             "classes": torch.from_numpy(classes),
             "visibility": torch.from_numpy(visibility),

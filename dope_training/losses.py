@@ -29,11 +29,11 @@ def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targe
     """Draw the maps of `dope_ros2.maps.encode` for a whole batch.
 
     Args:
-        batch: image (B, 3, S, S), keypoints (B, M, 9, 2) [px], classes (B, M), visibility (B, M).
+        batch: image (B, S, S, 3), keypoints (B, M, 9, 2) [px], classes (B, M), visibility (B, M).
         objects: number of classes C.
         spec: stride, sigma and kind of affinity.
     """
-    height, width = (side // spec.stride for side in batch["image"].shape[-2:])
+    height, width = (side // spec.stride for side in batch["image"].shape[1:3])
     cells = (batch["keypoints"] - (spec.stride - 1) / 2) / spec.stride  # (B, M, 9, 2)
     ys = torch.arange(height, device=cells.device)
     xs = torch.arange(width, device=cells.device)

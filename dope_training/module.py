@@ -21,12 +21,12 @@ class BeliefModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.network = build(config.architecture, len(config.objects)).to(memory_format=torch.channels_last)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD) * 255, persistent=False)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch as `data.Crops` makes it."""
-        image = ((batch["image"] - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        image = ((batch["image"] - self.mean) / self.std).permute(0, 3, 1, 2)  # channels last in memory
         belief, affinity = self.network(image)
         with torch.no_grad():
             targets = draw_targets(batch, len(self.config.objects), self.config.map_spec)

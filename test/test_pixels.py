@@ -75,9 +75,9 @@ def test_each_encoding_gives_back_the_picture_that_was_encoded(encoding):
     data, step = raw(encoding, packed(encoding, rgb))
     decoded = decode(data, encoding, W, H, step).astype(float)
     expected = np.repeat(rgb[..., :1], 3, -1) if is_grey(encoding) else rgb
-    lossy = "bayer" in encoding or "yu" in encoding or encoding.startswith("nv")
+    lossy = encoding.startswith(("bayer", "yuv", "yuyv", "uyvy", "nv"))
     inner = (slice(2, -2), slice(2, -2))  # Bayer patterns have no neighbours at the border
-    assert np.abs(decoded - expected)[inner].max() <= (6 if lossy else 0.5)
+    assert np.abs(decoded - expected)[inner].max() <= (8 if lossy else 0.5)
     assert decoded.shape == (H, W, 3)
 
 

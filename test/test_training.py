@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,7 @@ from dope_training.losses import belief_loss, draw_targets
 
 def batch_of(keypoints, classes, visibility, size):
     return {
-        "image": torch.zeros(1, 3, size, size, dtype=torch.uint8),
+        "image": torch.zeros(1, size, size, 3, dtype=torch.uint8),
         "keypoints": torch.tensor(keypoints, dtype=torch.float32)[None],
         "classes": torch.tensor(classes)[None],
         "visibility": torch.tensor(visibility)[None],
@@ -46,11 +47,9 @@ def test_the_loss_is_zero_for_perfect_maps_and_only_there():
 
 def test_keypoints_move_with_the_pixels():
     rng = np.random.default_rng(2)
-    import cv2
-
     for _ in range(20):
         image = np.zeros((480, 640, 3), np.uint8)
-        cv2.circle(image, (300, 200), 3, (255, 255, 255), -1)
+        cv2.circle(image, (300, 200), 8, (255, 255, 255), -1)
         keypoints = np.tile([300.0, 200.0], (1, 9, 1)) + rng.uniform(-60, 60, (1, 9, 2))
         keypoints[0, 8] = [300, 200]
         A = random_window(rng, keypoints, image.shape, 320)
@@ -58,8 +57,8 @@ def test_keypoints_move_with_the_pixels():
         crop = cv2.warpAffine(image, A, (320, 320))[..., 0].astype(float)
         ys, xs = np.mgrid[:320, :320]
         centre = np.array([(crop * xs).sum(), (crop * ys).sum()]) / max(crop.sum(), 1)
-        if (moved > 10).all() and (moved < 310).all():
-            np.testing.assert_allclose(centre, moved, atol=0.15)
+        if (moved > 20).all() and (moved < 300).all():
+            np.testing.assert_allclose(centre, moved, atol=0.3)
 
 
 def test_a_photograph_keeps_shape_and_type():

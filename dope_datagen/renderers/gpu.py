@@ -18,7 +18,7 @@ from dope_ros2.errors import UserError
 
 T = TypeVar("T")
 SRGB8_ALPHA8 = 0x8C43
-MOST_TEXTURES, MOST_PANORAMAS = 600, 80
+MOST_TEXTURES, MOST_PANORAMAS = 1500, 160
 LARGEST_TEXTURE = 2048  # [px]
 
 

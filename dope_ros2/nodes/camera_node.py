@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
+from rclpy.publisher import Publisher
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -66,7 +67,7 @@ class CameraNode(ShellNode):
         add("loop", False, "Start again at the end; else the node ends there.")
         add("publish_raw", False, "Publish image_raw, before rectification, too.")
         add("objects_file", "", "objects.yaml that names the objects of a BOP scene; empty: the package's.")
-        add("wait_for_subscribers", 0, "Wait for so many subscribers of image_rect before the first picture.", (0, 100))
+        add("wait_for_subscribers", 0, "Subscribers of image_rect and camera_info to wait for.", (0, 100))
 
     def _make_lens(self) -> Lens:
         if path := self.value("calibration"):
@@ -89,9 +90,9 @@ class CameraNode(ShellNode):
         return self._lens.camera(width, height)
 
     def _on_timer(self) -> None:
-        if self._waiting and self._rect.get_subscription_count() < self.value("wait_for_subscribers"):
+        if self._waiting:
+            self._waiting = min(map(_subscribers, (self._rect, self._info))) < self.value("wait_for_subscribers")
             return
-        self._waiting = False
         picture = next(self._pictures, None)
         if picture is not None:
             self._publish(picture)
@@ -121,6 +122,10 @@ class CameraNode(ShellNode):
         model: ObjectModel = self._models[truth.obj_id]
         visible = 1.0 if truth.visibility is None else truth.visibility
         return Detection(model, visible, truth.pose, np.zeros((6, 6)), np.full((9, 2), np.nan), 0.0)
+
+
+def _subscribers(publisher: Publisher) -> int:
+    return publisher.get_subscription_count()
 
 
 def main(argv: list[str] | None = None) -> int:

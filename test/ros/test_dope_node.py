@@ -50,7 +50,6 @@ def one(start, observer):
         observer.listen(kind, f"/dope/{name}")
     observer.listen(TFMessage, "/tf", 100)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    observer.publish(info(), "/camera_info")
     observer.listen(ObjectInfoArray, "/dope/object_info", latched)
     observer.spin(0.5)
     return process
@@ -64,15 +63,16 @@ def several(start, observer):
     return process
 
 
-def answer(observer, msg, topic, answers):
-    """Publish an image until it is answered, since best effort may lose one; return the answer."""
-    stamp = msg.header.stamp
+def answer(observer, msg, namespace="", camera_info=None, answers="/dope/detections"):
+    """Publish camera_info and image until they are answered, since best effort may lose one; return the answer."""
 
     def answered():
-        return [a for a in observer.received[answers] if a.header.stamp == stamp]
+        return [a for a in observer.received[answers] if a.header.stamp == msg.header.stamp]
 
     for _ in range(20):
-        observer.publish(msg, topic)
+        observer.publish(camera_info or info(), f"{namespace}/camera_info")
+        observer.spin(0.1)
+        observer.publish(msg, f"{namespace}/image_rect")
         observer.spin(0.1)
         if answered():
             return answered()[0]
@@ -91,7 +91,7 @@ def headers(topic, msg):
 
 def test_every_output_has_stamp_and_frame_of_the_image(one, observer):
     sent = picture(1, count=2)
-    answer(observer, sent, "/image_rect", "/dope/detections")
+    answer(observer, sent)
     topics = ["/dope/detections", "/dope/poses", "/dope/markers", "/tf", "/dope/image_annotated"]
     observer.until(lambda: all(observer.received[topic] for topic in topics), "all topics")
     for topic in topics:
@@ -100,7 +100,7 @@ def test_every_output_has_stamp_and_frame_of_the_image(one, observer):
 
 
 def test_detections_carry_the_pose_that_belongs_to_P_of_the_camera_info(one, observer):
-    found = answer(observer, picture(2, count=2), "/image_rect", "/dope/detections")
+    found = answer(observer, picture(2, count=2))
     assert [d.results[0].hypothesis.class_id for d in found.detections] == ["carton", "carton"]
     assert [d.results[0].hypothesis.score for d in found.detections] == pytest.approx([0.9, 0.7])
     pose = found.detections[0].results[0].pose
@@ -112,15 +112,15 @@ def test_detections_carry_the_pose_that_belongs_to_P_of_the_camera_info(one, obs
 
 def test_frames_are_named_after_class_and_rank(one, observer):
     observer.received["/tf"].clear()
-    answer(observer, picture(3, count=2), "/image_rect", "/dope/detections")
+    answer(observer, picture(3, count=2))
     observer.until(lambda: observer.received["/tf"], "/tf")
     assert [t.child_frame_id for t in observer.received["/tf"][-1].transforms] == ["carton_0", "carton_1"]
 
 
 def test_nothing_seen_gives_an_empty_array_and_removes_the_markers(one, observer):
-    answer(observer, picture(4, count=1), "/image_rect", "/dope/detections")
+    answer(observer, picture(4, count=1))
     observer.until(lambda: observer.received["/dope/markers"], "markers")
-    found = answer(observer, picture(5, count=0), "/image_rect", "/dope/detections")
+    found = answer(observer, picture(5, count=0))
     assert list(found.detections) == []
     observer.spin(0.3)
     deleted = [m for msg in observer.received["/dope/markers"] for m in msg.markers if m.header == header(5)]
@@ -129,7 +129,7 @@ def test_nothing_seen_gives_an_empty_array_and_removes_the_markers(one, observer
 
 
 def test_an_image_of_half_the_size_gives_half_the_focal_length(one, observer):
-    found = answer(observer, picture(6, width=32, height=24), "/image_rect", "/dope/detections")
+    found = answer(observer, picture(6, width=32, height=24))
     assert found.detections[0].results[0].pose.pose.position.z == pytest.approx(0.3)
 
 
@@ -153,9 +153,9 @@ def set_parameter(observer, name, value):
 
 def test_a_threshold_set_while_the_node_runs_holds_from_then_on(one, observer):
     assert set_parameter(observer, "min_score", 0.8).successful
-    assert len(answer(observer, picture(7, count=3), "/image_rect", "/dope/detections").detections) == 1
+    assert len(answer(observer, picture(7, count=3)).detections) == 1
     assert set_parameter(observer, "min_score", 0.3).successful
-    assert len(answer(observer, picture(8, count=3), "/image_rect", "/dope/detections").detections) == 3
+    assert len(answer(observer, picture(8, count=3)).detections) == 3
 
 
 def test_a_threshold_out_of_range_and_other_weights_are_refused(one, observer):
@@ -168,16 +168,12 @@ def test_a_late_camera_info_is_told_once_and_then_serves(several, observer):
         observer.publish(picture(20 + number), "/late/image_rect")
         observer.spin(0.1)
     assert several.count("/late/camera_info: no camera_info yet") == 1
-    observer.publish(info(), "/late/camera_info")
-    observer.spin(0.3)
-    assert len(answer(observer, picture(30), "/late/image_rect", "/several/detections").detections) == 1
+    assert len(answer(observer, picture(30), "/late", answers="/several/detections").detections) == 1
 
 
 def test_a_changed_camera_info_holds_for_the_next_image(several, observer):
     for number, focal in enumerate((500.0, 700.0)):
-        observer.publish(info(focal), "/changed/camera_info")
-        observer.spin(0.3)
-        found = answer(observer, picture(40 + number), "/changed/image_rect", "/several/detections")
+        found = answer(observer, picture(40 + number), "/changed", info(focal), "/several/detections")
         assert found.detections[0].results[0].pose.pose.position.z == pytest.approx(focal / 1000)
 
 
@@ -201,15 +197,14 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_gives_one_line_and_the_node_lives_on(several, observer, name):
     bad_info, text = FAULTS[name]
-    observer.publish(bad_info, f"/{name}/camera_info")
     for _ in range(5):
+        observer.publish(bad_info, f"/{name}/camera_info")
+        observer.spin(0.1)
         observer.publish(broken(name), f"/{name}/image_rect")
         observer.spin(0.1)
     assert several.count(text) == 1
-    observer.publish(info(), f"/{name}/camera_info")
-    observer.spin(0.3)
     sent = picture(60 + list(FAULTS).index(name))
-    assert len(answer(observer, sent, f"/{name}/image_rect", "/several/detections").detections) == 1
+    assert len(answer(observer, sent, f"/{name}", answers="/several/detections").detections) == 1
     assert several.alive
     assert "Traceback" not in several.output
 
