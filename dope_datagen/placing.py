@@ -146,8 +146,8 @@ class Standing(Placement):
     def _look(self, rng: np.random.Generator, diameter: float) -> None:
         """Choose the plane's distance, so that something of this diameter has the wanted size."""
         depth = max(self.depth_for(rng, diameter, self.size_px), NEAREST + diameter)
-        self.anchor = self.point(rng, depth, -0.15)
-        self.reach = float(np.clip(0.35 * depth * self.camera.width / self.camera.K[0, 0], 1.2 * diameter, 1.0))
+        self.anchor = self.point(rng, depth, -0.22)
+        self.reach = float(np.clip(0.32 * depth * self.camera.width / self.camera.K[0, 0], 1.2 * diameter, 1.0))
 
     def _rest(
         self, rng: np.random.Generator, edges: np.ndarray, size: float, near: list[Placed]

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import typer
@@ -21,8 +22,9 @@ from dope_ros2.predict import make_folder
 from dope_ros2.processes import Processes
 from dope_ros2.resources import share
 
-START_TIMEOUT, RENDER_TIMEOUT, QUIET_TIMEOUT = 120.0, 900.0, 60.0  # [s]
-MEETING = 3.0  # for the monitor to start and be found by the others [s]
+START_TIMEOUT, RENDER_TIMEOUT = 120.0, 900.0  # [s]
+FASTEST = 10.0  # pictures per second of the simulated camera
+SHARE = 0.5  # of its time that the node may be busy when the camera keeps pace with it
 ROS_VARIABLES = ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER")
 
 
@@ -54,22 +56,36 @@ def play(scene: Path, out: Path, node: list[str], rate: float, min_recall: float
     processes.wait_for("node", "looking for", START_TIMEOUT)
     print(f"node: {processes.last_line('node').split(']: ')[-1]}", flush=True)
     options = ["--frames", str(frames), "--min-recall", str(min_recall), "--json", str(out / "report.json")]
-    processes.start("monitor", ["-m", "dope_ros2.nodes.monitor_node", *options], to_terminal=True)
-    time.sleep(MEETING)
+    processes.start("monitor", ["-m", "dope_ros2.nodes.monitor_node", *options])
+    processes.wait_for("monitor", "recall", START_TIMEOUT)  # the head of its table: it listens
     camera = [f"source:={scene.resolve()}", f"fps:={rate:.3f}", "wait_for_subscribers:=1"]
     processes.start("camera", ["-m", "dope_ros2.nodes.camera_node", *_ros(camera)])
-    while processes.status("camera") is None and processes.status("monitor") is None:
+    while processes.status("monitor") is None:
         processes.check("node")
+        if processes.status("camera"):
+            processes.check("camera")
+        print(processes.news("monitor"), end="", flush=True)
         time.sleep(0.2)
-    status = processes.wait("monitor", QUIET_TIMEOUT)
-    processes.check("node")
-    processes.wait_until_ended("camera", QUIET_TIMEOUT)
-    return status
+    print(processes.news("monitor"), end="", flush=True)
+    return processes.stop("monitor")
 
 
 def _ros(parameters: list[str]) -> list[str]:
     """Parameters as ROS arguments of a node."""
     return ["--ros-args", *(text for parameter in parameters for text in ("-p", parameter))]
+
+
+def pace(estimator: Estimator, scene: Path) -> float:
+    """Pictures per second that this machine can follow: a camera that is faster would only have its pictures dropped."""
+    frame = read_scene(scene)[0]
+    image = read_image(frame.path)
+    camera = frame.camera(image.shape[1], image.shape[0])
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        estimator(image, camera)
+        seconds.append(time.perf_counter() - start)
+    return min(FASTEST, SHARE / median(seconds[1:]))  # the first call warms up
 
 
 def film(scene: Path, out: Path, estimator: Estimator, rate: float) -> Path:
@@ -107,7 +123,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for the scene, pictures, video and report")] = Path("out/demo"),
-    rate: Annotated[float, typer.Option(help="pictures per second of the simulated camera", min=0.1, max=100)] = 10.0,
+    rate: Annotated[float, typer.Option(help="pictures per second; 0: what this machine can follow, at most 10")] = 0.0,
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
     min_recall: Annotated[float, typer.Option(help="less is a failure, exit status 1", min=0, max=1)] = 0.8,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
@@ -120,6 +136,8 @@ def demo(
     (out / "report.json").unlink(missing_ok=True)
     with Processes(logs, environment()) as processes:
         render(scene, processes)
+        rate = rate if rate > 0 else pace(estimator, scene)
+        print(f"camera: {len(read_scene(scene))} pictures, {rate:.1f} per second", flush=True)
         parameters = [f"weights:={weights.resolve()}", f"device:={device}"]
         status = play(scene, out, parameters, rate, min_recall, processes)
     print(tell(json.loads((out / "report.json").read_text())), flush=True)

@@ -21,16 +21,20 @@ class Processes:
     def __init__(self, logs: Path, env: Mapping[str, str]) -> None:
         self._logs, self._env = logs, dict(env)
         self._running: dict[str, subprocess.Popen] = {}
+        self._read: dict[str, int] = {}
 
-    def start(self, name: str, arguments: Sequence[str], *, to_terminal: bool = False) -> None:
-        """Run `python ARGUMENTS`; its output goes to the log, or to our own terminal."""
-        command = [sys.executable, *arguments]
-        options = {"env": self._env, "stdin": subprocess.DEVNULL, "start_new_session": True}
-        if to_terminal:
-            self._running[name] = subprocess.Popen(command, **options)
-            return
+    def start(self, name: str, arguments: Sequence[str]) -> None:
+        """Run `python ARGUMENTS`; its output goes to its log."""
         with self.log(name).open("w") as log:
-            self._running[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **options)
+            self._running[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._read[name] = 0
 
     def log(self, name: str) -> Path:
         """The file a process writes to."""
@@ -74,6 +78,14 @@ class Processes:
         """Wait until a process has ended well; raises UserError otherwise."""
         if self.wait(name, seconds):
             self.check(name)
+
+    def news(self, name: str) -> str:
+        """What a process has written since the last call."""
+        with self.log(name).open(errors="replace") as log:
+            log.seek(self._read[name])
+            text = log.read()
+            self._read[name] = log.tell()
+        return text
 
     def last_line(self, name: str) -> str:
         """The last thing a process wrote to its log."""

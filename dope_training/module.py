@@ -75,7 +75,10 @@ class Progress(lightning.Callback):
         now = time.monotonic()
         rate = self._every * self._config.batch_size / (now - self._since)
         self._since = now
-        print(f"step {trainer.global_step}/{self._config.steps}  {_figures(trainer, 'train/')}  {rate:.0f} pictures/s")
+        print(
+            f"step {trainer.global_step}/{self._config.steps}  {_figures(trainer, 'train/')}  {rate:.0f} pictures/s",
+            flush=True,
+        )
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: object) -> None:
         """Print the losses on held-out pictures."""

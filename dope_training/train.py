@@ -63,6 +63,7 @@ def train(
     if resume and not checkpoint.exists():
         raise UserError(f"{out}: nothing to resume, {CHECKPOINT} is missing; leave out --resume to start")
     lightning.seed_everything(config.seed, verbose=False)
+    torch.set_flush_denormal(True)  # vanishing gradients would make a CPU several times slower
     workers = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
     loaders = _loaders(config, data, workers)
     module = BeliefModule(config)

@@ -55,7 +55,7 @@ def generate_launch_description() -> LaunchDescription:
         executable="dope_node",
         name="dope",
         output="screen",
-        parameters=[parameters, own],
+        parameters=[own, parameters],
         remappings=remappings,
         arguments=logging,
     )
@@ -64,7 +64,7 @@ def generate_launch_description() -> LaunchDescription:
         executable="camera_node",
         name="camera",
         output="screen",
-        parameters=[parameters, {name: _text(name) for name in ("source", "calibration", "objects_file")}],
+        parameters=[{name: _text(name) for name in ("source", "calibration", "objects_file")}, parameters],
         remappings=remappings,
         arguments=logging,
         condition=IfCondition(LaunchConfiguration("camera")),
@@ -76,7 +76,9 @@ def generate_launch_description() -> LaunchDescription:
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     params_file = DeclareLaunchArgument(
-        "params_file", default_value=_config("dope.yaml"), description="parameters of the nodes"
+        "params_file",
+        default_value=_config("dope.yaml"),
+        description="parameters, which override the arguments",
     )
-    use_sim_time = SetParameter("use_sim_time", ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool))
+    use_sim_time = SetParameter("use_sim_time", LaunchConfiguration("use_sim_time"))
     return LaunchDescription([*map(_argument, ARGUMENTS), params_file, use_sim_time, dope, camera, rviz])

@@ -85,3 +85,14 @@ def test_ending_the_parent_ends_its_children(tmp_path, number):
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(child)
+
+
+def test_news_are_told_once(tmp_path):
+    code = "import time; print('one', flush=True); time.sleep(0.5); print('two', flush=True); time.sleep(60)"
+    with Processes(tmp_path, os.environ) as children:
+        children.start("child", ["-c", code])
+        children.wait_for("child", "one", 20)
+        first = children.news("child")
+        children.wait_for("child", "two", 20)
+        assert first + children.news("child") == "one\ntwo\n"
+        assert children.news("child") == ""

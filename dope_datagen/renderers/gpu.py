@@ -84,7 +84,7 @@ class Store:
         texture = self._ctx.texture(image.shape[1::-1], 4, rgba.tobytes(), internal_format=SRGB8_ALPHA8)
         texture.build_mipmaps()
         texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
-        texture.anisotropy = 8.0
+        texture.anisotropy = 2.0
         return texture
 
     def _panorama(self, key: str) -> tuple[Environment, moderngl.Texture, moderngl.Texture]:

@@ -5,6 +5,7 @@ Row v of a picture is row v of the framebuffer, so nothing is ever flipped; pixe
 
 from __future__ import annotations
 
+import cv2
 import moderngl
 import numpy as np
 
@@ -18,7 +19,6 @@ from dope_ros2.errors import UserError
 NEAR, FAR = 0.02, 30.0  # [m]
 SHADOW_SIZE = 1024  # [px]
 TILE = 512  # [px] of the picture in which a target is drawn alone
-SAMPLES = 4
 
 
 def projection(K: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -74,7 +74,8 @@ class Raster:
         self._shadow_map.compare_func = "<="
         self._shadow_map.filter = moderngl.LINEAR, moderngl.LINEAR
         self._shadow = self._ctx.framebuffer(depth_attachment=self._shadow_map)
-        self._tiles = self._masks(3 * TILE, 2 * TILE)
+        tiles = (3 * TILE, 2 * TILE)
+        self._tiles = self._ctx.framebuffer([self._ctx.texture(tiles, 1, dtype="u1")], self._ctx.depth_renderbuffer(tiles))
         self._size = (0, 0)
 
     @property
@@ -86,26 +87,29 @@ class Raster:
         """Render a scene with its camera."""
         self._resize(scene.width, scene.height)
         models = [model_matrix(body) for body in scene.bodies]
-        P = projection(scene.camera.K, scene.width, scene.height)
         to_shadow = self._draw_shadows(scene, models)
-        self._draw_colors(scene, models, P, to_shadow)
-        ids, z = self._draw_ids(scene, models, P, depth)
-        self._ctx.copy_framebuffer(self._resolved, self._colors)
-        rgb = np.frombuffer(self._resolved.read(components=3, alignment=1), np.uint8)
-        return Rendering(rgb.reshape(scene.height, scene.width, 3), ids, z, self._draw_alone(scene, models))
-
-    def _masks(self, width: int, height: int) -> moderngl.Framebuffer:
-        return self._ctx.framebuffer(
-            [self._ctx.texture((width, height), 1, dtype="u1"), self._ctx.texture((width, height), 1, dtype="f4")],
-            self._ctx.depth_renderbuffer((width, height)),
-        )
+        self._draw_picture(scene, models, to_shadow)
+        numbers = self._read(self._picture, 1, "u1")
+        rgb = smooth_edges(self._read(self._picture, 0, "f1", 3), numbers)
+        names = np.zeros(256, np.uint8)
+        named = [index for index, body in enumerate(scene.bodies, start=1) if body.name is not None]
+        names[named] = np.arange(1, len(named) + 1)
+        z = self._read(self._picture, 2, "f4") if depth else None
+        return Rendering(rgb, names[numbers], z, self._draw_alone(scene, models))
 
     def _resize(self, width: int, height: int) -> None:
-        if self._size != (width, height):
-            self._size = (width, height)
-            self._colors = self._ctx.simple_framebuffer((width, height), 4, samples=SAMPLES)
-            self._resolved = self._ctx.simple_framebuffer((width, height), 4)
-            self._numbers = self._masks(width, height)
+        if self._size == (width, height):
+            return
+        self._size = (width, height)
+        layers = [(4, "f1"), (1, "u1"), (1, "f4")]  # colour, body's number, depth
+        textures = [self._ctx.texture(self._size, components, dtype=dtype) for components, dtype in layers]
+        self._picture = self._ctx.framebuffer(textures, self._ctx.depth_renderbuffer(self._size))
+
+    def _read(self, source: moderngl.Framebuffer, layer: int, dtype: str, components: int = 1) -> np.ndarray:
+        data = source.read(components=components, attachment=layer, dtype=dtype, alignment=1)
+        kind = np.float32 if dtype == "f4" else np.uint8
+        shape = (source.height, source.width, components)
+        return np.frombuffer(data, kind).reshape(shape[: 2 + (components > 1)])
 
     def _draw_shadows(self, scene: Scene, models: list[np.ndarray]) -> np.ndarray | None:
         """Fill the shadow map of the first light; returns the (4, 4) matrix camera -> map, or None without shadows."""
@@ -129,20 +133,22 @@ class Raster:
         centre = body.pose.apply((mesh.high + mesh.low) / 2 * body.scale)
         return np.append(centre, np.linalg.norm(half))
 
-    def _draw_colors(self, scene: Scene, models: list[np.ndarray], P: np.ndarray, to_shadow: np.ndarray | None) -> None:
-        self._colors.use()
-        self._colors.clear()
+    def _draw_picture(self, scene: Scene, models: list[np.ndarray], to_shadow: np.ndarray | None) -> None:
+        """Colour, numbers and depth in one pass, from the front to the back, so that little is painted over."""
+        self._picture.use()
+        self._picture.clear()
         self._ctx.enable_only(moderngl.DEPTH_TEST)
         self._light(scene)
-        self._draw_backdrop(scene)
         program = self._surface
-        program["projection"].write(gl(P))
+        program["projection"].write(gl(projection(scene.camera.K, scene.width, scene.height)))
         program["shadowed"].value = float(to_shadow is not None)
         if to_shadow is not None:
             program["to_shadow"].write(gl(to_shadow))
         self._shadow_map.use(2)
-        for index, (body, model) in enumerate(zip(scene.bodies, models, strict=True)):
-            self._draw_body(body, model, index if body.mesh != "plane" else -1)
+        depths = [body.translation[2] if body.mesh != "plane" else np.inf for body in scene.bodies]
+        for index in np.argsort(depths, kind="stable").tolist():
+            self._draw_body(scene.bodies[index], models[index], index)
+        self._draw_backdrop(scene)
 
     def _draw_body(self, body: Body, model: np.ndarray, index: int) -> None:
         program, material = self._surface, body.material
@@ -151,6 +157,7 @@ class Raster:
         program["turn"].write(gl(body.pose.rotation / np.array(body.scale)))
         program["tint"].value = tuple(np.multiply(material.tint, self._assets.mesh(body.mesh).color))
         program["surface"].value = (material.roughness, material.metallic, material.specular, float(index))
+        program["number"].value = index + 1
         program["repeat"].value = material.repeat
         self._store.mesh(body.mesh)[0].render()
 
@@ -204,31 +211,6 @@ class Raster:
         self._screen.render(moderngl.TRIANGLE_STRIP)
         self._store.panorama(scene.environment)[1].use(1)
 
-    def _draw_ids(
-        self, scene: Scene, models: list[np.ndarray], P: np.ndarray, depth: bool
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        self._clear_masks(self._numbers)
-        self._mask["projection"].write(gl(P))
-        number = 0
-        for body, model in zip(scene.bodies, models, strict=True):
-            number += body.name is not None
-            self._mask["id"].value = number if body.name is not None else 0
-            self._mask["model"].write(gl(model))
-            self._store.mesh(body.mesh)[1].render()
-        return self._read_masks(self._numbers, depth)
-
-    def _clear_masks(self, masks: moderngl.Framebuffer) -> None:
-        masks.use()
-        masks.clear()
-        self._ctx.enable_only(moderngl.DEPTH_TEST)
-
-    def _read_masks(self, masks: moderngl.Framebuffer, depth: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        shape = masks.height, masks.width
-        ids = np.frombuffer(masks.read(components=1, dtype="u1", alignment=1), np.uint8).reshape(shape)
-        if not depth:
-            return ids, None
-        return ids, np.frombuffer(masks.read(components=1, attachment=1, dtype="f4"), "f4").reshape(shape)
-
     def _draw_alone(self, scene: Scene, models: list[np.ndarray]) -> np.ndarray:
         """Draw every target alone in a window around it; counts (N, 2) all of its pixels and those in the frame."""
         counts = []
@@ -238,7 +220,9 @@ class Raster:
         return np.array(counts).reshape(-1, 2)
 
     def _draw_tiles(self, scene: Scene, targets: list[tuple[Body, np.ndarray]]) -> list[tuple[float, float]]:
-        self._clear_masks(self._tiles)
+        self._tiles.use()
+        self._tiles.clear()
+        self._ctx.enable_only(moderngl.DEPTH_TEST)
         windows = []
         for k, (body, model) in enumerate(targets):
             left, top, scale = self._window(scene, body)
@@ -248,11 +232,10 @@ class Raster:
             self._ctx.viewport = tile
             self._ctx.scissor = tile
             self._mask["projection"].write(gl(projection(A @ scene.camera.K, TILE, TILE)))
-            self._mask["id"].value = 1
             self._mask["model"].write(gl(model))
             self._store.mesh(body.mesh)[1].render()
         self._ctx.scissor = None
-        ids, _ = self._read_masks(self._tiles, depth=False)
+        ids = self._read(self._tiles, 0, "u1")
         tiles = [ids[k // 3 * TILE :][:TILE, k % 3 * TILE :][:, :TILE] for k in range(len(targets))]
         return [count(tile, window, scene) for tile, window in zip(tiles, windows, strict=True)]
 
@@ -264,6 +247,15 @@ class Raster:
         low, high = pixels.min(0), pixels.max(0)
         left, top = np.floor(low - 1).astype(int)
         return int(left), int(top), min(1.0, (TILE - 2) / float((high - low).max() + 3))
+
+
+def smooth_edges(rgb: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Soften the stairs between bodies: where `numbers` (H, W) changes, mix in the eight neighbours."""
+    edge = cv2.morphologyEx(numbers, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8))
+    rows, columns = np.nonzero(edge)
+    result = rgb.copy()
+    result[rows, columns] = cv2.GaussianBlur(rgb, (3, 3), 0.7)[rows, columns]
+    return result
 
 
 def count(tile: np.ndarray, window: tuple[int, int, float], scene: Scene) -> tuple[float, float]:

@@ -67,7 +67,10 @@ in vec3 position;
 in vec3 normal;
 in vec2 uv;
 in vec3 in_light;
-out vec4 color;
+uniform int number;
+layout(location = 0) out vec4 color;
+layout(location = 1) out uint body_number;
+layout(location = 2) out float depth;
 
 vec3 soft_light(vec3 n) {
     vec3 d = to_environment * n;
@@ -94,9 +97,8 @@ float lit(vec3 n) {
     float bias = 0.002 + 0.004 * (1.0 - max(dot(n, light_direction[0]), 0.0));
     vec3 at = in_light - vec3(0.0, 0.0, bias);
     float s = softness;
-    return 0.2 * (texture(shadow_map, at) + texture(shadow_map, at + vec3(s, 0.4 * s, 0.0))
-        + texture(shadow_map, at + vec3(-s, -0.4 * s, 0.0)) + texture(shadow_map, at + vec3(-0.4 * s, s, 0.0))
-        + texture(shadow_map, at + vec3(0.4 * s, -s, 0.0)));
+    return (texture(shadow_map, at + vec3(s, 0.4 * s, 0.0)) + texture(shadow_map, at + vec3(-0.2 * s, -s, 0.0))
+        + texture(shadow_map, at + vec3(-0.8 * s, 0.6 * s, 0.0))) / 3.0;
 }
 
 void main() {
@@ -123,6 +125,8 @@ void main() {
         total += light_color[i] * nl * (body + min(f * sharp, 20.0)) * (i == 0 ? lit(n) : 1.0);
     }
     color = vec4(photograph(total), 1.0);
+    body_number = uint(number);
+    depth = position.z;
 }
 """
     % (MOST_LIGHTS, MOST_SHADES)
@@ -147,8 +151,12 @@ uniform vec4 lens;        // (cx + 0.5) / W, (cy + 0.5) / H, W / fx, H / fy
 uniform float gain;
 uniform float around;     // 1: the panorama, blurred by gain; 0: the picture
 in vec2 at;
-out vec4 color;
+layout(location = 0) out vec4 color;
+layout(location = 1) out uint body_number;
+layout(location = 2) out float depth;
 void main() {
+    body_number = 0u;
+    depth = 0.0;
     vec3 ray = normalize(vec3((at - lens.xy) * lens.zw, 1.0));
     vec3 light = around > 0.5 ? look_up(ray, gain) : texture(picture, window.xy + at * window.zw).rgb * gain / exposure;
     color = vec4(photograph(light), 1.0);
@@ -161,22 +169,15 @@ MASK_VERTEX = """
 uniform mat4 projection;
 uniform mat4 model;
 in vec3 in_position;
-out float z;
 void main() {
-    vec4 p = model * vec4(in_position, 1.0);
-    z = p.z;
-    gl_Position = projection * p;
+    gl_Position = projection * model * vec4(in_position, 1.0);
 }
 """
 
 MASK_FRAGMENT = """
 #version 330
-uniform int id;
-in float z;
-layout(location = 0) out uint number;
-layout(location = 1) out float depth;
+out uint covered;
 void main() {
-    number = uint(id);
-    depth = z;
+    covered = 1u;
 }
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from dope_ros2.objects import ObjectModel, load_objects
 from dope_ros2.sources import Picture, endless, open_source
 
 DELIVERY = Duration(seconds=2.0)  # longest wait for subscribers to get the last picture
+SETTLING = 0.5  # between finding the last subscriber and the first picture [s]
 
 
 class CameraNode(ShellNode):
@@ -53,7 +55,7 @@ class CameraNode(ShellNode):
             objects = load_objects(Path(path) if (path := self.value("objects_file")) else None)
             self._models = {model.class_id: model for model in objects.values()}
         fps = self.value("fps") or self._source.rate or 1000.0  # a webcam's read waits for the picture
-        self._waiting = self.value("wait_for_subscribers") > 0
+        self._start = None if self.value("wait_for_subscribers") > 0 else time.monotonic()
         self.create_timer(1 / fps, self._on_timer)
         self.get_logger().info(f"publishing {self._source.name} on {self._rect.topic_name}")
 
@@ -90,8 +92,7 @@ class CameraNode(ShellNode):
         return self._lens.camera(width, height)
 
     def _on_timer(self) -> None:
-        if self._waiting:
-            self._waiting = min(map(_subscribers, (self._rect, self._info))) < self.value("wait_for_subscribers")
+        if not self._started():
             return
         picture = next(self._pictures, None)
         if picture is not None:
@@ -102,6 +103,14 @@ class CameraNode(ShellNode):
         if self.context.ok():
             self._rect.wait_for_all_acked(DELIVERY)
         self.done.set_result(0)
+
+    def _started(self) -> bool:
+        """Whether the subscribers to wait for are there, and had the time to find us, too."""
+        if self._start is None and min(map(_subscribers, (self._rect, self._info))) >= self.value(
+            "wait_for_subscribers"
+        ):
+            self._start = time.monotonic() + SETTLING
+        return self._start is not None and time.monotonic() >= self._start
 
     def _publish(self, picture: Picture) -> None:
         camera = self._camera(picture)

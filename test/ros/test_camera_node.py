@@ -112,14 +112,15 @@ def test_camera_dope_and_monitor_agree_on_what_is_found(start, tmp_path, wrong, 
     write_scene(tmp_path, 8, wrong)
     namespace = f"/chain{status}"
     options = ["--truth", f"{namespace}/camera/ground_truth", "--detections", f"{namespace}/dope/detections"]
-    options += ["--grace", 2, "--timeout", 40, "--min-recall", 0.8, "--json", tmp_path / "figures.json"]
+    options += ["--frames", 24, "--grace", 2, "--timeout", 40, "--min-recall", 0.8, "--json", tmp_path / "figures.json"]
     monitor = start("-m", "dope_ros2.nodes.monitor_node", *options)
-    start(FAKE, "--ros-args", "-r", f"__ns:={namespace}")
-    arguments = ["-p", f"source:={tmp_path}", "-p", "wait_for_subscribers:=1", "-p", "fps:=8.0"]
-    start(*CAMERA, "-r", f"__ns:={namespace}", *arguments)
+    dope = start(FAKE, "--ros-args", "-r", f"__ns:={namespace}")
+    arguments = ["-p", f"source:={tmp_path}", "-p", "wait_for_subscribers:=1", "-p", "fps:=8.0", "-p", "loop:=true"]
+    camera = start(*CAMERA, "-r", f"__ns:={namespace}", *arguments)
     assert monitor.wait(60) == status
+    assert [process.terminate() for process in (dope, camera)] == [0, 0]
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert figures["answered"] >= 4
+    assert figures["answered"] >= 12
     assert figures["recall"] == pytest.approx(0.5 if wrong else 1.0, abs=0.2 if wrong else 0)
     assert figures["translation_error"] < 0.02
     assert figures["latency_p50_ms"] > 0
