@@ -36,7 +36,7 @@ class Assets:
     """Meshes by key.
 
     A key is "object:<name>" (metres, as in objects.yaml), "file:<path>" or the name of a shape of `shapes`.
-    The latter two are centred and scaled to a diameter of 1.
+    The latter two are centred and scaled to a diameter of 1, except "plane", whose edges are 1.
     """
 
     objects: dict[str, ObjectModel]
@@ -52,6 +52,8 @@ class Assets:
         kind, _, rest = key.partition(":")
         if kind == "object":
             return object_mesh(self.objects[rest])
+        if key == "plane":
+            return shapes.plane()
         return normalised(read_mesh(Path(rest)) if kind == "file" else shapes.SHAPES[key]())
 
 
@@ -67,12 +69,12 @@ def object_mesh(model: ObjectModel) -> Mesh:
     if (np.abs(size / model.size - 1) > SIZE_TOLERANCE).any():
         raise UserError(
             f"{where}: size {list(model.size)} is not that of its mesh {model.mesh}, "
-            f"{size.round(5).tolist()} m; correct size or mesh_unit ({model.mesh_unit})"
+            f"{size.astype(float).round(5).tolist()} m; correct size or mesh_unit ({model.mesh_unit})"
         )
     if (np.abs(centre - model.centre) > SIZE_TOLERANCE * size.max()).any():
         raise UserError(
             f"{where}: centre {list(model.centre)} is not that of its mesh {model.mesh}; "
-            f"write centre: {centre.round(5).tolist()}"
+            f"write centre: {centre.astype(float).round(5).tolist()}"
         )
     return mesh
 
@@ -101,7 +103,7 @@ def distractor_keys(pybullet: bool, folders: tuple[Path, ...]) -> list[str]:
 def _pybullet_paths() -> list[Path]:
     spec = importlib.util.find_spec("pybullet_data")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("distractors: the Python package pybullet_data is missing; install pybullet or set pybullet: false")
+        raise UserError("pybullet_meshes: the package pybullet_data is missing; install pybullet, or set it to false")
     root = Path(spec.submodule_search_locations[0])
     named = [root / name for name in PYBULLET_MESHES]
     random = [p for p in sorted(root.glob("random_urdfs/*/*.obj"))[:RANDOM_SHAPES] if b"nan" not in p.read_bytes()]

@@ -80,7 +80,9 @@ def load_config(path: Path) -> DatagenConfig:
     try:
         entry = yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); config/datagen/quick.yaml is an example") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); config/datagen/quick.yaml is an example"
+        ) from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {str(error).replace(chr(10), ' ')}") from error
     if not isinstance(entry, dict):

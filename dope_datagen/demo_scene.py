@@ -122,7 +122,7 @@ def film(seed: int, frames: int, assets: Assets, names: list[str], clutter: int 
                 environment_rotation=tuple(R.T.ravel().tolist()),
                 ambient=0.6,
                 lights=(Light(tuple((R @ towards).tolist()), (0.8, 0.76, 0.7), True),),
-                exposure=0.85,
+                exposure=1.1,
             )
         )
     return scenes

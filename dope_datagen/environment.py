@@ -91,7 +91,7 @@ def build(image: np.ndarray) -> Environment:
     excess = small * np.clip(1 - limit / np.maximum(brightness, 1e-6), 0, 1)[..., None]
     weighted = excess * solid_angles(HEIGHT, WIDTH)[..., None]
     towards = (directions(HEIGHT, WIDTH) * weighted.mean(-1, keepdims=True)).sum((0, 1))
-    towards = towards + [0, 0, 1e-6]
+    towards[2] += 1e-6  # when there is no sun
     rest = np.float32(small - excess)
     sun = weighted.sum((0, 1)) / np.pi
     return Environment(rest, np.minimum(image, 30), irradiance(rest), towards / np.linalg.norm(towards), sun)

@@ -1,4 +1,4 @@
-"""`dope generate`: render a dataset, in as many processes as there are cores; what is finished is not rendered again."""
+"""`dope generate`: render a dataset in as many processes as there are cores; finished shards are left alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class Worker:
     def render(self, scene: Scene) -> Sample:
         """Render and label a scene."""
         rendering = self._renderer.render(scene, depth=self._config.depth)
-        return Sample(rendering.rgb, scene.camera, label(scene, rendering, self._objects), rendering.ids, rendering.depth)
+        return Sample(
+            rendering.rgb, scene.camera, label(scene, rendering, self._objects), rendering.ids, rendering.depth
+        )
 
     def shard(self, out: Path, shard: int, images: int) -> int:
         """Render and write one shard; returns its number of pictures."""
@@ -130,7 +132,9 @@ def parse_shards(text: str) -> range:
     """
     first, _, last = text.partition(":")
     if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
-        raise UserError(f"--shards {text!r} is not FIRST:LAST, such as 0:40 for the shards 0 to 39 of {SHARD} pictures each")
+        raise UserError(
+            f"--shards {text!r} is not FIRST:LAST, such as 0:40 for the shards 0 to 39 of {SHARD} pictures each"
+        )
     return range(int(first), int(last))
 
 

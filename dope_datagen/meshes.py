@@ -117,8 +117,10 @@ def _corner_indices(faces: list[list[str]], counts: tuple[int, int, int]) -> np.
     """Indices (3 M, 3) of position, texture and normal of each triangle's corners; -1 where there is none."""
 
     def corner(word: str) -> list[int]:
-        parts = (word.split("/") + ["", ""])[:3]
-        return [int(p) - 1 if p and int(p) > 0 else (n + int(p) if p else -1) for p, n in zip(parts, counts, strict=True)]
+        parts = [*word.split("/"), "", ""][:3]
+        return [
+            int(p) - 1 if p and int(p) > 0 else (n + int(p) if p else -1) for p, n in zip(parts, counts, strict=True)
+        ]
 
     fans = []
     for face in faces:

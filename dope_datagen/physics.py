@@ -38,7 +38,7 @@ def settle(bodies: list[Falling], half_table: tuple[float, float]) -> list[Pose]
         import pybullet
         from pybullet_utils.bullet_client import BulletClient
     except ImportError as error:
-        raise UserError("physics needs the Python package pybullet, which is not installed: pip install pybullet") from error
+        raise UserError("physics needs the Python package pybullet, which is missing: pip install pybullet") from error
     world = BulletClient(pybullet.DIRECT)
     try:
         world.setTimeStep(STEP)
@@ -60,7 +60,9 @@ def _add(world: object, kind: int, body: Falling) -> int:
     shape = world.createCollisionShape(kind, vertices=hull.tolist())
     position, turn = body.pose.translation.tolist(), body.pose.quaternion.tolist()
     number = world.createMultiBody(body.mass, shape, basePosition=position, baseOrientation=turn)
-    world.changeDynamics(number, -1, lateralFriction=0.7, rollingFriction=0.002, spinningFriction=0.002, restitution=0.05)
+    world.changeDynamics(
+        number, -1, lateralFriction=0.7, rollingFriction=0.002, spinningFriction=0.002, restitution=0.05
+    )
     return number
 
 

@@ -25,7 +25,12 @@ CRC_BYTES = 4
 def create(path: Path, rows: int, width: int) -> None:
     """Create an array (rows, width) uint8: an inner chunk is one row, a shard 256 rows."""
     zarr.create_array(
-        str(path), shape=(rows, width), dtype="u1", chunks=(1, width), shards=(SHARD, width), compressors=ZstdCodec(level=1)
+        str(path),
+        shape=(rows, width),
+        dtype="u1",
+        chunks=(1, width),
+        shards=(SHARD, width),
+        compressors=ZstdCodec(level=1),
     )
 
 

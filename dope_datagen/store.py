@@ -1,7 +1,8 @@
 """A dataset on disk: a Zarr v3 group that several processes fill, one shard of 256 pictures at a time.
 
-Arrays, one row per picture: `rgb` (JPEG), `mask` (instance ids, H * W), `labels` (JSON), `depth` (float16 metres, H * W).
-JPEG and JSON are padded with zeros, which the compression removes. A shard counts as finished when its labels are there.
+Arrays, one row per picture: `rgb` (JPEG), `mask` (instance ids, H * W), `labels` (JSON) and, if wanted, `depth`
+(float16 metres, H * W). JPEG and JSON are padded with zeros, which the compression removes. A shard counts as finished
+when its labels are there.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Dataset:
         self._readers = {name: Reader(self.path / name) for name in names}
         self._finished = finished(self.path)
         images = self.attributes["images"]
-        self._numbers = np.array([n for s in self._finished for n in range(s * SHARD, min((s + 1) * SHARD, images))], int)
+        self._numbers = np.array(
+            [n for s in self._finished for n in range(s * SHARD, min((s + 1) * SHARD, images))], int
+        )
 
     @classmethod
     def open(cls, path: Path) -> Dataset:
@@ -118,7 +121,12 @@ def create(path: Path, images: int, seed: int, config: dict, objects: Iterable[O
     partial.parent.mkdir(parents=True, exist_ok=True)
     zarr.open_group(str(partial), mode="w", attributes={**wanted, "images": images, "code_version": __version__})
     pixels = config["width"] * config["height"]
-    widths = {"rgb": 3 * pixels, "mask": pixels, "labels": LABEL_BYTES, **({"depth": 2 * pixels} if config["depth"] else {})}
+    widths = {
+        "rgb": 3 * pixels,
+        "mask": pixels,
+        "labels": LABEL_BYTES,
+        **({"depth": 2 * pixels} if config["depth"] else {}),
+    }
     for name, width in widths.items():
         shards.create(partial / name, images, width)
     os.rename(partial, path)

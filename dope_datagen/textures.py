@@ -84,7 +84,7 @@ def checker(rng: np.random.Generator) -> np.ndarray:
     """Tiles of two colours, with joints at times."""
     cells = int(rng.integers(2, 14))
     y, x = np.mgrid[:SIZE, :SIZE] * cells / SIZE
-    image = blend((x.astype(int) + y.astype(int)) % 2, color(rng), color(rng) if rng.random() < 0.6 else color(rng))
+    image = blend((x.astype(int) + y.astype(int)) % 2, color(rng), color(rng))
     if rng.random() < 0.4:
         image[((x % 1) < 0.06) | ((y % 1) < 0.06)] = color(rng)
     return image
@@ -121,7 +121,9 @@ def label(rng: np.random.Generator) -> np.ndarray:
         w, h = rng.integers(30, SIZE, 2).tolist()
         cv2.rectangle(image, (u, v), (u + w, v + h), color(rng).tolist(), -1)
     if rng.random() < 0.5:
-        cv2.circle(image, rng.integers(0, SIZE, 2).tolist(), int(rng.integers(15, 80)), color(rng).tolist(), -1, cv2.LINE_AA)
+        cv2.circle(
+            image, rng.integers(0, SIZE, 2).tolist(), int(rng.integers(15, 80)), color(rng).tolist(), -1, cv2.LINE_AA
+        )
     for _ in range(rng.integers(1, 10)):
         _word(rng, image)
     if rng.random() < 0.35:
@@ -140,7 +142,7 @@ def _word(rng: np.random.Generator, image: np.ndarray) -> None:
 
 
 def collage(rng: np.random.Generator) -> np.ndarray:
-    """A busy room or shelf seen out of the corner of an eye: patches of the other kinds in perspective, (512, 512, 3)."""
+    """A busy room or shelf seen out of the corner of an eye: patches in perspective, (512, 512, 3)."""
     side = 2 * SIZE
     kinds = (plain, plain, pale, noise, grain, wood, stripes, checker, gradient, polygons, label, label)
     image = cv2.resize(np.float32(kinds[rng.integers(len(kinds))](rng)), (side, side))
@@ -160,11 +162,35 @@ def collage(rng: np.random.Generator) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 2.5))
 
 
-KINDS = {
-    f.__name__: f for f in (plain, pale, noise, grain, wood, stripes, checker, gradient, polygons, label, collage)
-}
-ON_THINGS = ("label", "label", "label", "polygons", "noise", "plain", "plain", "gradient", "stripes", "checker", "wood", "grain")
-ON_TABLES = ("pale", "pale", "pale", "wood", "wood", "plain", "grain", "noise", "checker", "stripes", "polygons", "label")
+KINDS = {f.__name__: f for f in (plain, pale, noise, grain, wood, stripes, checker, gradient, polygons, label, collage)}
+ON_THINGS = (
+    "label",
+    "label",
+    "label",
+    "polygons",
+    "noise",
+    "plain",
+    "plain",
+    "gradient",
+    "stripes",
+    "checker",
+    "wood",
+    "grain",
+)
+ON_TABLES = (
+    "pale",
+    "pale",
+    "pale",
+    "wood",
+    "wood",
+    "plain",
+    "grain",
+    "noise",
+    "checker",
+    "stripes",
+    "polygons",
+    "label",
+)
 BEHIND = ("collage",) * 9 + ("noise", "polygons", "grain", "pale", "plain", "wood", "gradient", "checker", "stripes")
 
 

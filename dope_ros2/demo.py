@@ -15,6 +15,7 @@ import typer
 from dope_ros2.batch import Lens, Run, lines
 from dope_ros2.bop import read_scene
 from dope_ros2.cli import run_typer
+from dope_ros2.errors import UserError
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.inputs import VideoWriter, find, read_image
 from dope_ros2.objects import load_objects
@@ -22,7 +23,7 @@ from dope_ros2.predict import make_folder
 from dope_ros2.processes import Processes
 from dope_ros2.resources import share
 
-START_TIMEOUT, RENDER_TIMEOUT = 120.0, 900.0  # [s]
+START_TIMEOUT, RENDER_TIMEOUT, ANSWER_TIMEOUT = 120.0, 900.0, 60.0  # [s]
 FASTEST = 10.0  # pictures per second of the simulated camera
 SHARE = 0.5  # of its time that the node may be busy when the camera keeps pace with it
 ROS_VARIABLES = ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER")
@@ -60,10 +61,15 @@ def play(scene: Path, out: Path, node: list[str], rate: float, min_recall: float
     processes.wait_for("monitor", "recall", START_TIMEOUT)  # the head of its table: it listens
     camera = [f"source:={scene.resolve()}", f"fps:={rate:.3f}", "wait_for_subscribers:=1"]
     processes.start("camera", ["-m", "dope_ros2.nodes.camera_node", *_ros(camera)])
+    last = None  # when the camera had shown its last picture
     while processes.status("monitor") is None:
         processes.check("node")
         if processes.status("camera"):
             processes.check("camera")
+        if processes.status("camera") == 0:
+            last = last or time.monotonic()
+            if time.monotonic() - last > ANSWER_TIMEOUT:
+                raise UserError(f"the monitor has heard nothing of the camera; see {processes.log('camera').parent}")
         print(processes.news("monitor"), end="", flush=True)
         time.sleep(0.2)
     print(processes.news("monitor"), end="", flush=True)
@@ -76,7 +82,7 @@ def _ros(parameters: list[str]) -> list[str]:
 
 
 def pace(estimator: Estimator, scene: Path) -> float:
-    """Pictures per second that this machine can follow: a camera that is faster would only have its pictures dropped."""
+    """Pictures per second that this machine can follow; those of a faster camera would only be dropped."""
     frame = read_scene(scene)[0]
     image = read_image(frame.path)
     camera = frame.camera(image.shape[1], image.shape[0])

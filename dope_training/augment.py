@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
 from dope_datagen.store import Sample
 from dope_ros2 import cuboid
-
 
 WORTH_A_CROP = 0.25  # visible share of an object around which a crop is cut
 

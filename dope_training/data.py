@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dope_datagen.store import Dataset
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 from torch.utils.data import Dataset as TorchDataset
 
+from dope_datagen.store import Dataset
 from dope_ros2.errors import UserError, closest
 from dope_training.augment import augment
 

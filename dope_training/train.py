@@ -14,11 +14,11 @@ from typing import Annotated
 import lightning
 import torch
 import typer
-from dope_datagen.store import Dataset
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import ConcatDataset, DataLoader
 
+from dope_datagen.store import Dataset
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects, pick

@@ -6,6 +6,7 @@ Coordinates are millimetres on one face, u to the right, v down, origin at the f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Sheet:
     def line(self, points: np.ndarray, width: float, color: Color) -> None:
         """Draw a polyline with round joints and ends."""
         points = np.asarray(points, float)
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in pairwise(points):
             along = (end - start) / max(np.linalg.norm(end - start), 1e-9)
             side = width / 2 * np.array([-along[1], along[0]])
             self.polygon([start + side, end + side, end - side, start - side], color)
@@ -71,7 +72,7 @@ class Sheet:
         """Fill the sheet with bands from the first colour at the top to the last at the bottom."""
         for step in range(steps):
             share = step / (steps - 1)
-            color = tuple(int(round(a + share * (b - a))) for a, b in zip(first, last, strict=True))
+            color = tuple(round(a + share * (b - a)) for a, b in zip(first, last, strict=True))
             top = self.height * step / steps
             self.rectangle(0, top, self.width, self.height - top, color)
 

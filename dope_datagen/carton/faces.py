@@ -63,15 +63,24 @@ def draw(name: str) -> Sheet:
 
 def _front(sheet: Sheet) -> None:
     sheet.gradient(NAVY, VIOLET)
-    for u, v, r in ((8, 52, 1.1), (46, 55, 0.8), (62, 63, 1.4), (58, 88, 0.9), (150, 12, 1.3), (128, 8, 0.8), (140, 26, 0.9)):
+    for u, v, r in (
+        (8, 52, 1.1),
+        (46, 55, 0.8),
+        (62, 63, 1.4),
+        (58, 88, 0.9),
+        (150, 12, 1.3),
+        (128, 8, 0.8),
+        (140, 26, 0.9),
+    ):
         sheet.star((u, v), 2.2 * r, 4, 0.3, WHITE)
     sheet.ellipse((116, 66), (33, 33), YELLOW)
     sheet.ellipse((110, 60), (25, 25), (255, 226, 96))
     for u, v, r in ((103, 56, 6), (121, 74, 8), (127, 52, 4), (106, 78, 3.4)):
         sheet.ellipse((u, v), (r, 0.85 * r), ORANGE)
     arc = circle(48)[np.r_[13:48, 0:1]]  # the ring passes behind the planet at its top
-    sheet.line((116, 66) + rotated(arc[::-1] * (45, 12), -0.42), 4.2, CYAN)
-    sheet.line((116, 66) + rotated(arc[::-1] * (39, 9), -0.42), 1.6, WHITE)
+    planet = np.array([116.0, 66.0])
+    sheet.line(rotated(arc[::-1] * (45, 12), -0.42) + planet, 4.2, CYAN)
+    sheet.line(rotated(arc[::-1] * (39, 9), -0.42) + planet, 1.6, WHITE)
     sheet.text("ORBIT", (8, 8), 24, WHITE, bold=1.25)
     sheet.text("STAR CRUNCH", (9, 37), 6.5, ORANGE, bold=1.1)
     sheet.star((26, 76), 19, 14, 0.8, RED)

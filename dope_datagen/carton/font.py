@@ -55,7 +55,8 @@ def strokes(text: str) -> list[np.ndarray]:
     for column, letter in enumerate(text):
         for stroke in filter(None, GLYPHS[letter].split("|")):
             points = np.array([[int(x), int(y)] for x, y in stroke.split()], float)
-            lines.append(points + [column * ADVANCE, 0])
+            points[:, 0] += column * ADVANCE
+            lines.append(points)
     return lines
 
 

@@ -75,7 +75,9 @@ class Raster:
         self._shadow_map.filter = moderngl.LINEAR, moderngl.LINEAR
         self._shadow = self._ctx.framebuffer(depth_attachment=self._shadow_map)
         tiles = (3 * TILE, 2 * TILE)
-        self._tiles = self._ctx.framebuffer([self._ctx.texture(tiles, 1, dtype="u1")], self._ctx.depth_renderbuffer(tiles))
+        self._tiles = self._ctx.framebuffer(
+            [self._ctx.texture(tiles, 1, dtype="u1")], self._ctx.depth_renderbuffer(tiles)
+        )
         self._size = (0, 0)
 
     @property
@@ -227,7 +229,9 @@ class Raster:
         for k, (body, model) in enumerate(targets):
             left, top, scale = self._window(scene, body)
             windows.append((left, top, scale))
-            A = np.array([[scale, 0, (scale - 1) / 2 - scale * left], [0, scale, (scale - 1) / 2 - scale * top], [0, 0, 1]])
+            A = np.array(
+                [[scale, 0, (scale - 1) / 2 - scale * left], [0, scale, (scale - 1) / 2 - scale * top], [0, 0, 1]]
+            )
             tile = (k % 3 * TILE, k // 3 * TILE, TILE, TILE)
             self._ctx.viewport = tile
             self._ctx.scissor = tile

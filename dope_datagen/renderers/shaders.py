@@ -48,8 +48,8 @@ vec3 look_up(vec3 direction, float blur) {
 SURFACE_FRAGMENT = (
     COMMON
     + """
-const int LIGHTS = %d;
-const int SHADES = %d;
+const int LIGHTS = <lights>;
+const int SHADES = <shades>;
 uniform sampler2D albedo_map;
 uniform sampler2DShadow shadow_map;
 uniform vec3 tint;
@@ -93,9 +93,9 @@ float open_sky(vec3 n) {
 }
 
 float lit(vec3 n) {
-    if (shadowed < 0.5 || any(greaterThan(abs(in_light - 0.5), vec3(0.5)))) return 1.0;
+    if (shadowed < 0.5 || any(greaterThan(abs(in_light.xy - 0.5), vec2(0.5)))) return 1.0;
     float bias = 0.002 + 0.004 * (1.0 - max(dot(n, light_direction[0]), 0.0));
-    vec3 at = in_light - vec3(0.0, 0.0, bias);
+    vec3 at = vec3(in_light.xy, min(in_light.z, 1.0) - bias);   // far behind all bodies is behind them too
     float s = softness;
     return (texture(shadow_map, at + vec3(s, 0.4 * s, 0.0)) + texture(shadow_map, at + vec3(-0.2 * s, -s, 0.0))
         + texture(shadow_map, at + vec3(-0.8 * s, 0.6 * s, 0.0))) / 3.0;
@@ -128,8 +128,7 @@ void main() {
     body_number = uint(number);
     depth = position.z;
 }
-"""
-    % (MOST_LIGHTS, MOST_SHADES)
+""".replace("<lights>", str(MOST_LIGHTS)).replace("<shades>", str(MOST_SHADES))
 )
 
 BACKDROP_VERTEX = """

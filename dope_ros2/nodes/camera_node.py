@@ -106,9 +106,8 @@ class CameraNode(ShellNode):
 
     def _started(self) -> bool:
         """Whether the subscribers to wait for are there, and had the time to find us, too."""
-        if self._start is None and min(map(_subscribers, (self._rect, self._info))) >= self.value(
-            "wait_for_subscribers"
-        ):
+        fewest = min(map(_subscribers, (self._rect, self._info)))
+        if self._start is None and fewest >= self.value("wait_for_subscribers"):
             self._start = time.monotonic() + SETTLING
         return self._start is not None and time.monotonic() >= self._start
 

@@ -38,8 +38,12 @@ class MonitorNode(ShellNode):
         print(HEADING, flush=True)
 
     def _on_truth(self, msg: Detection3DArray) -> None:
-        self._last_truth = time.monotonic()
-        self._tally.add_truth(_nanoseconds(msg.header.stamp), messages.msg_to_instances(msg))
+        if not self._has_enough():
+            self._last_truth = time.monotonic()
+            self._tally.add_truth(_nanoseconds(msg.header.stamp), messages.msg_to_instances(msg))
+
+    def _has_enough(self) -> bool:
+        return bool(self._options.frames) and self._tally.frames >= self._options.frames
 
     def _on_detections(self, msg: Detection3DArray) -> None:
         arrival = self.get_clock().now().nanoseconds * 1e-9
@@ -55,12 +59,10 @@ class MonitorNode(ShellNode):
 
     def _is_over(self, now: float) -> bool:
         """Enough images and their answers; or no more of them for the grace time; or the time is up."""
-        tally, options = self._tally, self._options
-        enough = bool(options.frames) and tally.frames >= options.frames
-        if enough and tally.answered == tally.frames:
+        if self._has_enough() and self._tally.answered == self._tally.frames:
             return True
-        silent = now - self._last_truth > options.grace
-        return (silent and tally.frames > 0) or now - self._started > options.timeout
+        silent = now - self._last_truth > self._options.grace
+        return (silent and self._tally.frames > 0) or now - self._started > self._options.timeout
 
     def _judge(self) -> int:
         summary = self._tally.summary()

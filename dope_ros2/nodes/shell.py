@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import InvalidHandle, ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -87,6 +87,10 @@ def run(make: Callable[[], ShellNode], prog: str, argv: list[str]) -> int:
     except UserError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return USER_ERROR
+    except (RuntimeError, InvalidHandle):  # a signal has shut ROS down under a call that rclpy was in
+        if rclpy.ok():
+            raise
+        return 0
     finally:
         rclpy.try_shutdown()
 

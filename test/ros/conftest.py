@@ -42,12 +42,12 @@ class Process:
     def count(self, text):
         return sum(text in line for line in self.output.splitlines())
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=90):
         return self._popen.wait(timeout)
 
     def terminate(self):
         self._popen.send_signal(signal.SIGTERM)
-        return self.wait(10)
+        return self.wait(30)
 
     def kill(self):
         self._popen.kill()
@@ -77,7 +77,7 @@ class Observer:
         while time.monotonic() < end:
             rclpy.spin_once(self.node, timeout_sec=0.02)
 
-    def until(self, condition, what, timeout=20.0):
+    def until(self, condition, what, timeout=60.0):
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"waited {timeout:g} s for {what}"

@@ -74,7 +74,7 @@ def answer(observer, msg, namespace="", camera_info=None, answers="/dope/detecti
     def answered():
         return [a for a in observer.received[answers] if a.header.stamp == msg.header.stamp]
 
-    for _ in range(20):
+    for _ in range(60):
         observer.publish(camera_info or info(), f"{namespace}/camera_info")
         observer.spin(0.1)
         observer.publish(msg, f"{namespace}/image_rect")
@@ -147,12 +147,12 @@ def test_what_is_known_about_the_objects_is_latched(one, observer):
 
 def set_parameter(observer, name, value):
     client = observer.node.create_client(SetParameters, "/dope/set_parameters")
-    assert client.wait_for_service(10)
+    assert client.wait_for_service(30)
     kind = ParameterType.PARAMETER_DOUBLE if isinstance(value, float) else ParameterType.PARAMETER_STRING
     field = "double_value" if isinstance(value, float) else "string_value"
     parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
     future = client.call_async(SetParameters.Request(parameters=[parameter]))
-    rclpy.spin_until_future_complete(observer.node, future, timeout_sec=10)
+    rclpy.spin_until_future_complete(observer.node, future, timeout_sec=30)
     return future.result().results[0]
 
 

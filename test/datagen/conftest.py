@@ -1,0 +1,27 @@
+import pytest
+
+from dope_datagen.assets import Assets
+from dope_datagen.renderers.raster import Raster
+from dope_ros2.errors import UserError
+from dope_ros2.objects import load_objects
+
+
+@pytest.fixture(scope="session")
+def assets():
+    return Assets(load_objects())
+
+
+@pytest.fixture(scope="session")
+def raster(assets):
+    try:
+        return Raster(assets)
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def small_config(tmp_path):
+    """A configuration file that is quick to render: the carton alone, small pictures."""
+    path = tmp_path / "small.yaml"
+    path.write_text("objects: {carton: 1}\nwidth: 96\nheight: 64\nfocal: [80, 120]\nsize_px: [20, 60]\nvariety: 2\n")
+    return path
