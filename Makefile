@@ -38,10 +38,11 @@ format: setup  ## let ruff rewrite the files
 bench-decode: setup  ## decode perfect maps: share of poses, errors, time
 	$(PY) -m dope_training.bench_decode $(ARGS)
 
-# The YCB meshes of two of the objects are not in the repository: DOPE_MODELS names the folder that has them as ycb/.
+# The YCB meshes of two of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
+# that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/.
 IMAGES ?= 40000
 train: setup  ## the shipped weights again: render, then train (a GPU is used when there is one)
-	$(PY) -m dope_ros2.cli generate config/datagen/quick.yaml --images $(IMAGES) --out $(OUT)/data
+	$(PY) -m dope_ros2.cli generate config/datagen/dope-lite.yaml --images $(IMAGES) --out $(OUT)/data
 	$(PY) -m dope_ros2.cli train config/train/dope-lite.yaml --data $(OUT)/data --out $(OUT)/train
 
 clean:  ## remove what was built and rendered

@@ -42,7 +42,7 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
     border = tuple(int(v) for v in rng.integers(0, 256, 3))
     image = cv2.warpAffine(sample.rgb, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         occlude(rng, image, mask)
     counts = np.bincount(mask.ravel(), minlength=len(keypoints) + 1)[1 : len(keypoints) + 1]
     alone = np.array([label.px_all for label in sample.objects]) * np.linalg.det(A[:, :2])
@@ -54,18 +54,18 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
 def random_window(rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int) -> np.ndarray:
     """Draw the (2, 3) affine map from picture to crop pixels.
 
-    Mostly around one of the objects, which then spans a sixth of the crop to a little more than all of it, whatever
-    its size was; turned freely in four of ten crops.
+    Mostly around one of the objects, which then spans a quarter of the crop to a little more than all of it, whatever
+    its size was; turned freely in every sixth crop.
     """
     height, width = shape[:2]
     if len(keypoints) and rng.random() < 0.92:
         chosen = keypoints[rng.integers(len(keypoints))]
         extent = np.ptp(chosen, axis=0).max()
-        scale = np.clip(np.exp(rng.uniform(np.log(size / 6), np.log(1.1 * size))) / extent, 0.45, 1.8)
+        scale = np.clip(np.exp(rng.uniform(np.log(size / 4.5), np.log(1.1 * size))) / extent, 0.45, 1.8)
         target = chosen[cuboid.CENTRE]
     else:
         scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), (width, height))
-    angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.4 else rng.normal(0, 0.15)
+    angle = rng.uniform(-np.pi, np.pi) if rng.random() < 1 / 6 else rng.normal(0, 0.15)
     R = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     place = (size - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * size * rng.choice([0.3, 0.5, 0.8])
     return np.column_stack([R, place - R @ target])
@@ -89,13 +89,13 @@ def occlude(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> No
 def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Exposure, colour, focus, motion, resolution, noise and compression of cheap cameras; (S, S, 3) uint8."""
     image = colour(rng, image)
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         image = blur(rng, image)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         image = lower_resolution(rng, image)
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         image = add_noise(rng, image)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))])
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     return image

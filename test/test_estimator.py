@@ -30,7 +30,8 @@ class Drawn(torch.nn.Module):
 
 def estimator(camera, poses, **metadata):
     entry = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
-    return Estimator(Drawn(camera, poses), Metadata(architecture="dope-lite", objects=(entry,), **metadata), [BOX], "cpu")
+    facts = Metadata(architecture="dope-lite", objects=(entry,), **metadata)
+    return Estimator(Drawn(camera, poses), facts, [BOX], "cpu")
 
 
 def picture(camera):
@@ -85,7 +86,7 @@ def test_any_image_size_is_accepted(shape):
 
 def test_of_two_detections_of_one_thing_the_better_stays():
     def detection(score, x):
-        pose = Pose(TRUTH.rotation, TRUTH.translation + [x, 0, 0])
+        pose = Pose(TRUTH.rotation, TRUTH.translation + np.array([x, 0, 0]))
         return Detection(BOX, score, pose, np.eye(6), np.zeros((9, 2)), 1.0)
 
     kept = suppress([detection(0.5, 0.0), detection(0.9, 0.004), detection(0.4, 0.2)], CAMERA)

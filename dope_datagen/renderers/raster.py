@@ -115,9 +115,9 @@ class Raster:
 
     def _draw_shadows(self, scene: Scene, models: list[np.ndarray]) -> np.ndarray | None:
         """Fill the shadow map of the first light; returns the (4, 4) matrix camera -> map, or None without shadows."""
-        if not scene.lights or not scene.lights[0].shadow:
-            return None
         cast = [(b, m) for b, m in zip(scene.bodies, models, strict=True) if b.mesh != "plane"]
+        if not cast or not scene.lights or not scene.lights[0].shadow:
+            return None
         to_clip = shadow_matrix(np.array(scene.lights[0].direction), np.array([self._sphere(b) for b, _ in cast]))
         self._shadow.use()
         self._shadow.clear()

@@ -23,5 +23,8 @@ def raster(assets):
 def small_config(tmp_path):
     """A configuration file that is quick to render: the carton alone, small pictures."""
     path = tmp_path / "small.yaml"
-    path.write_text("objects: {carton: 1}\nwidth: 96\nheight: 64\nfocal: [80, 120]\nsize_px: [20, 60]\nvariety: 2\n")
+    path.write_text(
+        "objects: {carton: 1}\nwidth: 96\nheight: 64\nfocal: [80, 120]\nsize_px: [20, 60]\nvariety: 2\n"
+        "distractors: [0, 3]\npybullet_meshes: false\n"
+    )
     return path

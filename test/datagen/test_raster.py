@@ -134,3 +134,11 @@ def test_a_lamp_behind_a_body_throws_its_shadow_on_the_plane(raster):
     u, v = CAMERA.project(on_wall).round().astype(int)
     assert (lit - shadowed)[v, u].min() > 40
     assert np.abs(lit - shadowed)[v, -u].max() < 8
+
+
+@pytest.mark.parametrize("bodies", [(), (body("plane", np.eye(3), (0, 0, 1.0)),)])
+def test_a_scene_in_which_nothing_casts_a_shadow_is_rendered(raster, bodies):
+    rendering = raster.render(scene(*bodies, lights=(Light((0.0, 0.0, -1.0), (1.0, 1.0, 1.0), shadow=True),)))
+    assert rendering.rgb.shape == (240, 320, 3)
+    assert not rendering.ids.any()
+    assert rendering.alone.shape == (0, 2)
