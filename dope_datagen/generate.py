@@ -70,8 +70,13 @@ def generate(
     """
     objects = {model.name: model for model in pick(load_objects(), list(config.objects))}
     check = Assets(objects)
-    for name in objects:
-        check.mesh(f"object:{name}")  # a mistake in a mesh shows here, not in a worker
+    for name, model in objects.items():  # a mistake in a mesh shows here, not in a worker
+        if check.mesh(f"object:{name}").texture is None:
+            print(
+                f"dope generate: warning: {model.mesh_path}: {name} has no texture and is drawn in one colour; if it "
+                "should have one, check texture coordinates (vt) and map_Kd in its .mtl",
+                file=sys.stderr,
+            )
     Sampler(config, check)
     store.create(out, images, seed, config.model_dump(mode="json"), objects.values())
     wanted = shards if shards is not None else range(-(-images // SHARD))

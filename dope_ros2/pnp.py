@@ -14,7 +14,9 @@ from dope_ros2.geometry import Pose
 FEWEST = 4  # a rigid body needs three points, a unique pose four
 HUBER = 2.0  # standard deviations beyond which a residual counts linearly
 STEPS = 12  # of Gauss-Newton at most
-TOP = 6  # hypotheses of the robust search that are refined
+TRIES = 8  # hypotheses of the robust search that are refined at most
+CLOSEST = 1e-6  # nothing is seen nearer than this [m]
+FINEST, COARSEST = 1e-3, 1e3  # standard deviations are taken to lie between these [px]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Gate:
     Attributes:
         outlier: a keypoint farther from its projection is an outlier [px].
         rms: largest root mean square error of the inliers [px].
+        relative: the same, over the extent of the projected keypoints; small far objects fit any blur.
         fewest: fewest inliers.
         different: two poses whose rotations differ by more are different answers [rad].
         clearer: a different answer's squared residuals, in variances, must exceed the best's by this much.
@@ -31,6 +34,7 @@ class Gate:
 
     outlier: float = 10.0
     rms: float = 6.0
+    relative: float = 0.08
     fewest: int = FEWEST
     different: float = np.deg2rad(15)
     clearer: float = 9.0
@@ -70,10 +74,12 @@ def solve(points: np.ndarray, pixels: np.ndarray, K: np.ndarray, sigmas: np.ndar
         The solution, or None when there is none, it is ambiguous or the gate refuses it.
     """
     points, pixels = np.asarray(points, float), np.asarray(pixels, float)
-    usable = np.isfinite(pixels).all(1) & (np.abs(pixels) < 1e5).all(1) & np.isfinite(sigmas) & (np.asarray(sigmas) > 0)
-    if usable.sum() < gate.fewest:
+    sigmas = np.asarray(sigmas, float)
+    usable = np.isfinite(pixels).all(1) & (np.abs(pixels) < 1e5).all(1) & np.isfinite(sigmas) & (sigmas > 0)
+    if usable.sum() < max(gate.fewest, FEWEST):
         return None
-    points_used, rays, sigmas_used = points[usable], _normalise(pixels[usable], K), np.asarray(sigmas, float)[usable]
+    points_used, rays = points[usable], _normalise(pixels[usable], K)
+    sigmas_used = np.clip(sigmas[usable], FINEST, COARSEST)
     scale = np.sqrt(abs(np.linalg.det(K[:2, :2])))
     problem = Problem(points_used, rays, sigmas_used / scale, gate.outlier / scale)
     pose = problem.direct() if usable.sum() > FEWEST + 1 else None
@@ -83,10 +89,11 @@ def solve(points: np.ndarray, pixels: np.ndarray, K: np.ndarray, sigmas: np.ndar
         return None
     agreeing = problem.agrees(pose)
     depth = pose.apply(points)[:, 2]
-    if agreeing.sum() < gate.fewest or (depth <= 0).any() or not np.isfinite(pose.matrix).all():
+    if agreeing.sum() < max(gate.fewest, FEWEST) or (depth <= CLOSEST).any() or not np.isfinite(pose.matrix).all():
         return None
     rms = float(np.sqrt((problem.residuals(pose)[agreeing] ** 2).sum(1).mean()) * scale)
-    if rms > gate.rms:
+    extent = np.ptp(_project(pose, points), axis=0).max() * scale
+    if rms > min(gate.rms, gate.relative * extent):
         return None
     inliers = np.zeros(len(points), bool)
     inliers[np.flatnonzero(usable)[agreeing]] = True
@@ -99,9 +106,15 @@ def _normalise(pixels: np.ndarray, K: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(homogeneous[:, :2])
 
 
-def turn(one: Pose, other: Pose) -> float:
-    """Angle between two rotations [rad]; quicker than `Pose.angle_to`."""
-    return float(np.arccos(np.clip(((one.rotation * other.rotation).sum() - 1) / 2, -1, 1)))
+def _project(pose: Pose, points: np.ndarray) -> np.ndarray:
+    """(N, 2) points on the plane z = 1; all must be in front."""
+    x = pose.apply(points)
+    return x[:, :2] / x[:, 2:]
+
+
+def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(H,) angles [rad] between rotations (H, 3, 3) and another (3, 3)."""
+    return np.arccos(np.clip(((rotations * other).sum((1, 2)) - 1) / 2, -1, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,16 +129,18 @@ class Problem:
     def residuals(self, pose: Pose) -> np.ndarray:
         """(N, 2) projection minus observation; large for points behind the camera."""
         x = pose.apply(self.points)
-        depth = np.where(x[:, 2] > 1e-6, x[:, 2], 1e-6)
-        return x[:, :2] / depth[:, None] - self.rays
+        return x[:, :2] / np.maximum(x[:, 2:], CLOSEST) - self.rays
 
     def agrees(self, pose: Pose) -> np.ndarray:
         """(N,) whether a point's residual is below the outlier limit."""
         return np.linalg.norm(self.residuals(pose), axis=1) < self.outlier
 
     def direct(self) -> Pose | None:
-        """Least squares over all points from SQPnP's start."""
-        ok, rotvec, translation = cv2.solvePnP(self.points, self.rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+        """Least squares over all points from SQPnP's start; None when they are too close together for it."""
+        try:
+            ok, rotvec, translation = cv2.solvePnP(self.points, self.rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+        except cv2.error:
+            return None
         if not ok or not np.isfinite(rotvec).all() or not np.isfinite(translation).all():
             return None
         return self.refine(Pose.from_rotvec(rotvec.ravel(), translation.ravel()), np.ones(len(self.points), bool))
@@ -143,7 +158,7 @@ class Problem:
     def refine(self, pose: Pose, chosen: np.ndarray) -> Pose | None:
         """Weighted Gauss-Newton with Huber weights over the chosen points; None when it leaves the camera's front."""
         for _ in range(STEPS):
-            if (pose.apply(self.points[chosen])[:, 2] <= 1e-6).any():
+            if (pose.apply(self.points[chosen])[:, 2] <= CLOSEST).any():
                 return None
             residual = self.residuals(pose)[chosen] / self.sigmas[chosen, None]
             length = np.linalg.norm(residual, axis=1)
@@ -167,27 +182,31 @@ class Problem:
 
     def search(self, gate: Gate) -> Pose | None:
         """Best refined pose over the P3P solutions of all triples; None when a different one explains as much."""
-        rotations, translations = self.hypotheses()
-        if not len(rotations):
-            return None
-        costs = self.costs(rotations, translations)
-        refined: list[Pose] = []
-        for index in np.argsort(costs, kind="stable"):
-            if len(refined) == TOP:
-                break
-            hypothesis = Pose(rotations[index], translations[index])
-            if any(turn(hypothesis, other) < gate.different / 3 for other in refined):
-                continue
-            agreeing = self.agrees(hypothesis)
-            better = self.refine(hypothesis, agreeing) if agreeing.sum() >= gate.fewest else None
-            if better is not None:
-                refined.append(better)
+        refined = sorted(self.candidates(gate), key=self.cost)
         if not refined:
             return None
-        refined.sort(key=self.cost)
         best = refined[0]
-        rivals = (self.cost(p) for p in refined[1:] if turn(p, best) > gate.different)
+        different = turns(np.array([pose.rotation for pose in refined]), best.rotation) > gate.different
+        rivals = (self.cost(pose) for pose, differs in zip(refined, different, strict=True) if differs)
         return best if min(rivals, default=np.inf) > self.cost(best) + gate.clearer else None
+
+    def candidates(self, gate: Gate) -> list[Pose]:
+        """The best hypotheses that differ and that enough points agree with, each refined over those points."""
+        rotations, translations = self.hypotheses()
+        squared = self.squared(rotations, translations)
+        agreeing = squared < self.outlier**2
+        order = np.argsort(self.truncated(squared), kind="stable")
+        order = order[agreeing[order].sum(1) >= gate.fewest]
+        found: list[Pose] = []
+        for _ in range(TRIES):
+            if not len(order):
+                break
+            first, order = order[0], order[1:]
+            better = self.refine(Pose(rotations[first], translations[first]), agreeing[first])
+            if better is not None:
+                found.append(better)
+                order = order[turns(rotations[order], better.rotation) > gate.different / 3]
+        return found
 
     def hypotheses(self) -> tuple[np.ndarray, np.ndarray]:
         """P3P solutions of every triple of points: rotations (H, 3, 3) and translations (H, 3), all in front."""
@@ -207,17 +226,20 @@ class Problem:
         usable = np.isfinite(r).all(1) & np.isfinite(t).all(1) & (t[:, 2] > 0)
         return Rotation.from_rotvec(r[usable]).as_matrix(), t[usable]
 
-    def costs(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
-        """(H,) costs of many poses: squared residuals in variances, truncated; behind the camera all count in full."""
-        limit = (self.outlier / self.sigmas) ** 2
+    def squared(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
+        """(H, N) squared residuals of many poses; infinite all over when a point lies behind the camera."""
         x = self.points @ rotations.transpose(0, 2, 1) + translations[:, None]  # (H, N, 3)
-        in_front = (x[..., 2] > 1e-6).all(1)
-        squared = ((x[..., :2] / np.maximum(x[..., 2:], 1e-6) - self.rays) ** 2).sum(-1) / self.sigmas**2
-        return np.where(in_front, np.minimum(squared, limit).sum(1), limit.sum())
+        in_front = (x[..., 2] > CLOSEST).all(1)
+        squared = ((x[..., :2] / np.maximum(x[..., 2:], CLOSEST) - self.rays) ** 2).sum(-1)
+        return np.where(in_front[:, None], squared, np.inf)
+
+    def truncated(self, squared: np.ndarray) -> np.ndarray:
+        """(H,) costs of squared residuals (H, N): their sum in variances, an outlier counts as its limit."""
+        return (np.minimum(squared, self.outlier**2) / self.sigmas**2).sum(-1)
 
     def cost(self, pose: Pose) -> float:
         """The cost of one pose."""
-        return float(self.costs(pose.rotation[None], pose.translation[None])[0])
+        return float(self.truncated(self.squared(pose.rotation[None], pose.translation[None]))[0])
 
     def covariance(self, pose: Pose, chosen: np.ndarray) -> np.ndarray:
         """(6, 6) inverse of the weighted normal matrix, enlarged when the residuals exceed the claimed noise."""

@@ -14,7 +14,7 @@ import numpy as np
 from dope_datagen.store import Sample
 from dope_ros2 import cuboid
 
-WORTH_A_CROP = 0.25  # visible share of an object around which a crop is cut
+WORTH_A_CROP = 0.5  # visible share of an object around which a crop is cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
     """Cut a random window of `size` px around a random place or object, occlude it, and photograph it badly."""
     keypoints = np.array([label.keypoints for label in sample.objects]).reshape(-1, 9, 2)
     seen = np.array([label.visibility > WORTH_A_CROP for label in sample.objects], bool)
-    A = random_window(rng, keypoints[seen], sample.rgb.shape, size)
+    A = random_window(rng, keypoints[seen] if seen.any() else keypoints, sample.rgb.shape, size)
     border = tuple(int(v) for v in rng.integers(0, 256, 3))
     image = cv2.warpAffine(sample.rgb, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
@@ -54,21 +54,24 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
 def random_window(rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int) -> np.ndarray:
     """Draw the (2, 3) affine map from picture to crop pixels.
 
-    Mostly around one of the objects, which then spans a quarter of the crop to a little more than all of it, whatever
+    Mostly around one of the objects, which then spans a third of the crop to a little more than all of it, whatever
     its size was; turned freely in every sixth crop.
     """
     height, width = shape[:2]
     if len(keypoints) and rng.random() < 0.92:
         chosen = keypoints[rng.integers(len(keypoints))]
         extent = np.ptp(chosen, axis=0).max()
-        scale = np.clip(np.exp(rng.uniform(np.log(size / 4.5), np.log(1.1 * size))) / extent, 0.45, 1.8)
+        scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.45, 1.8)
         target = chosen[cuboid.CENTRE]
     else:
         scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), (width, height))
     angle = rng.uniform(-np.pi, np.pi) if rng.random() < 1 / 6 else rng.normal(0, 0.15)
     R = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     place = (size - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * size * rng.choice([0.3, 0.5, 0.8])
-    return np.column_stack([R, place - R @ target])
+    middle = target + np.linalg.solve(R, np.full(2, (size - 1) / 2) - place)  # of the crop, in the picture
+    half = np.minimum(size / (2 * scale), np.array([width, height]) / 2)  # the crop stays inside where it fits
+    middle = np.clip(middle, half, np.array([width, height]) - half)
+    return np.column_stack([R, np.full(2, (size - 1) / 2) - R @ middle])
 
 
 def occlude(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> None:
@@ -96,7 +99,7 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     if rng.random() < 0.5:
         image = add_noise(rng, image)
     if rng.random() < 0.3:
-        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))])
+        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 95))])
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     return image
 
@@ -105,24 +108,24 @@ def colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Gamma, contrast, brightness and white balance by table; saturation and hue by a 3x3 matrix."""
     if rng.random() < 0.7:
         grey = np.full((3, 3), 1 / 3)
-        saturation = rng.uniform(0.0, 1.6) if rng.random() < 0.9 else 0.0
+        saturation = rng.uniform(0.5, 1.5) if rng.random() < 0.95 else 0.0
         mix = saturation * np.eye(3) + (1 - saturation) * grey
-        if rng.random() < 0.3:  # turn the hue about the grey axis
-            turn, _ = cv2.Rodrigues(np.ones(3) / np.sqrt(3) * rng.normal(0, 0.25))
+        if rng.random() < 0.2:  # turn the hue about the grey axis
+            turn, _ = cv2.Rodrigues(np.ones(3) / np.sqrt(3) * rng.normal(0, 0.15))
             mix = mix @ turn
         image = cv2.transform(image, mix)
     levels = np.linspace(0, 1, 256)[:, None]
-    gain = rng.uniform(0.55, 1.5) * rng.uniform(0.85, 1.15, 3)
-    curve = (levels ** rng.uniform(0.6, 1.6) - 0.5) * rng.uniform(0.6, 1.4) + 0.5
-    table = np.clip(255 * (gain * curve + rng.uniform(-0.12, 0.12)), 0, 255).astype(np.uint8)
+    gain = rng.uniform(0.7, 1.35) * rng.uniform(0.9, 1.1, 3)
+    curve = (levels ** rng.uniform(0.7, 1.4) - 0.5) * rng.uniform(0.75, 1.3) + 0.5
+    table = np.clip(255 * (gain * curve + rng.uniform(-0.06, 0.06)), 0, 255).astype(np.uint8)
     return cv2.LUT(image, table[None])
 
 
 def blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Defocus, or motion along a random line."""
     if rng.random() < 0.6:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 2.0))
-    length = int(rng.integers(3, 10))
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.3))
+    length = int(rng.integers(3, 6))
     kernel = np.zeros((length, length), np.float32)
     direction = rng.uniform(0, np.pi)
     reach = (length - 1) / 2 * np.array([np.cos(direction), np.sin(direction)])
@@ -133,7 +136,7 @@ def blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 def lower_resolution(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Shrink and enlarge again."""
-    small = int(len(image) * rng.uniform(0.4, 0.9))
+    small = int(len(image) * rng.uniform(0.55, 0.95))
     return cv2.resize(cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA), image.shape[1::-1])
 
 
@@ -144,7 +147,7 @@ def add_noise(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     rows, columns = (-(-side // grain) for side in image.shape[:2])
     noise = np.zeros((rows, columns, channels), np.int16)
     cv2.setRNGSeed(int(rng.integers(2**31)))
-    cv2.randn(noise, 0, float(rng.uniform(1, 16)))
+    cv2.randn(noise, 0, float(rng.uniform(1, 9)))
     noise = cv2.resize(noise, image.shape[1::-1]) if grain > 1 else noise
     noise = cv2.merge([noise] * 3) if channels == 1 else noise
     return cv2.add(image, noise, dtype=cv2.CV_8U)

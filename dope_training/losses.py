@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from dope_ros2.maps import OFFSET_SCALE, MapSpec
 
-IGNORED_BELOW = 0.15  # visible share under which an instance is neither asked for nor forbidden
+IGNORED_BELOW = 0.25  # visible share under which an instance is neither asked for nor forbidden
 PEAK_WEIGHT = 10.0  # how much more a cell at a target's peak counts than an empty one
 AFFINITY_WEIGHT = 1.0
 

@@ -14,7 +14,7 @@ laws = settings(settings.get_profile("laws"))
 CAMERA = CameraModel(np.array([[600.0, 0, 310.2], [0, 610, 244.7], [0, 0, 1]]), 640, 480)
 vectors = arrays(float, 3, elements=st.floats(-3, 3))
 poses = st.builds(Pose.from_rotvec, vectors, vectors)
-points = arrays(float, (8, 3), elements=st.floats(-2, 2)).map(lambda p: p + [0, 0, 3])  # z in [1, 5] m
+points = arrays(float, (8, 3), elements=st.floats(-2, 2)).map(lambda p: p + np.array([0, 0, 3]))  # z in [1, 5] m
 sides = st.integers(16, 2000)
 
 
@@ -52,7 +52,9 @@ def test_applying_a_composition_is_applying_one_after_the_other(T_a_b, T_b_c, p)
 @given(poses, points)
 def test_a_pose_keeps_distances_and_handedness(T, p):
     moved = T.apply(p)
-    np.testing.assert_allclose(np.linalg.norm(np.diff(moved, axis=0), axis=1), np.linalg.norm(np.diff(p, axis=0), axis=1))
+    np.testing.assert_allclose(
+        np.linalg.norm(np.diff(moved, axis=0), axis=1), np.linalg.norm(np.diff(p, axis=0), axis=1), atol=1e-9
+    )
     assert np.linalg.det(T.rotation) == pytest.approx(1)
 
 

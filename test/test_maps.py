@@ -72,7 +72,7 @@ def test_a_belief_is_a_gaussian_of_the_distance_to_the_nearest_instance():
     keypoints = np.random.default_rng(1).uniform(10, 110, (3, 9, 2))
     belief, _ = encode(keypoints, SIZE, MapSpec(sigma=1.2))
     distances = np.linalg.norm(keypoints[:, 4] - [8 * 7 + 3.5, 8 * 6 + 3.5], axis=1) / 8
-    assert belief[4, 6, 7] == pytest.approx(np.exp(-distances.min() ** 2 / (2 * 1.2**2)), rel=1e-5)
+    assert belief[4, 6, 7] == pytest.approx(np.exp(-(distances.min() ** 2) / (2 * 1.2**2)), rel=1e-5)
 
 
 @pytest.mark.parametrize("affinity", ["unit", "offset"])
@@ -85,7 +85,9 @@ def test_an_affinity_near_a_corner_points_to_the_centroid_and_is_zero_elsewhere(
         near = np.hypot(xs - corner[0], ys - corner[1]) <= 1.5 * 8
         arm = (keypoints[0, cuboid.CENTRE] - corner) / 8
         expected = arm / np.linalg.norm(arm) if affinity == "unit" else arm / OFFSET_SCALE
-        np.testing.assert_allclose(affinities[2 * k : 2 * k + 2, near], np.tile(expected[:, None], near.sum()), atol=1e-6)
+        np.testing.assert_allclose(
+            affinities[2 * k : 2 * k + 2, near], np.tile(expected[:, None], near.sum()), atol=1e-6
+        )
         assert not affinities[2 * k : 2 * k + 2, ~near].any()
 
 

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
 from dope_ros2.geometry import Pose
-from dope_ros2.pnp import Gate, Problem, solve
+from dope_ros2.pnp import TRIES, Gate, Problem, solve
 
 CAMERA = CameraModel(np.array([[600.0, 0, 318.0], [0, 590, 242.0], [0, 0, 1]]), 640, 480)
 CARTON = cuboid.keypoints((0.16, 0.11, 0.06))
@@ -73,7 +73,7 @@ def test_four_corners_that_are_not_in_a_plane_give_the_pose_or_a_refusal(seed):
 def test_nearly_all_sets_of_four_corners_that_span_space_determine_the_pose():
     answers = []
     for seed in range(60):
-        truth, pixels, rng = draw(seed)
+        _, pixels, rng = draw(seed)
         chosen = rng.choice(8, 4, replace=False)
         if spans_space(chosen):
             answers.append(find(keep(pixels, chosen), sigma=0.01))
@@ -138,6 +138,27 @@ def check_sound(solution):
     assert np.isfinite(solution.rms)
 
 
+@pytest.mark.parametrize("distance", [10, 20, 40])
+def test_an_object_of_a_few_pixels_is_solved_although_it_is_too_small_for_the_direct_way(distance):
+    truth = Pose.from_rotvec([0.4, -0.8, 1.1], [0.05, -0.03, distance])
+    pixels = CAMERA.project(truth.apply(CARTON))
+    assert np.ptp(pixels, axis=0).max() < 12
+    assert_found(find(pixels, sigma=0.01), truth, tolerance=1e-5)
+
+
+def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refinements():
+    calls = []
+
+    class Counted(Problem):
+        def refine(self, pose, chosen):
+            calls.append(pose)
+            return super().refine(pose, chosen)
+
+    rays = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 2))
+    Counted(CARTON, rays, np.full(9, 0.002), 1e4).search(Gate())
+    assert 1 <= len(calls) <= TRIES
+
+
 @pytest.mark.parametrize("pixels", [np.full((9, 2), 100.0), np.zeros((9, 2)), np.outer(np.arange(9.0), [10, 5])])
 def test_keypoints_in_one_place_or_on_one_line_are_refused(pixels):
     assert find(pixels) is None
@@ -162,7 +183,7 @@ def test_a_large_face_nearby_has_one_answer():
 
 
 def test_keypoints_that_fit_no_pose_well_are_refused_by_the_gate():
-    truth, pixels, rng = draw(1)
+    _, pixels, rng = draw(1)
     pixels += rng.choice([-4, 4], (9, 2))
     assert find(pixels, gate=Gate(outlier=50, rms=100)) is not None
     assert find(pixels, gate=Gate(outlier=50, rms=2)) is None
