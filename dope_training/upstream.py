@@ -33,7 +33,7 @@ def encode(keypoints: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np
             belief[k][window] = np.maximum(belief[k][window], np.exp(-squared / (2 * SIGMA**2)))
             if k < cuboid.CENTRE:
                 arm = points[cuboid.CENTRE] - points[k]
-                near = (xs - i) ** 2 + (ys - j) ** 2 <= 1
+                near = (xs - x) ** 2 + (ys - y) ** 2 <= 1
                 affinity[2 * k : 2 * k + 2, near] = (arm / max(np.linalg.norm(arm), 1e-9))[:, None]
     return belief, affinity
 

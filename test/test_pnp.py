@@ -126,6 +126,17 @@ def test_keypoints_of_an_object_behind_the_camera_never_give_a_pose_behind_it(se
     check_sound(find(pixels))
 
 
+def test_a_pose_with_an_unseen_corner_behind_the_camera_is_refused():
+    truth = Pose.from_rotvec([0.3, 1.2, 0.2], [0.01, 0, 0.06])
+    x = truth.apply(CARTON)
+    seen = x[:, 2] > 0.01
+    assert seen.sum() >= 5
+    assert (x[:, 2] < 0).any()
+    pixels = np.full((9, 2), np.nan)
+    pixels[seen] = CAMERA.project(x[seen])
+    assert find(pixels, sigma=0.01) is None
+
+
 def check_sound(solution):
     if solution is None:
         return
