@@ -10,8 +10,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from dope_datagen.store import Dataset
 
+from dope_datagen.store import Dataset
 from dope_ros2.cli import run_typer
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.geometry import Pose
