@@ -115,6 +115,7 @@ def save(path: Path, network: nn.Module, metadata: Metadata) -> None:
     }
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {"format": "pt", "dope": json.dumps(asdict(metadata))})
+    partial.chmod(0o644)  # safetensors makes it readable to its owner alone
     os.replace(partial, path)
 
 
