@@ -22,7 +22,7 @@ from dope_datagen.store import Dataset
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects, pick
-from dope_ros2.weights import Metadata, TrainedObject, save
+from dope_ros2.weights import Metadata, TrainedObject, load, save
 from dope_training.config import TrainConfig, load_config
 from dope_training.data import Crops, held_out, training_set
 from dope_training.module import BeliefModule, Progress
@@ -37,6 +37,7 @@ def train(
     *,
     models: list[ObjectModel],
     resume: bool = False,
+    init: Path | None = None,
     workers: int | None = None,
     max_time: timedelta | None = None,
 ) -> Path:
@@ -48,6 +49,7 @@ def train(
         out: folder of the run: checkpoints, metrics.csv, weights.
         models: records of `config.objects`, in that order.
         resume: go on from the folder's last checkpoint.
+        init: weights file to start from, of the same network and objects; random weights if None.
         workers: loader processes; all cores but one if None.
         max_time: stop cleanly after this time; `resume` goes on.
 
@@ -67,9 +69,27 @@ def train(
     workers = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
     loaders = _loaders(config, data, workers)
     module = BeliefModule(config)
+    if init is not None:
+        start_from(module, init)
     trainer = _trainer(config, out, max_time)
     trainer.fit(module, *loaders, ckpt_path=checkpoint if resume else None)
     return export(module, config, data, out, models, trainer.global_step)
+
+
+def start_from(module: BeliefModule, path: Path) -> None:
+    """Replace the random weights by those of a weights file.
+
+    Raises:
+        UserError: it is of another network or of other objects.
+    """
+    network, metadata = load(path)
+    names = [trained.name for trained in metadata.objects]
+    if metadata.architecture != module.config.architecture or names != module.config.objects:
+        raise UserError(
+            f"{path}: is a {metadata.architecture} of {', '.join(names)}, but the recipe asks for a "
+            f"{module.config.architecture} of {', '.join(module.config.objects)}; name the same ones, in that order"
+        )
+    module.network.load_state_dict(network.state_dict())
 
 
 def _loaders(config: TrainConfig, data: list[Path], workers: int) -> tuple[DataLoader, DataLoader]:
@@ -143,6 +163,7 @@ def train_command(
     data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
     out: Annotated[Path, typer.Option(help="folder of the run: checkpoints, metrics.csv, weights.safetensors")],
     resume: Annotated[bool, typer.Option(help="go on with the run in --out")] = False,
+    init: Annotated[Path | None, typer.Option(help="start from this weights file instead of random weights")] = None,
     steps: Annotated[int | None, typer.Option(help="steps in all, instead of the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help="pictures a step, instead of the recipe's")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed")] = None,
@@ -154,7 +175,7 @@ def train_command(
     recipe = load_config(config, {"steps": steps, "batch_size": batch_size, "precision": precision})
     models = pick(load_objects(objects_file), recipe.objects)
     limit = None if max_minutes is None else timedelta(minutes=max_minutes)
-    path = train(recipe, data, out, models=models, resume=resume, workers=workers, max_time=limit)
+    path = train(recipe, data, out, models=models, resume=resume, init=init, workers=workers, max_time=limit)
     typer.echo(f"{path}: trained weights; try `dope predict PICTURE --weights {path} --out out/predictions`")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dope_datagen import store
 from dope_datagen.labels import Label
@@ -12,7 +13,7 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import load_objects
-from dope_ros2.weights import load
+from dope_ros2.weights import Metadata, TrainedObject, build, load, save
 from dope_training.config import load_config
 from dope_training.train import main
 
@@ -60,6 +61,21 @@ def test_training_writes_weights_resumes_and_refuses_to_overwrite(tmp_path, data
     assert main([str(recipe), *run, "--resume", "--steps", "4"]) == 0
     _, second = load(tmp_path / "run" / "weights.safetensors")
     assert second.training["steps_done"] == 4
+
+
+def test_training_starts_from_given_weights_and_refuses_those_of_other_objects(tmp_path, data, recipe, capsys):
+    torch.manual_seed(5)
+    network, entry = build("dope-lite", 1), TrainedObject(name="carton", size=CARTON.size)
+    save(tmp_path / "start.safetensors", network, Metadata(architecture="dope-lite", objects=(entry,)))
+    recipe.write_text(RECIPE.replace("learning_rate: 0.001", "learning_rate: 1.0e-9"))
+    command = [str(recipe), "--data", str(data), "--workers", "0", "--init", str(tmp_path / "start.safetensors")]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0
+    trained, _ = load(tmp_path / "run" / "weights.safetensors")
+    np.testing.assert_allclose(trained.head.weight.detach(), network.head.weight.detach(), atol=1e-4)
+    other = TrainedObject(name="mustard", size=(0.1, 0.1, 0.1))
+    save(tmp_path / "start.safetensors", network, Metadata(architecture="dope-lite", objects=(other,)))
+    assert main([*command, "--out", str(tmp_path / "other")]) == 2
+    assert "is a dope-lite of mustard, but the recipe asks for a dope-lite of carton" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
