@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -68,13 +68,6 @@ def draw_keypoints(canvas: np.ndarray, keypoints: np.ndarray, color: tuple[int, 
             fill = (255, 255, 255) if index == cuboid.CENTRE else color
             _disc(canvas, point, radius + 1, (20, 20, 20))
             _disc(canvas, point, radius, fill)
-
-
-def draw_lines(canvas: np.ndarray, lines: Iterable[str]) -> None:
-    """Write lines of text into the top left corner of an (H, W, 3) RGB canvas."""
-    taken: list[tuple[int, int, int, int]] = []
-    for line in lines:
-        _text(canvas, line, (4, 4), (235, 235, 235), taken)
 
 
 def _line_width(canvas: np.ndarray) -> int:

@@ -24,6 +24,7 @@ from dope_training import upstream
 
 CARTON = cuboid.keypoints((0.160, 0.110, 0.060))
 CAMERA = CameraModel(np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]]), 640, 480)
+SIZE = CAMERA.width, CAMERA.height
 MARGIN, APART = 60, 0.12  # of the centres: to the border [px], from each other [m]
 RIGHT = 0.05, np.deg2rad(15)  # a pose this near the truth, relative to the distance and in angle, is right
 THRESHOLD = 0.3
@@ -83,10 +84,6 @@ def published(maps: tuple[np.ndarray, np.ndarray]) -> Poses:
     return [pose for pose in solved if pose]
 
 
-def _size() -> tuple[int, int]:
-    return CAMERA.width, CAMERA.height
-
-
 def run(name: str, cartons: int, scenes: int, seed: int, draw: Callable, read: Callable) -> Result:
     """Decode `scenes` random scenes; `draw(rng, keypoints)` makes the maps that `read` turns into poses."""
     rng = np.random.default_rng([seed, cartons])
@@ -112,17 +109,16 @@ def run(name: str, cartons: int, scenes: int, seed: int, draw: Callable, read: C
     return Result(name, cartons, scenes, share, wrong, 100 * float(distance), float(np.rad2deg(angle)), middle)
 
 
-DECODERS = {
-    "ours": (lambda rng, keypoints: encode(keypoints, _size(), MapSpec()), ours),
-    "published": (lambda rng, keypoints: upstream.encode(keypoints, _size()), published),
-    "ours, degraded maps": (lambda rng, keypoints: _degraded(rng, keypoints), ours),
-}
-
-
 def _degraded(rng: np.random.Generator, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    belief, affinity = encode(keypoints, _size(), MapSpec())
+    belief, affinity = encode(keypoints, SIZE, MapSpec())
     return degrade(rng, belief), affinity
 
+
+DECODERS = {
+    "ours": (lambda rng, keypoints: encode(keypoints, SIZE, MapSpec()), ours),
+    "published": (lambda rng, keypoints: upstream.encode(keypoints, SIZE), published),
+    "ours, degraded maps": (_degraded, ours),
+}
 
 app = typer.Typer(add_completion=False)
 

@@ -91,7 +91,7 @@ def evaluate_command(
     count = len(Dataset.open(data))
     reports = evaluate(estimator, data, range(max(0, count - images), count), Settings(), min_visibility)
     for name, report in reports.items():
-        typer.echo(json.dumps({"object": name} | {k: round(v, 4) for k, v in vars(report).items()}))
+        typer.echo(json.dumps({"object": name} | {k: round(v, 4) if v == v else None for k, v in vars(report).items()}))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from dope_ros2.maps import OFFSET_SCALE, MapSpec
 
 IGNORED_BELOW = 0.25  # visible share under which an instance is neither asked for nor forbidden
 PEAK_WEIGHT = 10.0  # how much more a cell at a target's peak counts than an empty one
-AFFINITY_WEIGHT = 1.0
+AFFINITY_WEIGHT = 10.0  # votes are errors per cell, beliefs per keypoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,4 +70,4 @@ def belief_loss(belief: Tensor, affinity: Tensor, targets: Targets) -> dict[str,
     error = (weight * (belief.float() - targets.belief) ** 2).sum() / keypoints
     votes = functional.smooth_l1_loss(affinity.float(), targets.affinity, reduction="none", beta=0.1)
     votes = (votes * targets.affinity_counts).sum() / targets.affinity_counts.sum().clamp(min=1)
-    return {"belief": error, "affinity": votes, "loss": error + AFFINITY_WEIGHT * votes * 10}
+    return {"belief": error, "affinity": votes, "loss": error + AFFINITY_WEIGHT * votes}

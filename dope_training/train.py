@@ -46,7 +46,7 @@ def train(
     Args:
         config: the recipe.
         data: stores written by `dope generate`.
-        out: folder of the run: checkpoints, metrics.csv, weights.
+        out: folder of the run: checkpoints, logs, weights.
         models: records of `config.objects`, in that order.
         resume: go on from the folder's last checkpoint.
         init: weights file to start from, of the same network and objects; random weights if None.
@@ -161,7 +161,7 @@ app = typer.Typer(add_completion=False)
 def train_command(
     config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
     data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
-    out: Annotated[Path, typer.Option(help="folder of the run: checkpoints, metrics.csv, weights.safetensors")],
+    out: Annotated[Path, typer.Option(help="folder of the run: checkpoints, logs, weights.safetensors")],
     resume: Annotated[bool, typer.Option(help="go on with the run in --out")] = False,
     init: Annotated[Path | None, typer.Option(help="start from this weights file instead of random weights")] = None,
     steps: Annotated[int | None, typer.Option(help="steps in all, instead of the recipe's")] = None,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from dope_datagen.carton.drawing import Sheet
-from dope_datagen.carton.faces import FACES, SIZE, draw
+from dope_datagen.carton.faces import FACES, draw
 
 SCALE = 6  # texture pixels per millimetre
 BLEED = 2  # [mm] of border around each face, so that mipmaps do not mix neighbours
@@ -77,9 +77,3 @@ def write(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
-
-
-def size_in_metres() -> tuple[float, float, float]:
-    """The edges along x, y, z [m]."""
-    x, y, z = (edge / 1000 for edge in SIZE)
-    return x, y, z
