@@ -39,11 +39,13 @@ bench-decode: setup  ## decode perfect maps: share of poses, errors, time
 	$(PY) -m dope_training.bench_decode $(ARGS)
 
 # The YCB meshes of two of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
-# that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/.
-IMAGES ?= 40000
-train: setup  ## the shipped weights again: render, then train (a GPU is used when there is one)
+# that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/ and the distractors of the recipe.
+IMAGES ?= 9000
+train: setup  ## the shipped weights again: render, then train twice (a GPU is used when there is one)
 	$(PY) -m dope_ros2.cli generate config/datagen/dope-lite.yaml --images $(IMAGES) --out $(OUT)/data
-	$(PY) -m dope_ros2.cli train config/train/dope-lite.yaml --data $(OUT)/data --out $(OUT)/train
+	$(PY) -m dope_ros2.cli train config/train/dope-lite.yaml --data $(OUT)/data --out $(OUT)/train/coarse
+	$(PY) -m dope_ros2.cli train config/train/dope-lite-fine.yaml --data $(OUT)/data --out $(OUT)/train/fine \
+	  --init $(OUT)/train/coarse/weights.safetensors
 
 clean:  ## remove what was built and rendered
 	rm -rf build install log dist $(OUT) *.egg-info .pytest_cache .ruff_cache .hypothesis

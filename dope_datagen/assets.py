@@ -91,12 +91,14 @@ def distractor_keys(pybullet: bool, folders: tuple[Path, ...]) -> list[str]:
     Raises:
         UserError: a folder is missing or has no mesh.
     """
-    paths = _pybullet_paths() if pybullet else []
+    paths, own = _pybullet_paths() if pybullet else [], []
     for folder in folders:
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".obj", ".ply", ".stl", ".glb", ".gltf"))
         if not found:
             raise UserError(f"{folder}: no mesh (.obj, .ply, .stl, .glb, .gltf) in this folder of distractors")
-        paths += found
+        own += found
+    if own:  # the user's folders look like the user's scenes: drawn as often as all the rest
+        paths += max(1, round(len(paths) / len(own))) * own
     return [f"file:{path}" for path in paths]
 
 

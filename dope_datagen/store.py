@@ -73,6 +73,11 @@ class Dataset:
             raise UserError(f"{path}: no finished shard in this dataset; run `dope generate` again to complete it")
         return store
 
+    @property
+    def objects(self) -> list[dict]:
+        """The records of the objects, as they were when the store was begun."""
+        return self.attributes["objects"]
+
     def __len__(self) -> int:
         return len(self._numbers)
 

@@ -13,6 +13,10 @@ from dope_ros2.maps import OFFSET_SCALE, MapSpec
 FLOOR = 1e-3  # beliefs below are noise; keeps logarithms finite
 FARTHEST = 0.75  # a peak lies at most this far from its cell's centre [cells]
 VOTE_ERROR = (1.5, 0.35)  # a vote may miss the centroid by this [cells] plus this share of its length
+BELIEF_COUNTS = 2.0  # a belief higher by 0.5 outweighs the largest allowed error of a vote
+MEETING, APART = 1.25, 2.25  # votes that end this close mean one centroid; so far apart are two of them [cells]
+VOTERS = 4  # different corners that must vote for a centroid without a peak
+SIGMA = (0.2, 0.9)  # a keypoint's standard deviation at belief 1, and what is added at 0; measured [cells]
 UNIT_ERROR = 0.5  # or, for unit vectors, by this distance between them
 
 
@@ -101,28 +105,68 @@ def decode(belief: np.ndarray, affinity: np.ndarray, spec: MapSpec, peak_thresho
     votes = affinity.reshape(classes, 8, 2, *affinity.shape[2:])
     instances: list[Instance] = []
     for c in range(classes):
-        centres = peaks.of(c * cuboid.COUNT + cuboid.CENTRE)
-        if not len(centres.score):
-            continue
-        positions = np.full((len(centres.score), cuboid.COUNT, 2), np.nan)
-        scores = np.zeros((len(centres.score), cuboid.COUNT))
-        positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres.position, centres.score
-        for k in range(cuboid.CENTRE):
-            corners = peaks.of(c * cuboid.COUNT + k)
-            vote = votes[c, k, :, corners.cell[:, 1], corners.cell[:, 0]]
-            rows, columns = assign(corners.position, vote, centres.position, spec.affinity)
-            positions[columns, k], scores[columns, k] = corners.position[rows], corners.score[rows]
+        corners = [peaks.of(c * cuboid.COUNT + k) for k in range(cuboid.CENTRE)]
+        voted = [votes[c, k, :, p.cell[:, 1], p.cell[:, 0]] for k, p in enumerate(corners)]
+        centres, beliefs = _centroids(peaks.of(c * cuboid.COUNT + cuboid.CENTRE), corners, voted, belief[c, -1], spec)
+        positions, scores = np.full((len(centres), cuboid.COUNT, 2), np.nan), np.zeros((len(centres), cuboid.COUNT))
+        positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres, beliefs
+        for k, (corner, vote) in enumerate(zip(corners, voted, strict=True)):
+            rows, columns = assign(corner.position, corner.score, vote, centres, spec.affinity)
+            positions[columns, k], scores[columns, k] = corner.position[rows], corner.score[rows]
         pixels = positions * spec.stride + (spec.stride - 1) / 2
-        sigmas = spec.stride * (0.1 + 0.4 * (1 - np.clip(scores, 0, 1)))
+        sigmas = spec.stride * (SIGMA[0] + SIGMA[1] * (1 - np.clip(scores, 0, 1)))
         instances += [Instance(c, *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
     return instances
 
 
-def assign(corners: np.ndarray, votes: np.ndarray, centres: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def _centroids(
+    peaks: Peaks, corners: list[Peaks], votes: list[np.ndarray], belief: np.ndarray, spec: MapSpec
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centroids of one class: the peaks of their map, and places that enough corners vote for.
+
+    Where two objects overlap in the picture, their centroids melt into one peak and the corners of the hidden one
+    would go to the other. Their votes still meet at its centre.
+
+    Args:
+        peaks: of the centroid's map.
+        corners: peaks of each corner's map.
+        votes: (M, 2) affinities at the peaks of each.
+        belief: (h, w) map of the centroid.
+        spec: how the maps were drawn.
+
+    Returns:
+        Positions (N, 2) [cells] and beliefs there (N,).
+    """
+    centres, beliefs = list(peaks.position), list(peaks.score)
+    if spec.affinity == "unit":  # such votes have no end
+        return np.array(centres).reshape(-1, 2), np.array(beliefs)
+    ends = np.concatenate([p.position + v * OFFSET_SCALE for p, v in zip(corners, votes, strict=True)])
+    kinds = np.concatenate([p.index for p in corners])
+    weights = np.concatenate([p.score for p in corners])
+    for k in np.argsort(-weights, kind="stable"):
+        near = np.linalg.norm(ends - ends[k], axis=1) < MEETING
+        if len(set(kinds[near])) < VOTERS:
+            continue
+        at = np.average(ends[near], axis=0, weights=weights[near])
+        x, y = np.rint(at).astype(int)
+        apart = not centres or np.linalg.norm(np.array(centres) - at, axis=1).min() > APART
+        if apart and 0 <= y < len(belief) and 0 <= x < len(belief[0]) and belief[y, x] > FLOOR:
+            centres.append(at)
+            beliefs.append(float(belief[y, x]))
+    return np.array(centres).reshape(-1, 2), np.array(beliefs)
+
+
+def assign(
+    corners: np.ndarray, scores: np.ndarray, votes: np.ndarray, centres: np.ndarray, kind: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Give each centroid at most one corner of a kind, and each corner at most one centroid, at least total cost.
+
+    The cost is the vote's error less the belief: where a channel answers at several corners of one object, as an
+    unsure network does, the strongest answer wins.
 
     Args:
         corners: (M, 2) positions [cells].
+        scores: (M,) beliefs there.
         votes: (M, 2) affinities there.
         centres: (N, 2) centroids [cells].
         kind: of affinity.
@@ -142,6 +186,6 @@ def assign(corners: np.ndarray, votes: np.ndarray, centres: np.ndarray, kind: st
         cost = cost / (VOTE_ERROR[0] + VOTE_ERROR[1] * np.linalg.norm(votes * OFFSET_SCALE, axis=-1)[:, None])
         ranked = cost
     allowed = cost <= 1
-    rows, columns = linear_sum_assignment(np.where(allowed, ranked, 1e3))
+    rows, columns = linear_sum_assignment(np.where(allowed, ranked - BELIEF_COUNTS * scores[:, None], 1e3))
     kept = allowed[rows, columns]
     return rows[kept], columns[kept]

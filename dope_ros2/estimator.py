@@ -8,13 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from scipy.special import expit
 
-from dope_ros2 import pnp
+from dope_ros2 import cuboid, pnp
 from dope_ros2.camera import CameraModel
 from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel
+from dope_ros2.surface import read
 from dope_ros2.weights import Metadata, load, match_objects
 
 MULTIPLE = 32  # the network wants sides that are multiples of its coarsest stride
@@ -92,16 +94,20 @@ class Estimator:
             size = round(image.shape[1] * scale), round(image.shape[0] * scale)
             scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
             camera_scaled = camera.resized(*size)
-        belief, affinity = self.maps(scaled)
+        belief, affinity, surface = self.maps(scaled)
         instances = decode(belief, affinity, self.metadata.map_spec, peak_threshold=settings.peak_threshold)
-        found = [self._solve(instance, camera_scaled, settings) for instance in instances]
+        found = [self._solve(instance, surface, camera_scaled, settings) for instance in instances]
         detections = [self._in_image(d, camera, camera_scaled) for d in found if d and d.score >= settings.min_score]
         return suppress(detections, camera)
 
-    def maps(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Run the network: (H, W, 3) uint8 RGB to belief (C, 9, h, w) and affinity (C, 16, h, w) float32.
+    def maps(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Run the network on an image (H, W, 3) uint8 RGB.
 
         The image is continued by its border to multiples of 32; the maps are cut to the image again.
+
+        Returns:
+            Belief (C, 9, h, w), affinity (C, 16, h, w), and the surface as probabilities (C, 4, h, w), None of
+            networks that have none; float32.
         """
         bottom, right = -image.shape[0] % MULTIPLE, -image.shape[1] % MULTIPLE
         padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
@@ -111,16 +117,21 @@ class Estimator:
             outputs = self._network(tensor.half() if self._half else tensor)
         stride = self.metadata.stride
         rows, columns = -(-image.shape[0] // stride), -(-image.shape[1] // stride)
-        belief, affinity = (output[0, :, :, :rows, :columns].float().cpu().numpy() for output in outputs)
-        return belief, affinity
+        belief, affinity, *surface = (output[0, :, :, :rows, :columns].float().cpu().numpy() for output in outputs)
+        return belief, affinity, expit(surface[0]) if surface else None
 
-    def _solve(self, instance: Instance, camera: CameraModel, settings: Settings) -> Detection | None:
+    def _solve(
+        self, instance: Instance, surface: np.ndarray | None, camera: CameraModel, settings: Settings
+    ) -> Detection | None:
         """Pose of one decoded instance, in the scaled image; None when the gates refuse it."""
         model = self.models[instance.class_index]
         spec = self.metadata
         keypoints = instance.keypoints + (spec.origin - (spec.stride - 1) / 2)
         gate = replace(pnp.Gate(), rms=settings.max_reprojection_error)
-        solution = pnp.solve(model.keypoints, keypoints, camera.K, instance.sigmas, gate)
+        cells = None
+        if surface is not None:
+            cells = read(surface[instance.class_index], model, keypoints[cuboid.CENTRE], spec.stride)
+        solution = pnp.solve(model.keypoints, keypoints, camera.K, instance.sigmas, gate, cells)
         if solution is None:
             return None
         return Detection(

@@ -2,7 +2,8 @@
 
 `Paper` is DOPE as published (Tremblay et al., CoRL 2018), with the layer names of existing checkpoints.
 `DopeLite` is ours: one light network for all objects. Both take (B, 3, H, W) normalised RGB, H and W
-multiples of 32, and return `belief` (B, C, 9, h, w) and `affinity` (B, C, 16, h, w) at stride 8, C objects.
+multiples of 32, and return `belief` (B, C, 9, h, w) and `affinity` (B, C, 16, h, w) at stride 8, C objects;
+`DopeLite` a third, `surface` (B, C, 4, h, w).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 BELIEFS = 9
 AFFINITIES = 16
+SURFACE = 4
 STRIDE = 8
 
 
@@ -35,10 +37,10 @@ class Residual(nn.Module):
 
 
 class DopeLite(nn.Module):
-    """A dense residual trunk, a top-down pyramid to stride 8, one residual block, and 25 channels per object.
+    """A dense residual trunk, a top-down pyramid to stride 8, and two heads, the second of which sees the first.
 
-    Dense 3x3 convolutions train nine times as fast on a CPU as a grouped trunk of equal size
-    (docs/decisions/0006-light-network.md).
+    The first says of every cell whether it shows the object and where on the cuboid (`surface`), the second draws
+    the maps. Why: docs/decisions/0006-light-network.md and 0007-surface-head.md.
     """
 
     WIDTHS, DEPTHS = (48, 96, 192, 384), (1, 2, 3, 2)  # at strides 4, 8, 16, 32
@@ -56,12 +58,20 @@ class DopeLite(nn.Module):
             inputs = width
         self.lateral = nn.ModuleList(nn.Conv2d(width, self.WIDTH, 1) for width in self.WIDTHS[1:])
         self.smooth = nn.Sequential(*conv_norm(self.WIDTH, self.WIDTH, 3), nn.ReLU(inplace=True), Residual(self.WIDTH))
+        self.surface = nn.Conv2d(self.WIDTH, objects * SURFACE, 1)
+        self.merge = nn.Sequential(
+            *conv_norm(self.WIDTH + objects * SURFACE, self.WIDTH, 3), nn.ReLU(inplace=True), Residual(self.WIDTH)
+        )
         self.head = nn.Conv2d(self.WIDTH, objects * (BELIEFS + AFFINITIES), 1)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
+        for layer in (self.surface, self.head):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) to belief (B, C, 9, H/8, W/8) and affinity (B, C, 16, H/8, W/8)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) to belief (B, C, 9, H/8, W/8), affinity (B, C, 16, H/8, W/8) and surface (B, C, 4, H/8, W/8).
+
+        The surface's channels are logits: the object is seen here; x, y, z of what is seen, 0 to 1 across its cuboid.
+        """
         x = self.stem(x)
         features = []
         for stage in self.trunk:
@@ -70,8 +80,11 @@ class DopeLite(nn.Module):
         fine, middle, coarse = (layer(f) for layer, f in zip(self.lateral, features[1:], strict=True))
         middle = middle + functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
         fine = fine + functional.interpolate(middle, scale_factor=2.0, mode="nearest")
-        maps = self.head(self.smooth(fine)).unflatten(1, (self.objects, BELIEFS + AFFINITIES))
-        return maps[:, :, :BELIEFS], maps[:, :, BELIEFS:]
+        fine = self.smooth(fine)
+        surface = self.surface(fine)
+        maps = self.head(self.merge(torch.cat([fine, surface.sigmoid()], 1)))
+        maps = maps.unflatten(1, (self.objects, BELIEFS + AFFINITIES))
+        return maps[:, :, :BELIEFS], maps[:, :, BELIEFS:], surface.unflatten(1, (self.objects, SURFACE))
 
 
 def _vgg() -> nn.Sequential:

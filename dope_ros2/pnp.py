@@ -10,11 +10,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from dope_ros2.geometry import Pose
+from dope_ros2.surface import Cells
 
 FEWEST = 4  # a rigid body needs three points, a unique pose four
 HUBER = 2.0  # standard deviations beyond which a residual counts linearly
 STEPS = 12  # of Gauss-Newton at most
 TRIES = 8  # hypotheses of the robust search that are refined at most
+PAIRS = 120  # of cells that are tried as hypotheses, each with the last keypoint
+CELLS_A_KEYPOINT = 6  # so many agreeing cells count as one agreeing keypoint
 CLOSEST = 1e-6  # nothing is seen nearer than this [m]
 FINEST, COARSEST = 1e-3, 1e3  # standard deviations are taken to lie between these [px]
 
@@ -27,7 +30,7 @@ class Gate:
         outlier: a keypoint farther from its projection is an outlier [px].
         rms: largest root mean square error of the inliers [px].
         relative: the same, over the extent of the projected keypoints; small far objects fit any blur.
-        fewest: fewest inliers.
+        fewest: fewest inliers; six agreeing cells count as one.
         different: two poses whose rotations differ by more are different answers [rad].
         clearer: a different answer's squared residuals, in variances, must exceed the best's by this much.
     """
@@ -37,7 +40,7 @@ class Gate:
     relative: float = 0.08
     fewest: int = FEWEST
     different: float = np.deg2rad(15)
-    clearer: float = 9.0
+    clearer: float = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +52,24 @@ class Solution:
         covariance: (6, 6) of x, y, z [m] and rotation about x, y, z [rad], camera frame, fixed axes.
         inliers: (N,) keypoints that agree.
         rms: root mean square error of the inliers [px].
+        agreement: share of the cells that agree; NaN without cells.
     """
 
     pose: Pose
     covariance: np.ndarray
     inliers: np.ndarray
     rms: float
+    agreement: float = np.nan
 
 
-def solve(points: np.ndarray, pixels: np.ndarray, K: np.ndarray, sigmas: np.ndarray, gate: Gate) -> Solution | None:
+def solve(
+    points: np.ndarray, pixels: np.ndarray, K: np.ndarray, sigmas: np.ndarray, gate: Gate, cells: Cells | None = None
+) -> Solution | None:
     """Find the pose that explains the keypoints.
 
     A direct solution over all keypoints is tried first; when one of them disagrees, every triple is tried (P3P),
-    judged by all keypoints with a truncated cost, and the best are refined on those that agree.
+    judged by all keypoints with a truncated cost, and the best are refined on those that agree. Cells of the surface,
+    where there are any, give further hypotheses and are judged and refined with the keypoints.
 
     Args:
         points: (N, 3) keypoints in the object's frame [m].
@@ -69,6 +77,7 @@ def solve(points: np.ndarray, pixels: np.ndarray, K: np.ndarray, sigmas: np.ndar
         K: (3, 3) camera matrix.
         sigmas: (N,) standard deviations of the keypoints [px].
         gate: what to believe.
+        cells: further points, many and unsure; the last keypoint is taken to be the centroid they lie around.
 
     Returns:
         The solution, or None when there is none, it is ambiguous or the gate refuses it.
@@ -76,28 +85,41 @@ def solve(points: np.ndarray, pixels: np.ndarray, K: np.ndarray, sigmas: np.ndar
     points, pixels = np.asarray(points, float), np.asarray(pixels, float)
     sigmas = np.asarray(sigmas, float)
     usable = np.isfinite(pixels).all(1) & (np.abs(pixels) < 1e5).all(1) & np.isfinite(sigmas) & (sigmas > 0)
-    if usable.sum() < max(gate.fewest, FEWEST):
-        return None
-    points_used, rays = points[usable], _normalise(pixels[usable], K)
-    sigmas_used = np.clip(sigmas[usable], FINEST, COARSEST)
     scale = np.sqrt(abs(np.linalg.det(K[:2, :2])))
-    problem = Problem(points_used, rays, sigmas_used / scale, gate.outlier / scale)
+    problem = _problem(points[usable], pixels[usable], sigmas[usable], K, gate.outlier, cells if usable[-1] else None)
+    if problem.support(np.ones(len(problem.points), bool)) < max(gate.fewest, FEWEST):
+        return None
     pose = problem.direct() if usable.sum() > FEWEST + 1 else None
-    if pose is None or not problem.agrees(pose).all():
+    if pose is None or not problem.convincing(pose):
         pose = problem.search(gate)
     if pose is None:
         return None
     agreeing = problem.agrees(pose)
     depth = pose.apply(points)[:, 2]
-    if agreeing.sum() < max(gate.fewest, FEWEST) or (depth <= CLOSEST).any() or not np.isfinite(pose.matrix).all():
+    enough = problem.support(agreeing) >= max(gate.fewest, FEWEST)
+    if not enough or (depth <= CLOSEST).any() or not np.isfinite(pose.matrix).all():
         return None
-    rms = float(np.sqrt((problem.residuals(pose)[agreeing] ** 2).sum(1).mean()) * scale)
+    keypoints = agreeing[: problem.keypoints]
+    squared = (problem.residuals(pose)[: problem.keypoints][keypoints] ** 2).sum(1)
+    rms = float(np.sqrt(squared.mean()) * scale) if keypoints.any() else np.inf
     extent = np.ptp(_project(pose, points), axis=0).max() * scale
     if rms > min(gate.rms, gate.relative * extent):
         return None
     inliers = np.zeros(len(points), bool)
-    inliers[np.flatnonzero(usable)[agreeing]] = True
-    return Solution(pose, problem.covariance(pose, agreeing), inliers, rms)
+    inliers[np.flatnonzero(usable)[keypoints]] = True
+    return Solution(pose, problem.covariance(pose, agreeing), inliers, rms, problem.agreement(agreeing))
+
+
+def _problem(
+    points: np.ndarray, pixels: np.ndarray, sigmas: np.ndarray, K: np.ndarray, outlier: float, cells: Cells | None
+) -> Problem:
+    """Keypoints, and cells behind them, at unit focal length."""
+    count = len(points)
+    if cells is not None and len(cells.points):
+        points, pixels = np.vstack([points, cells.points]), np.vstack([pixels, cells.pixels])
+        sigmas = np.concatenate([sigmas, cells.sigmas])
+    scale = np.sqrt(abs(np.linalg.det(K[:2, :2])))
+    return Problem(points, _normalise(pixels, K), np.clip(sigmas, FINEST, COARSEST) / scale, outlier / scale, count)
 
 
 def _normalise(pixels: np.ndarray, K: np.ndarray) -> np.ndarray:
@@ -119,12 +141,30 @@ def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Points (N, 3) and where they are seen, (N, 2) at z = 1, with standard deviations (N,) in the same unit."""
+    """Points (N, 3) and where they are seen, (N, 2) at z = 1, with standard deviations (N,) in the same unit.
+
+    The first `keypoints` of them are keypoints, the others cells.
+    """
 
     points: np.ndarray
     rays: np.ndarray
     sigmas: np.ndarray
     outlier: float
+    keypoints: int
+
+    def support(self, agreeing: np.ndarray) -> np.ndarray:
+        """How many keypoints agree, cells counted in; `agreeing` is (..., N)."""
+        few, many = agreeing[..., : self.keypoints], agreeing[..., self.keypoints :]
+        return few.sum(-1) + many.sum(-1) // CELLS_A_KEYPOINT
+
+    def agreement(self, agreeing: np.ndarray) -> float:
+        """Share of the cells that agree."""
+        return float(agreeing[self.keypoints :].mean()) if len(agreeing) > self.keypoints else np.nan
+
+    def convincing(self, pose: Pose) -> bool:
+        """Whether all keypoints agree, and half of the cells if there are any."""
+        agreeing = self.agrees(pose)
+        return agreeing[: self.keypoints].all() and not self.agreement(agreeing) < 0.5
 
     def residuals(self, pose: Pose) -> np.ndarray:
         """(N, 2) projection minus observation; large for points behind the camera."""
@@ -136,14 +176,15 @@ class Problem:
         return np.linalg.norm(self.residuals(pose), axis=1) < self.outlier
 
     def direct(self) -> Pose | None:
-        """Least squares over all points from SQPnP's start; None when they are too close together for it."""
+        """Least squares over all keypoints from SQPnP's start; None when they are too close together for it."""
+        points, rays = self.points[: self.keypoints], self.rays[: self.keypoints]
         try:
-            ok, rotvec, translation = cv2.solvePnP(self.points, self.rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+            ok, rotvec, translation = cv2.solvePnP(points, rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
         except cv2.error:
             return None
         if not ok or not np.isfinite(rotvec).all() or not np.isfinite(translation).all():
             return None
-        return self.refine(Pose.from_rotvec(rotvec.ravel(), translation.ravel()), np.ones(len(self.points), bool))
+        return self.refine(Pose.from_rotvec(rotvec.ravel(), translation.ravel()), np.arange(self.keypoints))
 
     def jacobian(self, pose: Pose, chosen: np.ndarray) -> np.ndarray:
         """(n, 2, 6) derivative of the projection by a motion (v, w): p -> exp(w) R p + t + v, in the camera frame."""
@@ -196,7 +237,7 @@ class Problem:
         squared = self.squared(rotations, translations)
         agreeing = squared < self.outlier**2
         order = np.argsort(self.truncated(squared), kind="stable")
-        order = order[agreeing[order].sum(1) >= gate.fewest]
+        order = order[self.support(agreeing[order]) >= gate.fewest]
         found: list[Pose] = []
         for _ in range(TRIES):
             if not len(order):
@@ -209,9 +250,17 @@ class Problem:
         return found
 
     def hypotheses(self) -> tuple[np.ndarray, np.ndarray]:
-        """P3P solutions of every triple of points: rotations (H, 3, 3) and translations (H, 3), all in front."""
+        """P3P solutions of every triple of keypoints, and of the last one with pairs of cells, all in front.
+
+        Returns:
+            Rotations (H, 3, 3) and translations (H, 3).
+        """
         rotvecs, translations = [np.zeros((0, 3, 1))], [np.zeros((0, 3, 1))]
-        for triple in combinations(range(len(self.points)), 3):
+        triples = list(combinations(range(self.keypoints), 3))
+        if len(self.points) > self.keypoints + 1:
+            pairs = np.random.default_rng(0).integers(self.keypoints, len(self.points), (PAIRS, 2))
+            triples += [(self.keypoints - 1, *pair) for pair in pairs.tolist() if pair[0] != pair[1]]
+        for triple in triples:
             chosen = list(triple)
             try:
                 count, r, t = cv2.solveP3P(

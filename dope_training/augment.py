@@ -26,12 +26,16 @@ class Crop:
         names: class name of each object.
         keypoints: (N, 9, 2) in the crop [px], inside or not.
         visibility: (N,) visible pixels in the crop over those of the object alone.
+        mask: (S, S) uint8, k + 1 where object k is seen.
+        window: (2, 3) affine map from the stored picture's pixels to the crop's.
     """
 
     image: np.ndarray
     names: list[str]
     keypoints: np.ndarray
     visibility: np.ndarray
+    mask: np.ndarray
+    window: np.ndarray
 
 
 def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
@@ -40,7 +44,7 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
     seen = np.array([label.visibility > WORTH_A_CROP for label in sample.objects], bool)
     A = random_window(rng, keypoints[seen] if seen.any() else keypoints, sample.rgb.shape, size)
     border = tuple(int(v) for v in rng.integers(0, 256, 3))
-    image = cv2.warpAffine(sample.rgb, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
+    image = warp(sample.rgb, A, size, border)
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
     if rng.random() < 0.35:
         occlude(rng, image, mask)
@@ -48,7 +52,19 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
     alone = np.array([label.px_all for label in sample.objects]) * np.linalg.det(A[:, :2])
     moved = keypoints @ A[:, :2].T + A[:, 2]
     names = [label.name for label in sample.objects]
-    return Crop(photograph(rng, image), names, moved, counts / np.maximum(alone, 1))
+    return Crop(photograph(rng, image), names, moved, counts / np.maximum(alone, 1), mask, A)
+
+
+def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...]) -> np.ndarray:
+    """Apply the affine map (2, 3) to an image, (size, size, 3); halved as often as it shrinks, against aliasing."""
+    scale = float(np.sqrt(np.linalg.det(A[:, :2])))
+    halvings = max(0, int(-np.log2(scale) + 0.4))
+    if halvings:
+        factor = 0.5**halvings
+        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        offset = A[:, :2] @ np.full(2, 0.5 / factor - 0.5) + A[:, 2]  # pixel centres move by half a pixel
+        A = np.column_stack([A[:, :2] / factor, offset])
+    return cv2.warpAffine(image, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
 
 
 def random_window(rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int) -> np.ndarray:
@@ -61,7 +77,7 @@ def random_window(rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[
     if len(keypoints) and rng.random() < 0.92:
         chosen = keypoints[rng.integers(len(keypoints))]
         extent = np.ptp(chosen, axis=0).max()
-        scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.45, 1.8)
+        scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.2, 1.8)
         target = chosen[cuboid.CENTRE]
     else:
         scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), (width, height))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dope_ros2.errors import UserError, closest
 from dope_ros2.maps import MapSpec
@@ -19,6 +19,7 @@ class TrainConfig(BaseModel):
     architecture: str = "dope-lite"
     objects: list[str] = Field(min_length=1)
     crop: int = Field(320, ge=64, multiple_of=32, description="side of a training crop [px]")
+    crops_per_picture: int = Field(1, ge=1, description="crops cut from a picture once it is decoded")
     input_height: int = Field(480, ge=0, description="height images are scaled to when the weights are used [px]")
     sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
     affinity: str = MapSpec.affinity
@@ -34,6 +35,12 @@ class TrainConfig(BaseModel):
     validation_images: int = Field(100, ge=1)
     validate_every: int = Field(2_000, ge=1, description="steps between validations and checkpoints")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole_pictures(self) -> TrainConfig:
+        if self.batch_size % self.crops_per_picture:
+            raise ValueError(f"batch_size {self.batch_size} must be a multiple of crops_per_picture")
+        return self
 
     @property
     def map_spec(self) -> MapSpec:

@@ -13,6 +13,7 @@ from dope_ros2.maps import OFFSET_SCALE, MapSpec
 IGNORED_BELOW = 0.25  # visible share under which an instance is neither asked for nor forbidden
 PEAK_WEIGHT = 10.0  # how much more a cell at a target's peak counts than an empty one
 AFFINITY_WEIGHT = 10.0  # votes are errors per cell, beliefs per keypoint
+SURFACE_WEIGHT = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +72,48 @@ def belief_loss(belief: Tensor, affinity: Tensor, targets: Targets) -> dict[str,
     votes = functional.smooth_l1_loss(affinity.float(), targets.affinity, reduction="none", beta=0.1)
     votes = (votes * targets.affinity_counts).sum() / targets.affinity_counts.sum().clamp(min=1)
     return {"belief": error, "affinity": votes, "loss": error + AFFINITY_WEIGHT * votes}
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceTargets:
+    """What each cell shows: seen (B, C, h, w), 0 or 1; coordinates (B, 3, h, w), 0 to 1 across the cuboid."""
+
+    seen: Tensor
+    coordinates: Tensor
+
+
+def draw_surface(batch: dict[str, Tensor], objects: int, stride: int) -> SurfaceTargets:
+    """Follow the ray of each cell's middle to the cuboid of the object that is seen there.
+
+    The mesh lies inside of its cuboid, so the point is on the cuboid's near side rather than on the mesh; it needs
+    neither depth nor mesh, and tells the object's sides apart as well.
+
+    Args:
+        batch: seen (B, S, S), rays (B, M, 3, 4), classes (B, M), as of `data.Crops`.
+        objects: number of classes C.
+        stride: pixels per cell.
+    """
+    owner = batch["seen"][:, stride // 2 :: stride, stride // 2 :: stride].long()  # (B, h, w)
+    slot = (owner - 1).clamp(min=0)
+    number = torch.arange(len(owner), device=owner.device)[:, None, None]
+    rays = batch["rays"][number, slot]  # (B, h, w, 3, 4)
+    ys, xs = (torch.arange(side, device=owner.device) * stride + (stride - 1) / 2 for side in owner.shape[1:])
+    pixels = torch.stack([*torch.meshgrid(xs, ys, indexing="xy"), torch.ones_like(owner[0], dtype=torch.float32)], -1)
+    direction = (rays[..., :3] @ pixels[..., None])[..., 0]  # (B, h, w, 3)
+    direction = torch.where(direction.abs() < 1e-6, 1e-6, direction)
+    origin = rays[..., 3]
+    enters = ((-direction.sign() - origin) / direction).amax(-1, keepdim=True)  # past the near plane of each axis
+    point = (origin + enters * direction).clamp(-1, 1)
+    kind = batch["classes"].gather(1, slot.flatten(1)).view_as(slot).masked_fill(owner == 0, -1)
+    seen = torch.stack([kind == c for c in range(objects)], 1).float()
+    return SurfaceTargets(seen, (point.permute(0, 3, 1, 2) + 1) / 2)
+
+
+def surface_loss(surface: Tensor, targets: SurfaceTargets) -> dict[str, Tensor]:
+    """Cross-entropies of the surface's logits (B, C, 4, h, w): of all cells `seen`, of own cells `coordinates`."""
+    entropy = functional.binary_cross_entropy_with_logits
+    seen = entropy(surface[:, :, 0].float(), targets.seen)
+    wanted = targets.coordinates[:, None].expand_as(surface[:, :, 1:])
+    each = entropy(surface[:, :, 1:].float(), wanted, reduction="none").mean(2)
+    coordinates = (each * targets.seen).sum() / targets.seen.sum().clamp(min=1)
+    return {"seen": seen, "coordinates": coordinates, "loss": SURFACE_WEIGHT * (seen + coordinates)}

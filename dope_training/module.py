@@ -11,7 +11,9 @@ from torch import Tensor
 
 from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD, build
 from dope_training.config import TrainConfig
-from dope_training.losses import belief_loss, draw_targets
+from dope_training.losses import belief_loss, draw_surface, draw_targets, surface_loss
+
+PARTS = ("loss", "belief", "affinity", "seen", "coordinates")
 
 
 class BeliefModule(lightning.LightningModule):
@@ -27,10 +29,15 @@ class BeliefModule(lightning.LightningModule):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch as `data.Crops` makes it."""
         image = ((batch["image"] - self.mean) / self.std).permute(0, 3, 1, 2)  # channels last in memory
-        belief, affinity = self.network(image)
+        objects, spec = len(self.config.objects), self.config.map_spec
         with torch.no_grad():
-            targets = draw_targets(batch, len(self.config.objects), self.config.map_spec)
-        return belief_loss(belief, affinity, targets)
+            targets = draw_targets(batch, objects, spec)
+        belief, affinity, *surface = self.network(image)
+        of_maps = belief_loss(belief, affinity, targets)
+        if not surface:  # the published network has none
+            return of_maps
+        of_surface = surface_loss(surface[0], draw_surface(batch, objects, spec.stride))
+        return of_surface | of_maps | {"loss": of_maps["loss"] + of_surface["loss"]}
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """One step; logs the parts of the loss."""
@@ -90,4 +97,4 @@ class Progress(lightning.Callback):
 
 def _figures(trainer: lightning.Trainer, prefix: str) -> str:
     metrics = {k.removeprefix(prefix): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(prefix)}
-    return "  ".join(f"{name} {metrics[name]:.3f}" for name in ("loss", "belief", "affinity") if name in metrics)
+    return "  ".join(f"{name} {metrics[name]:.3f}" for name in PARTS if name in metrics)

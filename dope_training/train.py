@@ -16,7 +16,7 @@ import torch
 import typer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import ConcatDataset, DataLoader
+from torch.utils.data import DataLoader
 
 from dope_datagen.store import Dataset
 from dope_ros2.cli import run_typer
@@ -24,7 +24,7 @@ from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects, pick
 from dope_ros2.weights import Metadata, TrainedObject, load, save
 from dope_training.config import TrainConfig, load_config
-from dope_training.data import Crops, held_out, training_set
+from dope_training.data import crops_of, stack
 from dope_training.module import BeliefModule, Progress
 
 CHECKPOINT = "last.ckpt"
@@ -94,14 +94,14 @@ def start_from(module: BeliefModule, path: Path) -> None:
 
 def _loaders(config: TrainConfig, data: list[Path], workers: int) -> tuple[DataLoader, DataLoader]:
     """Training and validation loaders."""
-    train_set = training_set(data, config.objects, config.crop, config.validation_share, config.seed)
-    share = config.validation_share
-    kept = ConcatDataset([Crops(path, config.objects, config.crop, held_out(path, share)[1], 1) for path in data])
+    pictures = config.batch_size // config.crops_per_picture
+    train_set, kept = (crops_of(data, config, training=training) for training in (True, False))
     common = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
-    if len(train_set) < config.batch_size:
-        raise UserError(f"{len(train_set)} pictures are fewer than a batch of {config.batch_size}; generate more")
-    training = DataLoader(train_set, config.batch_size, shuffle=True, drop_last=True, **common)
-    validation = DataLoader(kept, min(config.batch_size, len(kept)), **common | {"num_workers": min(workers, 2)})
+    if len(train_set) < pictures:
+        raise UserError(f"{len(train_set)} pictures are fewer than a step's {pictures}; generate more")
+    training = DataLoader(train_set, pictures, shuffle=True, drop_last=True, collate_fn=stack, **common)
+    few = common | {"num_workers": min(workers, 2)}
+    validation = DataLoader(kept, min(pictures, len(kept)), collate_fn=stack, **few)
     return training, validation
 
 

@@ -166,7 +166,7 @@ def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refine
             return super().refine(pose, chosen)
 
     rays = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 2))
-    Counted(CARTON, rays, np.full(9, 0.002), 1e4).search(Gate())
+    Counted(CARTON, rays, np.full(9, 0.002), 1e4, 9).search(Gate())
     assert 1 <= len(calls) <= TRIES
 
 
@@ -205,7 +205,7 @@ def test_keypoints_that_fit_no_pose_well_are_refused_by_the_gate():
 @laws
 def test_the_jacobian_equals_finite_differences(seed):
     truth, pixels, _ = draw(seed)
-    problem = Problem(CARTON, pixels, np.ones(9), 1.0)
+    problem = Problem(CARTON, pixels, np.ones(9), 1.0, 9)
     step, columns = 1e-6, []
     for motion in np.eye(6) * step:
         residuals = [problem.residuals(moved(truth, sign * motion)) for sign in (1, -1)]

@@ -85,7 +85,7 @@ def test_training_starts_from_given_weights_and_refuses_those_of_other_objects(t
         (("[carton]", "[mustard]"), "no picture of 'mustard' in it"),
         (("crop: 64", "crop: 65"), "crop"),
         (("crop: 64", "krop: 64"), "unknown key 'krop'; did you mean 'crop'"),
-        (("batch_size: 4", "batch_size: 40"), "fewer than a batch of 40"),
+        (("batch_size: 4", "batch_size: 40"), "fewer than a step's 40"),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr(tmp_path, data, recipe, capsys, change, message):

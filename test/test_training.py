@@ -2,11 +2,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from dope_ros2 import maps
+from dope_ros2.camera import CameraModel
+from dope_ros2.geometry import Pose
 from dope_ros2.maps import MapSpec
-from dope_training.augment import photograph, random_window
-from dope_training.losses import belief_loss, draw_targets
+from dope_training.augment import photograph, random_window, warp
+from dope_training.data import viewing_rays
+from dope_training.losses import belief_loss, draw_surface, draw_targets, surface_loss
 
 
 def batch_of(keypoints, classes, visibility, size):
@@ -43,6 +47,61 @@ def test_the_loss_is_zero_for_perfect_maps_and_only_there():
     targets = draw_targets(batch_of(keypoints, [0, 0], [1.0, 1.0], 256), 1, MapSpec())
     assert belief_loss(targets.belief, targets.affinity, targets)["loss"] == 0
     assert belief_loss(targets.belief + 0.01, targets.affinity, targets)["loss"] > 0
+
+
+def surface_of(pose, window, size):
+    """The surface's targets of one object that fills the crop; and the camera, the cuboid's centre and half edges."""
+    camera, centre, half = (
+        CameraModel.from_focal(500, 640, 480),
+        np.array([0.01, 0.02, -0.03]),
+        np.array([0.3, 0.2, 0.1]),
+    )
+    rays = viewing_rays(camera.K, pose, window, centre, half)
+    batch = {
+        "seen": torch.ones(1, size, size, dtype=torch.uint8),
+        "rays": torch.tensor(rays, dtype=torch.float32)[None, None],
+        "classes": torch.tensor([[1]]),
+    }
+    return draw_surface(batch, 2, 8), camera, centre, half
+
+
+def test_surface_coordinates_project_to_their_cells_and_are_on_the_near_side():
+    rng = np.random.default_rng(7)
+    window = np.array([[0.9, -0.4, 20.0], [0.4, 0.9, -90.0]])
+    centre_in_crop = np.linalg.solve(window[:, :2], [64, 64] - window[:, 2])
+    for _ in range(20):
+        camera = CameraModel.from_focal(500, 640, 480)
+        pose = Pose(Pose.random(rng).rotation, camera.unproject(centre_in_crop, 0.9))
+        targets, camera, centre, half = surface_of(pose, window, 128)
+        np.testing.assert_array_equal(targets.seen[0].amax((1, 2)), [0, 1])
+        inside = targets.coordinates[0, :, 7, 7].numpy().astype(float)  # the cell around (59.5, 59.5)
+        point = pose.apply((2 * inside - 1) * half + centre)
+        pixel = window[:, :2] @ camera.project(point) + window[:, 2]
+        np.testing.assert_allclose(pixel, [59.5, 59.5], atol=0.05)
+        behind = pose.apply(centre)
+        assert np.abs(2 * inside - 1).max() == pytest.approx(1, abs=1e-4)
+        assert np.linalg.norm(point) < np.linalg.norm(behind)
+
+
+def test_the_surface_loss_is_least_where_the_logits_say_the_targets():
+    targets, *_ = surface_of(Pose(np.eye(3), np.array([0, 0, 0.8])), np.eye(2, 3), 128)
+    wanted = torch.stack([targets.seen, *targets.coordinates[0][:, None, None].expand(3, 1, 2, 16, 16)], 2)
+    best = torch.logit(wanted.clamp(1e-4, 1 - 1e-4))
+    least = surface_loss(best, targets)["loss"]
+    assert surface_loss(best + 0.3, targets)["loss"] > least
+    assert surface_loss(best - 0.3, targets)["loss"] > least
+    assert torch.isfinite(surface_loss(functional.pad(best[..., :0], (0, 16)), targets)["loss"])
+
+
+def test_shrinking_does_not_alias_and_keeps_the_place():
+    board = np.kron(np.indices((160, 214)).sum(0) % 2, np.ones((3, 3), np.uint8)).astype(np.uint8) * 255
+    picture = np.repeat(board[..., None], 3, 2)
+    cv2.circle(picture, (400, 240), 24, (0, 0, 0), -1)
+    small = warp(picture, np.array([[0.2, 0, 0.0], [0, 0.2, 0.0]]), 96, (0, 0, 0)).astype(float)
+    plain = small[5:40, 5:40]
+    assert plain.std() < 30
+    ys, xs = np.nonzero(small[10:, 10:, 0] < 40)
+    np.testing.assert_allclose([xs.mean() + 10, ys.mean() + 10], [80, 48], atol=0.5)
 
 
 def test_keypoints_move_with_the_pixels():
