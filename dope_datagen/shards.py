@@ -23,7 +23,11 @@ CRC_BYTES = 4
 
 
 def create(path: Path, rows: int, width: int) -> None:
-    """Create an array (rows, width) uint8: an inner chunk is one row, a shard 256 rows."""
+    """Create an array (rows, width) uint8: an inner chunk is one row, a shard 256 rows.
+
+    Zarr leaves out what equals the fill value, a whole shard too, so it is a value that no row is full of: zeros are
+    the masks of pictures without a target.
+    """
     zarr.create_array(
         str(path),
         shape=(rows, width),
@@ -31,6 +35,7 @@ def create(path: Path, rows: int, width: int) -> None:
         chunks=(1, width),
         shards=(SHARD, width),
         compressors=ZstdCodec(level=1),
+        fill_value=255,
     )
 
 

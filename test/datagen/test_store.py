@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import zarr
@@ -46,6 +48,15 @@ def test_what_is_written_is_read_back(folder):
         np.testing.assert_allclose(a.pose.matrix, b.pose.matrix, atol=1e-6)
         assert (a.name, a.class_id, a.visibility, a.truncation, a.bbox) == (b.name, 101, 0.75, 0.1, (3, 4, 5, 6))
         assert (a.px_visible, a.px_all) == (21, 28)
+
+
+def test_a_shard_of_pictures_that_show_no_target_is_written_and_read(folder):
+    empty = [replace(sample(n), objects=[], mask=np.zeros((32, 48), np.uint8)) for n in range(44)]
+    store.write_shard(folder, 1, empty, 95)
+    data = Dataset.open(folder)
+    assert len(data) == 44
+    assert data[43].objects == []
+    assert not data[43].mask.any()
 
 
 def test_zarr_itself_reads_the_same_bytes(folder):

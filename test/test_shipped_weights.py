@@ -1,0 +1,53 @@
+"""The weights file of the package: its record, and what it finds in real photographs."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dope_ros2.bop import read_scene
+from dope_ros2.estimator import Estimator
+from dope_ros2.objects import load_objects
+from dope_ros2.weights import load
+from dope_training.config import load_config
+
+REPO = Path(__file__).resolve().parents[1]
+WEIGHTS = REPO / "weights" / "dope-lite.safetensors"
+FRAMES = Path(os.environ.get("DOPE_DATA", "")) / "real_dev" / "000001"
+
+
+def test_the_file_is_small_and_says_how_it_was_trained():
+    assert WEIGHTS.stat().st_size <= 16 * 2**20
+    _, metadata = load(WEIGHTS)
+    assert [trained.name for trained in metadata.objects] == ["carton", "cracker", "mustard"]
+    recipe = load_config(REPO / "config" / "train" / "dope-lite-fine.yaml", {}).model_dump(mode="json")
+    assert recipe.items() <= metadata.training.items()
+
+
+@pytest.mark.data
+@pytest.mark.skipif(
+    not (os.environ.get("DOPE_DATA") and FRAMES.is_dir()), reason="needs real_dev/000001 in the folder $DOPE_DATA"
+)
+def test_boxes_are_found_in_real_photographs_and_nothing_else():
+    objects = load_objects()
+    estimator = Estimator.load(WEIGHTS, objects, "cpu")
+    by_id = {model.class_id: model for model in estimator.models}
+    right, stray = 0, []
+    for frame in read_scene(FRAMES):
+        image = cv2.cvtColor(cv2.imread(str(frame.path)), cv2.COLOR_BGR2RGB)
+        camera = frame.camera(image.shape[1], image.shape[0])
+        truths = [truth for truth in frame.truth if truth.obj_id in by_id]
+        centres = np.array([camera.project(t.pose.apply(by_id[t.obj_id].centre)) for t in truths])
+        for found in estimator(image, camera):
+            centre = camera.project(found.pose.apply(found.model.centre))
+            off = np.linalg.norm(centres - centre, axis=1)
+            same = [k for k, truth in enumerate(truths) if truth.obj_id == found.model.class_id]
+            nearest = min(same, key=lambda k: off[k])
+            turned = np.rad2deg(truths[nearest].pose.angle_to(found.pose))
+            right += off[nearest] <= 15 and turned <= 20
+            if off[nearest] > 40:
+                stray.append((frame.path.name, found.model.name, centre))
+    assert right >= 5  # of ten
+    assert stray == []
