@@ -34,6 +34,7 @@ VERBS = {
     "preview": Verb("dope_datagen.preview:main", "draw the labels over images of a dataset"),
     "carton": Verb("dope_datagen.carton:main", "make the carton: mesh, texture and the PDF to print"),
     "train": Verb("dope_training.train:main", "train a network on a dataset"),
+    "calibrate": Verb("dope_training.calibrate:main", "measure how weights err and store it with them"),
     "evaluate": Verb("dope_training.evaluate:main", "recall, precision and errors of weights on a dataset"),
     "import-weights": Verb("dope_ros2.import_weights:main", "turn a public DOPE .pth into a weights file"),
 }

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dope_ros2 import cuboid
-from dope_ros2.maps import OFFSET_SCALE, MapSpec
+from dope_ros2.maps import OFFSET_SCALE, Calibration, MapSpec
 
 FLOOR = 1e-3  # beliefs below are noise; keeps logarithms finite
 FARTHEST = 0.75  # a peak lies at most this far from its cell's centre [cells]
@@ -16,7 +16,6 @@ VOTE_ERROR = (1.5, 0.35)  # a vote may miss the centroid by this [cells] plus th
 BELIEF_COUNTS = 2.0  # a belief higher by 0.5 outweighs the largest allowed error of a vote
 MEETING, APART = 1.25, 2.25  # votes that end this close mean one centroid; so far apart are two of them [cells]
 VOTERS = 4  # different corners that must vote for a centroid without a peak
-SIGMA = (0.2, 0.9)  # a keypoint's standard deviation at belief 1, and what is added at 0; measured [cells]
 UNIT_ERROR = 0.5  # or, for unit vectors, by this distance between them
 
 
@@ -39,7 +38,14 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class Peaks:
-    """Local maxima of a stack of maps: map index (N,), cell (N, 2) as x, y, position (N, 2) [cells], score (N,)."""
+    """Local maxima of a stack of maps.
+
+    Attributes:
+        index: (N,) which map.
+        cell: (N, 2) x, y of the highest cell.
+        position: (N, 2) x, y of the top [cells].
+        score: (N,) height of the top, at most 1.
+    """
 
     index: np.ndarray
     cell: np.ndarray
@@ -65,7 +71,9 @@ def find_peaks(maps: np.ndarray, threshold: float, sigma: float) -> Peaks:
     patch = np.array([[padded[index, y + i, x + j] for j in range(3)] for i in range(3)])  # (3, 3, n), row first
     patch = np.where(np.isneginf(patch), 0, patch)
     offset = np.column_stack([_sub_cell(patch.sum(0), x, w, sigma), _sub_cell(patch.sum(1), y, h, sigma)])
-    return Peaks(index, np.column_stack([x, y]), np.column_stack([x, y]) + offset, maps[index, y, x])
+    between = np.clip(offset, -0.5, 0.5)  # the top lies between cells, and is higher than the highest of them
+    height = maps[index, y, x] * np.exp((between**2).sum(1) / (2 * sigma**2))
+    return Peaks(index, np.column_stack([x, y]), np.column_stack([x, y]) + offset, np.minimum(height, 1))
 
 
 def _sub_cell(levels: np.ndarray, cell: np.ndarray, cells: int, sigma: float) -> np.ndarray:
@@ -88,7 +96,13 @@ def _sub_cell(levels: np.ndarray, cell: np.ndarray, cells: int, sigma: float) ->
     return np.clip(offset, -FARTHEST, FARTHEST)
 
 
-def decode(belief: np.ndarray, affinity: np.ndarray, spec: MapSpec, peak_threshold: float) -> list[Instance]:
+def decode(
+    belief: np.ndarray,
+    affinity: np.ndarray,
+    spec: MapSpec,
+    peak_threshold: float,
+    calibration: Calibration | None = None,
+) -> list[Instance]:
     """Read the instances of all classes out of their maps.
 
     Args:
@@ -96,10 +110,12 @@ def decode(belief: np.ndarray, affinity: np.ndarray, spec: MapSpec, peak_thresho
         affinity: (C, 16, h, w).
         spec: how the maps were drawn.
         peak_threshold: lowest belief that counts as a keypoint.
+        calibration: how the peaks err; that of an unknown network if None.
 
     Returns:
         One instance per centroid peak, with the corners whose votes agree.
     """
+    calibration = calibration or Calibration()
     classes = len(belief)
     peaks = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
     votes = affinity.reshape(classes, 8, 2, *affinity.shape[2:])
@@ -112,11 +128,19 @@ def decode(belief: np.ndarray, affinity: np.ndarray, spec: MapSpec, peak_thresho
         positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres, beliefs
         for k, (corner, vote) in enumerate(zip(corners, voted, strict=True)):
             rows, columns = assign(corner.position, corner.score, vote, centres, spec.affinity)
-            positions[columns, k], scores[columns, k] = corner.position[rows], corner.score[rows]
+            hedged = calibration.inward * (1 - corner.score[rows])
+            positions[columns, k] = _outward(corner.position[rows], centres[columns], hedged)
+            scores[columns, k] = corner.score[rows]
         pixels = positions * spec.stride + (spec.stride - 1) / 2
-        sigmas = spec.stride * (SIGMA[0] + SIGMA[1] * (1 - np.clip(scores, 0, 1)))
+        sigmas = spec.stride * calibration.sigmas(scores)
         instances += [Instance(c, *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
     return instances
+
+
+def _outward(corners: np.ndarray, centres: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """(M, 2) corners moved away from their centroids (M, 2) by (M,), all in cells."""
+    arms = corners - centres
+    return corners + arms / np.maximum(np.linalg.norm(arms, axis=1, keepdims=True), 1e-6) * by[:, None]
 
 
 def _centroids(

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from dope_ros2 import cuboid, pnp
 from dope_ros2.camera import CameraModel
-from dope_ros2.decode import Instance, decode
+from dope_ros2.decode import decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel
+from dope_ros2.pnp import Gate
+from dope_ros2.poses import detect, suppress
 from dope_ros2.surface import read
 from dope_ros2.weights import Metadata, load, match_objects
 
@@ -87,18 +88,34 @@ class Estimator:
             Detections in the camera's optical frame, best first.
         """
         settings = settings or Settings()
+        scaled, camera_scaled = self.scaled(image, camera, settings)
+        detections = self._detect(scaled, camera_scaled, settings)
+        return suppress([self._in_image(d, camera, camera_scaled) for d in detections], camera)
+
+    def scaled(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[np.ndarray, CameraModel]:
+        """The image and its camera at the height that the settings, or else the weights, ask for."""
         height = self.metadata.input_height if settings.input_height < 0 else settings.input_height
         scale = height / image.shape[0] if height else 1.0
-        scaled, camera_scaled = image, camera
-        if scale != 1:
-            size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-            scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-            camera_scaled = camera.resized(*size)
-        belief, affinity, surface = self.maps(scaled)
-        instances = decode(belief, affinity, self.metadata.map_spec, peak_threshold=settings.peak_threshold)
-        found = [self._solve(instance, surface, camera_scaled, settings) for instance in instances]
-        detections = [self._in_image(d, camera, camera_scaled) for d in found if d and d.score >= settings.min_score]
-        return suppress(detections, camera)
+        if scale == 1:
+            return image, camera
+        size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        return cv2.resize(image, size, interpolation=interpolation), camera.resized(*size)
+
+    def _detect(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> list[Detection]:
+        """Detections in an image of the network's scale."""
+        belief, affinity, surface = self.maps(image)
+        spec = self.metadata
+        shift = spec.origin - (spec.stride - 1) / 2
+        decoded = decode(belief, affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
+        instances = [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
+        gate = replace(Gate(), rms=settings.max_reprojection_error)
+        detections: list[Detection] = []
+        for index, model in enumerate(self.models):
+            own = [instance for instance in instances if instance.class_index == index]
+            cells = read(None if surface is None else surface[index], model, spec.stride)
+            detections += detect(model, own, cells, camera.K, gate, settings.min_score)
+        return detections
 
     def maps(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Run the network on an image (H, W, 3) uint8 RGB.
@@ -120,29 +137,6 @@ class Estimator:
         belief, affinity, *surface = (output[0, :, :, :rows, :columns].float().cpu().numpy() for output in outputs)
         return belief, affinity, expit(surface[0]) if surface else None
 
-    def _solve(
-        self, instance: Instance, surface: np.ndarray | None, camera: CameraModel, settings: Settings
-    ) -> Detection | None:
-        """Pose of one decoded instance, in the scaled image; None when the gates refuse it."""
-        model = self.models[instance.class_index]
-        spec = self.metadata
-        keypoints = instance.keypoints + (spec.origin - (spec.stride - 1) / 2)
-        gate = replace(pnp.Gate(), rms=settings.max_reprojection_error)
-        cells = None
-        if surface is not None:
-            cells = read(surface[instance.class_index], model, keypoints[cuboid.CENTRE], spec.stride)
-        solution = pnp.solve(model.keypoints, keypoints, camera.K, instance.sigmas, gate, cells)
-        if solution is None:
-            return None
-        return Detection(
-            model=model,
-            score=score(instance.scores, solution.inliers),
-            pose=solution.pose,
-            covariance=solution.covariance,
-            keypoints=np.where(solution.inliers[:, None], keypoints, np.nan),
-            reprojection_error=solution.rms,
-        )
-
     @staticmethod
     def _in_image(detection: Detection, camera: CameraModel, scaled: CameraModel) -> Detection:
         """The same detection with its keypoints in pixels of the full image."""
@@ -152,25 +146,3 @@ class Estimator:
             keypoints=(detection.keypoints + 0.5) * factor - 0.5,
             reprojection_error=detection.reprojection_error * float(factor.mean()),
         )
-
-
-def score(beliefs: np.ndarray, inliers: np.ndarray) -> float:
-    """Mean belief of the nine keypoints, those not used counting as zero; in [0, 1]."""
-    return float(np.clip(np.where(inliers, beliefs, 0), 0, 1).sum() / len(inliers))
-
-
-def suppress(detections: list[Detection], camera: CameraModel) -> list[Detection]:
-    """Keep the best of detections of one class whose projected cuboids nearly coincide.
-
-    Two coincide when their keypoints lie, on average, within a quarter of the better one's extent in the image.
-    """
-    kept: list[Detection] = []
-    pictures: list[np.ndarray] = []
-    for detection in sorted(detections, key=lambda d: -d.score):
-        picture = camera.project(detection.pose.apply(detection.model.keypoints))
-        extent = np.ptp(picture, axis=0).max()
-        rivals = (p for d, p in zip(kept, pictures, strict=True) if d.model.name == detection.model.name)
-        if all(np.linalg.norm(rival[8] - picture[8]) > 0.25 * extent for rival in rivals):
-            kept.append(detection)
-            pictures.append(picture)
-    return kept

@@ -19,7 +19,7 @@ from torch import nn
 
 from dope_ros2 import __version__
 from dope_ros2.errors import UserError, closest
-from dope_ros2.maps import MapSpec
+from dope_ros2.maps import Calibration, MapSpec
 from dope_ros2.network import ARCHITECTURES, STRIDE
 from dope_ros2.objects import ObjectModel
 
@@ -47,6 +47,7 @@ class Metadata:
         sigma: standard deviation of the belief targets [cells].
         affinity: kind of affinity, see `maps.MapSpec`.
         origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
+        calibration: how the peaks of its maps err.
         input_height: height to which images were scaled in training and are for inference [px]; 0 keeps their own.
         data, training: summaries in words and figures.
     """
@@ -60,6 +61,7 @@ class Metadata:
     affinity: str = MapSpec.affinity
     origin: float = (STRIDE - 1) / 2
     input_height: int = 480
+    calibration: Calibration = field(default_factory=Calibration)
     data: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -79,6 +81,7 @@ class Metadata:
         entry["objects"] = tuple(
             TrainedObject(name=o["name"], size=tuple(o["size"]), centre=tuple(o["centre"])) for o in entry["objects"]
         )
+        entry["calibration"] = Calibration(**entry.get("calibration", {}))
         return cls(**entry)
 
 

@@ -23,6 +23,7 @@ from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects, pick
 from dope_ros2.weights import Metadata, TrainedObject, load, save
+from dope_training.calibrate import calibrate
 from dope_training.config import TrainConfig, load_config
 from dope_training.data import crops_of, stack
 from dope_training.module import BeliefModule, Progress
@@ -73,7 +74,9 @@ def train(
         start_from(module, init)
     trainer = _trainer(config, out, max_time)
     trainer.fit(module, *loaders, ckpt_path=checkpoint if resume else None)
-    return export(module, config, data, out, models, trainer.global_step)
+    path = export(module, config, data, out, models, trainer.global_step)
+    calibrate(path, data, config.validation_share, {model.name: model for model in models})
+    return path
 
 
 def start_from(module: BeliefModule, path: Path) -> None:

@@ -4,10 +4,11 @@ import torch
 
 from dope_ros2.camera import CameraModel
 from dope_ros2.detection import Detection
-from dope_ros2.estimator import Estimator, Settings, suppress
+from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.geometry import Pose
 from dope_ros2.maps import MapSpec, encode
 from dope_ros2.objects import ObjectModel
+from dope_ros2.poses import suppress
 from dope_ros2.weights import Metadata, TrainedObject
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, -0.02))
@@ -18,20 +19,20 @@ TRUTH = Pose.from_rotvec([0.4, -0.8, 1.1], [0.05, -0.03, 0.7])
 class Drawn(torch.nn.Module):
     """A network that always sees the same objects: fixed maps for any image of the size they were drawn for."""
 
-    def __init__(self, camera, poses):
+    def __init__(self, camera, poses, height=1.0):
         super().__init__()
         keypoints = np.array([camera.project(pose.apply(BOX.keypoints)) for pose in poses]).reshape(-1, 9, 2)
         maps = encode(keypoints, (camera.width, camera.height), MapSpec())
-        self.maps = tuple(torch.from_numpy(m)[None, None] for m in maps)
+        self.maps = tuple(torch.from_numpy(m)[None, None] for m in (height * maps[0], maps[1]))
 
     def forward(self, image):
         return self.maps
 
 
-def estimator(camera, poses, **metadata):
+def estimator(camera, poses, height=1.0, **metadata):
     entry = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
     facts = Metadata(architecture="dope-lite", objects=(entry,), **metadata)
-    return Estimator(Drawn(camera, poses), facts, [BOX], "cpu")
+    return Estimator(Drawn(camera, poses, height), facts, [BOX], "cpu")
 
 
 def picture(camera):
@@ -43,7 +44,7 @@ def test_perfect_maps_give_the_pose_of_the_mesh_not_of_the_box():
     assert found.pose.distance_to(TRUTH) < 1e-4
     assert np.rad2deg(found.pose.angle_to(TRUTH)) < 0.01
     np.testing.assert_allclose(found.keypoints, CAMERA.project(TRUTH.apply(BOX.keypoints)), atol=0.05)
-    assert found.score > 0.6
+    assert found.score == pytest.approx(1, abs=0.01)
 
 
 def test_the_image_is_scaled_to_the_height_the_weights_want_and_the_pose_is_the_same():
@@ -64,7 +65,9 @@ def test_empty_maps_give_no_detection():
 
 
 def test_a_higher_min_score_reports_less():
-    assert estimator(CAMERA, [TRUTH])(picture(CAMERA), CAMERA, Settings(min_score=0.999)) == []
+    unsure = estimator(CAMERA, [TRUTH], height=0.5)
+    assert len(unsure(picture(CAMERA), CAMERA, Settings(min_score=0.45))) == 1
+    assert unsure(picture(CAMERA), CAMERA, Settings(min_score=0.55)) == []
 
 
 def test_an_imported_profile_moves_keypoints_by_its_pixel_offset():

@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import arrays
 from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
 from dope_ros2.geometry import Pose
-from dope_ros2.pnp import TRIES, Gate, Problem, solve
+from dope_ros2.pnp import TRIES, Gate, search, solve
+from dope_ros2.reprojection import Problem
+from dope_ros2.surface import NO_CELLS
 
 CAMERA = CameraModel(np.array([[600.0, 0, 318.0], [0, 590, 242.0], [0, 0, 1]]), 640, 480)
 CARTON = cuboid.keypoints((0.16, 0.11, 0.06))
@@ -166,7 +168,7 @@ def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refine
             return super().refine(pose, chosen)
 
     rays = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 2))
-    Counted(CARTON, rays, np.full(9, 0.002), 1e4, 9).search(Gate())
+    search(Counted.of(CARTON, rays, np.full(9, 0.002), np.eye(3), 1e4, NO_CELLS), Gate())
     assert 1 <= len(calls) <= TRIES
 
 
@@ -205,7 +207,7 @@ def test_keypoints_that_fit_no_pose_well_are_refused_by_the_gate():
 @laws
 def test_the_jacobian_equals_finite_differences(seed):
     truth, pixels, _ = draw(seed)
-    problem = Problem(CARTON, pixels, np.ones(9), 1.0, 9)
+    problem = Problem.of(CARTON, pixels, np.ones(9), np.eye(3), 1.0, NO_CELLS)
     step, columns = 1e-6, []
     for motion in np.eye(6) * step:
         residuals = [problem.residuals(moved(truth, sign * motion)) for sign in (1, -1)]

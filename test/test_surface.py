@@ -35,20 +35,21 @@ def scene(seed):
 
 
 def find(keypoints, surface):
-    cells = read(surface, BOX, keypoints[8], 8) if surface is not None else None
+    cells = read(surface, BOX, 8).around(keypoints[8])
     return solve(BOX.keypoints, keypoints, CAMERA.K, np.full(9, 2.0), Gate(), cells)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_points_read_from_cells_are_seen_where_the_cells_are(seed):
     pose, surface, keypoints, _ = scene(seed)
-    cells = read(surface, BOX, keypoints[8], 8)
+    cells = read(surface, BOX, 8).around(keypoints[8])
     assert 4 < len(cells.points) <= MOST_CELLS
     np.testing.assert_allclose(CAMERA.project(pose.apply(cells.points)), cells.pixels, atol=0.01)
 
 
 def test_no_cells_are_read_where_nothing_is_seen():
-    assert len(read(np.zeros((4, 6, 8), np.float32), BOX, np.zeros(2), 8).points) == 0
+    assert len(read(np.zeros((4, 6, 8), np.float32), BOX, 8)) == 0
+    assert len(read(None, BOX, 8).around(np.zeros(2))) == 0
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from dope_ros2.errors import UserError
+from dope_ros2.maps import Calibration
 from dope_ros2.network import DopeLite, Paper
 from dope_ros2.objects import ObjectModel
 from dope_ros2.weights import Metadata, TrainedObject, import_paper, load, match_objects, read_checkpoint, save
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.3))
+SHY = Calibration(inward=0.5, sure=0.1)
 TRAINED = TrainedObject(name="box", size=(0.1, 0.2, 0.3))
 
 
@@ -65,11 +67,12 @@ def test_saved_weights_come_back_with_their_metadata(tmp_path):
     save(
         tmp_path / "w.safetensors",
         network,
-        Metadata(architecture="dope-lite", objects=(TRAINED,), training={"steps": 3}),
+        Metadata(architecture="dope-lite", objects=(TRAINED,), training={"steps": 3}, calibration=SHY),
     )
     again, metadata = load(tmp_path / "w.safetensors")
     assert metadata.objects == (TRAINED,)
     assert metadata.training == {"steps": 3}
+    assert metadata.calibration == SHY
     for key, value in network.state_dict().items():
         np.testing.assert_allclose(again.state_dict()[key], value, atol=1e-3, rtol=1e-3)
 

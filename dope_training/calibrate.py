@@ -1,0 +1,133 @@
+"""Measure how the peaks of a network's maps err, and store it with the weights."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from dope_datagen.store import Dataset, Sample
+from dope_ros2 import cuboid
+from dope_ros2.cli import run_typer
+from dope_ros2.decode import decode
+from dope_ros2.errors import UserError
+from dope_ros2.estimator import Estimator, Settings
+from dope_ros2.maps import Calibration
+from dope_ros2.objects import ObjectModel, load_objects
+from dope_ros2.resources import share
+from dope_ros2.weights import load, save
+from dope_training.data import held_out
+
+FEWEST = 200  # corners; fewer say too little
+NEAR = 1.0  # a decoded centroid so near a true one is that object's [cells]
+RIGHT = 1.25  # a corner farther off is another one's, not an inexact one [cells]
+MEDIAN = 1.177  # the median length of a two-dimensional normal error, in standard deviations
+VISIBLE = 0.7  # objects less visible say more of what hides them
+
+
+def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
+    """How far decoded corners are off, at the network's scale.
+
+    Args:
+        estimator: whose calibration plays no part here.
+        sample: a stored picture.
+
+    Returns:
+        (N, 3): height of the peak, its distance from the true corner, and how much of that is away from the centroid,
+        both in cells.
+    """
+    spec = estimator.metadata
+    image, camera = estimator.scaled(sample.rgb, sample.camera, Settings())
+    belief, affinity, _ = estimator.maps(image)
+    rows: list[np.ndarray] = []
+    for instance in decode(belief, affinity, spec.map_spec, Settings.peak_threshold):
+        model = estimator.models[instance.class_index]
+        for label in sample.objects:
+            if label.name != model.name or label.visibility < VISIBLE:
+                continue
+            true = (camera.project(label.pose.apply(model.keypoints)) - spec.origin) / spec.stride
+            found = (instance.keypoints - (spec.stride - 1) / 2) / spec.stride
+            if np.linalg.norm(found[cuboid.CENTRE] - true[cuboid.CENTRE]) > NEAR:
+                continue
+            error, arms = (found - true)[: cuboid.CENTRE], (true - true[cuboid.CENTRE])[: cuboid.CENTRE]
+            outward = (error * arms).sum(1) / np.maximum(np.linalg.norm(arms, axis=1), 1e-6)
+            heights = instance.scores[: cuboid.CENTRE]
+            rows.append(np.column_stack([heights, np.linalg.norm(error, axis=1), outward])[np.isfinite(outward)])
+    return np.concatenate([np.zeros((0, 3)), *rows])
+
+
+def fit(errors: np.ndarray) -> Calibration | None:
+    """The calibration that fits errors (N, 3) as `corner_errors` gives them; None when there are too few.
+
+    Both lines are fitted to medians, which the corners that belong elsewhere do not move: the inward one through zero
+    at height 1, that of the standard deviations freely.
+    """
+    errors = errors[errors[:, 1] < RIGHT]
+    if len(errors) < FEWEST:
+        return None
+    groups = np.array_split(errors[np.argsort(errors[:, 0], kind="stable")], 8)
+    doubt = np.array([1 - group[:, 0].mean() for group in groups])
+    inward = -np.array([np.median(group[:, 2]) for group in groups])
+    sigmas = np.array([np.median(group[:, 1]) for group in groups]) / MEDIAN
+    unsure, sure = np.polyfit(doubt, sigmas, 1)
+    slope = (doubt @ inward) / (doubt @ doubt)
+    return Calibration(*(round(float(max(v, low)), 3) for v, low in ((slope, 0), (sure, 0.05), (unsure, 0))))
+
+
+def calibrate(
+    weights: Path, data: list[Path], share_kept: float, objects: dict[str, ObjectModel], device: str = "auto"
+) -> Calibration | None:
+    """Measure weights on the held-out pictures of stores and write the result into the file.
+
+    Args:
+        weights: of any network.
+        data: the stores it was trained on, or others.
+        share_kept: of each store, at its end, that was kept from training.
+        objects: records of the weights' objects, by name.
+        device: where to run the network.
+
+    Returns:
+        The calibration; None, and nothing is written, when the network finds too few corners for it.
+    """
+    estimator = Estimator.load(weights, objects, device)
+    stores = [(Dataset.open(path), held_out(path, share_kept)[1]) for path in data]
+    calibration = fit(np.concatenate([corner_errors(estimator, store[i]) for store, kept in stores for i in kept]))
+    if calibration is not None:
+        network, metadata = load(weights)
+        save(weights, network, replace(metadata, calibration=calibration))
+    return calibration
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def calibrate_command(
+    data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
+    weights: Annotated[Path | None, typer.Option(help="weights, rewritten; default: the package's")] = None,
+    kept: Annotated[float, typer.Option(min=0, max=1, help="share of each store to measure on, at its end")] = 0.02,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Measure how the peaks of a network's maps err, and store it with the weights."""
+    path = weights or share() / "weights" / "dope-lite.safetensors"
+    calibration = calibrate(path, data, kept, load_objects(objects_file), device)
+    if calibration is None:
+        raise UserError(f"{path}: finds fewer than {FEWEST} corners in these pictures; train longer or raise --kept")
+    typer.echo(
+        f"{path}: at height h a corner is off by {calibration.sure} + {calibration.unsure} (1 - h) cells, "
+        f"of them {calibration.inward} (1 - h) inward"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope calibrate`; returns the exit status."""
+    return run_typer(app, argv, "dope calibrate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
