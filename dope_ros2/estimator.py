@@ -34,7 +34,7 @@ class Settings:
         input_height: images are scaled to this height first [px]; 0 keeps their own, -1 takes the weights' advice.
     """
 
-    min_score: float = 0.3
+    min_score: float = 0.25
     peak_threshold: float = 0.15
     max_reprojection_error: float = 6.0
     input_height: int = -1
