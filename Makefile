@@ -13,7 +13,7 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup system demo test lint format bench-decode train clean distclean
+.PHONY: help setup system demo test lint format bench-decode bench-datagen train clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -37,6 +37,9 @@ format: setup  ## let ruff rewrite the files
 
 bench-decode: setup  ## decode perfect maps: share of poses, errors, time
 	$(PY) -m dope_training.bench_decode $(ARGS)
+
+bench-datagen: setup  ## both renderers on crowded scenes: images a second, quality, agreement (a quarter of an hour)
+	$(PY) -m dope_datagen.bench_datagen --out $(OUT)/bench-datagen.json $(ARGS)
 
 # The YCB meshes of two of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
 # that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/ and the distractors of the recipe.
@@ -83,11 +86,16 @@ $(VENV)/.done-interfaces: $(VENV)/.done-package $(shell find msg -type f)
 
 # EGL and Mesa, for the rasteriser of the demo scene and the training pictures.
 APT := libegl1 libgl1 libgl1-mesa-dri
-$(VENV)/.done-system: $(VENV)/.done-python
+LLVM := libllvm19
+$(VENV)/.done-system: $(VENV)/.done-package
 	@if $(PY) -c 'import ctypes; ctypes.CDLL("libEGL.so.1"); ctypes.CDLL("libGL.so.1")' 2>/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "system libraries: $(APT)"; \
 	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT)) >/dev/null || \
 	  echo "make: warning: could not install $(APT); rendering will not work" >&2; \
 	else echo "make: warning: rendering needs EGL: sudo apt-get install $(APT)" >&2; fi
+	@if $(PY) -c 'import sys; from dope_datagen.renderers.variant import find_llvm; sys.exit(find_llvm() is None)'; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(LLVM) >/dev/null 2>&1; then :; \
+	else echo "make: the path tracer is three times as fast with LLVM 19 or newer: sudo apt-get install $(LLVM)" >&2; fi
 	@touch $@

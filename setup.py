@@ -85,6 +85,8 @@ extras = {
         "ros-visualization-msgs==5.3.6",
     ],
     "datagen": [
+        "fast-simplification>=0.1.7",
+        "matplotlib>=3.7",
         "moderngl>=5.10",
         "pillow>=10",
         "pybullet>=3.2.6",
@@ -92,8 +94,10 @@ extras = {
         "reportlab>=4",
         "tqdm>=4.60",
         "trimesh>=4",
+        "xatlas>=0.0.9",
         "zarr>=3",
     ],
+    "path": ["mitsuba>=3.5", "pyoidn>=2.3"],
     "training": ["lightning>=2.2", "pydantic>=2.5", "tqdm>=4.60", "zarr>=3"],
     "test": ["pytest>=7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }

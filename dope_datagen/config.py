@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from dope_ros2.errors import UserError, closest
 
 Range = tuple[float, float]
+Count = tuple[int, int]
+Mode = Literal["float", "stand", "settle", "tumble"]
+Surface = Literal["table", "floor", "bin"]
+MOST_BODIES = 240  # masks are bytes, and ground and walls need numbers too
 
 
 class DatagenConfig(BaseModel):
@@ -19,14 +24,27 @@ class DatagenConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objects: dict[str, float] = Field(description="name in objects.yaml: how often, relative to the others")
+    renderer: Literal["raster", "path"] = "raster"
+    spp: int = Field(8, ge=1, le=65536, description="samples a pixel of the path tracer; below 256 it denoises")
     width: int = Field(640, ge=64, le=4096)
     height: int = Field(480, ge=64, le=4096)
-    focal: Range = Field((450, 1150), description="focal length [px], log-uniform")
-    targets: tuple[int, int] = Field((1, 6), description="instances of known objects in a picture")
-    empty: float = Field(0.05, ge=0, le=1, description="share of pictures without a target")
+    focal: Range = Field((450, 1150), description="focal length [px], log-uniform; twice the same number fixes it")
+    modes: dict[Mode, float] = Field({"settle": 1.0}, description="how things come to lie: how often, relatively")
+    nb_frames: int = Field(100, ge=1, description="pictures of one arrangement of things")
+    nb_objects: Count = Field((20, 30), description="known objects in a picture")
+    nb_distractors: Count = Field((50, 75), description="unknown things in a picture")
+    empty: float = Field(0.0, ge=0, le=1, description="share of arrangements without a known object")
+    # float and stand: things are placed where the camera sees them
     size_px: Range = Field((35, 380), description="length of a target's bounding-box diagonal [px], log-uniform")
-    table: float = Field(0.4, ge=0, le=1, description="share of pictures with things standing on a table")
-    distractors: tuple[int, int] = (3, 18)
+    # settle
+    surfaces: tuple[Surface, ...] = Field(("table", "floor", "bin"), min_length=1)
+    near: Range = Field((0.4, 0.8), description="distance from the camera to what it looks at, first shell [m]")
+    far: Range = Field((0.8, 1.6), description="the same, second shell [m]; tumbling things are no farther")
+    near_share: float = Field(0.5, ge=0, le=1, description="share of the pictures taken from the first shell")
+    elevation: Range = Field((15, 80), description="of the camera above the surface [deg]")
+    # tumble
+    box_size: float = Field(0.5, gt=0, le=10, description="half the width of the box things tumble in [m]")
+    skip_frame: int = Field(100, ge=1, description="steps of 1/240 s from one picture to the next")
     pybullet_meshes: bool = True
     distractor_folders: tuple[Path, ...] = ()
     hdri_folders: tuple[Path, ...] = ()
@@ -36,26 +54,38 @@ class DatagenConfig(BaseModel):
     jpeg_quality: int = Field(93, ge=1, le=100)
     depth: bool = Field(False, description="store depth too (0.3 MB a picture)")
 
-    @field_validator("focal", "targets", "size_px", "distractors")
+    @field_validator("focal", "nb_objects", "nb_distractors", "size_px", "near", "far", "elevation")
     @classmethod
     def _ordered(cls, value: tuple) -> tuple:
         if not 0 <= value[0] <= value[1]:
             raise ValueError(f"{list(value)} is not [lowest, highest]")
         return value
 
-    @field_validator("focal", "size_px")
+    @field_validator("focal", "size_px", "near", "far")
     @classmethod
     def _positive(cls, value: Range) -> Range:
         if value[0] <= 0:
             raise ValueError(f"{list(value)} must be above 0")
         return value
 
-    @field_validator("objects")
+    @field_validator("objects", "modes")
     @classmethod
-    def _some(cls, value: dict[str, float]) -> dict[str, float]:
+    def _some(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
         if not value or min(value.values()) <= 0:
-            raise ValueError("give at least one object with a weight above 0, such as {carton: 1}")
+            example = "{carton: 1}" if info.field_name == "objects" else "{settle: 1}"
+            raise ValueError(f"give at least one with a weight above 0, such as {example}")
         return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatagenConfig:
+        if self.nb_objects[1] + self.nb_distractors[1] > MOST_BODIES:
+            raise ValueError(
+                f"nb_objects and nb_distractors reach {self.nb_objects[1] + self.nb_distractors[1]} things together; "
+                f"at most {MOST_BODIES} fit into a picture's masks"
+            )
+        if self.near[0] > self.far[1]:
+            raise ValueError(f"near {list(self.near)} lies beyond far {list(self.far)}; near comes first")
+        return self
 
     @field_validator("distractor_folders", "hdri_folders", "photo_folders", mode="before")
     @classmethod
@@ -98,5 +128,5 @@ def parse_config(entry: dict, where: str) -> DatagenConfig:
         return DatagenConfig(**entry)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+        key = "".join(f"{part}: " for part in first["loc"])
+        raise UserError(f"{where}: {key}{first['msg'].removeprefix('Value error, ')}") from error

@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from dope_datagen import shapes
 from dope_datagen.assets import Assets, distractor_keys
 from dope_datagen.labels import Label, label
-from dope_datagen.physics import Falling, settle
+from dope_datagen.physics import Falling, settle, table
 from dope_datagen.placing import looking
 from dope_datagen.renderers.raster import Raster
 from dope_datagen.scene import Body, Light, Material, Scene
@@ -49,7 +49,7 @@ def furnish(rng: np.random.Generator, assets: Assets, names: list[str], clutter:
         bodies.append(Body(key, (), (0, 0, 0), (size,) * 3, look))
     falling = [_above(rng, assets, body, spread=0.6 if body.name else 1.0) for body in bodies]
     order = rng.permutation(len(bodies))
-    resting = settle([falling[k] for k in order], (TABLE[0] / 2, TABLE[1] / 2))
+    resting = settle([falling[k] for k in order], table((TABLE[0] / 2, TABLE[1] / 2)))
     placed = [(bodies[k], pose) for k, pose in zip(order, resting, strict=True) if pose.translation[2] > 0]
     return sorted(placed, key=lambda pair: pair[0].name is None)  # targets first
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from tqdm import tqdm
 
-from dope_datagen import store
+from dope_datagen import handover, store
 from dope_datagen.assets import Assets
 from dope_datagen.config import DatagenConfig, load_config
 from dope_datagen.labels import label
-from dope_datagen.renderers.raster import Raster
+from dope_datagen.renderers import Renderer
 from dope_datagen.sampling import Sampler
 from dope_datagen.scene import Scene
 from dope_datagen.store import SHARD, Sample
+from dope_datagen.workers import cores, share_out
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects, pick
@@ -29,34 +30,96 @@ app = typer.Typer(add_completion=False)
 _worker: Worker | None = None  # of this process
 
 
-class Worker:
-    """Renders shards; made once per process, since meshes, textures and the OpenGL context stay."""
+@dataclass(frozen=True)
+class Order:
+    """What a dataset is to be; sent to every process that works on it.
 
-    def __init__(self, config: DatagenConfig, seed: int, objects: dict[str, ObjectModel]) -> None:
-        assets = Assets(objects)
-        self._config, self._seed, self._objects = config, seed, objects
-        self._sampler, self._renderer = Sampler(config, assets), Raster(assets)
+    Attributes:
+        images: how many pictures it has when it is complete.
+        seed: of all draws.
+        scenes: folder of scenes to be rendered, instead of drawing them here.
+    """
+
+    config: DatagenConfig
+    objects: dict[str, ObjectModel]
+    images: int
+    seed: int = 0
+    scenes: Path | None = None
+
+    def numbers(self, shard: int) -> range:
+        """The pictures of a shard."""
+        return range(shard * SHARD, min((shard + 1) * SHARD, self.images))
+
+
+class Worker:
+    """Makes shards; one per process, since meshes, textures and the OpenGL context stay."""
+
+    def __init__(self, order: Order, threads: int | None = None) -> None:
+        self._order, self._threads = order, threads
+        self._assets = Assets(order.objects)
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Draws the scenes."""
+        return Sampler(self._order.config, self._assets)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """Renders them."""
+        return renderer_of(self._order.config, self._assets, self._threads)
 
     def sample(self, number: int) -> Sample:
-        """Render and label picture `number`."""
-        return self.render(self._sampler.scene(self._seed, number))
+        """Draw, render and label picture `number`."""
+        return self.render(self.sampler.scene(self._order.seed, number))
 
     def render(self, scene: Scene) -> Sample:
         """Render and label a scene."""
-        rendering = self._renderer.render(scene, depth=self._config.depth)
-        return Sample(
-            rendering.rgb, scene.camera, label(scene, rendering, self._objects), rendering.ids, rendering.depth
-        )
+        rendering = self.renderer.render(scene, depth=self._order.config.depth)
+        labels = label(scene, rendering, self._order.objects)
+        return Sample(rendering.rgb, scene.camera, labels, rendering.ids, rendering.depth)
 
-    def shard(self, out: Path, shard: int, images: int) -> int:
+    def shard(self, out: Path, shard: int) -> int:
         """Render and write one shard; returns its number of pictures."""
-        numbers = range(shard * SHARD, min((shard + 1) * SHARD, images))
-        store.write_shard(out, shard, [self.sample(n) for n in numbers], self._config.jpeg_quality)
-        return len(numbers)
+        order = self._order
+        store.write_shard(out, shard, [self.render(scene) for scene in self._scenes(shard)], order.config.jpeg_quality)
+        return len(order.numbers(shard))
+
+    def arrange(self, out: Path, shard: int) -> int:
+        """Draw the scenes of one shard and write them as they are; returns their number."""
+        handover.write(out, shard, self._scenes(shard), self._order.config)
+        return len(self._order.numbers(shard))
+
+    def _scenes(self, shard: int) -> Iterator[Scene]:
+        order = self._order
+        if order.scenes is None:
+            yield from (self.sampler.scene(order.seed, number) for number in order.numbers(shard))
+        else:
+            yield from handover.read(order.scenes, shard, order.config)[: len(order.numbers(shard))]
+
+
+def renderer_of(config: DatagenConfig, assets: Assets, threads: int | None = None) -> Renderer:
+    """The renderer that a configuration asks for, imported only now: each needs what the other does not.
+
+    Raises:
+        UserError: it does not run here.
+    """
+    if config.renderer == "path":
+        from dope_datagen.renderers.path import Path as PathTracer
+
+        return PathTracer(assets, config.spp, threads)
+    from dope_datagen.renderers.raster import Raster
+
+    return Raster(assets)
 
 
 def generate(
-    config: DatagenConfig, out: Path, images: int, seed: int = 0, shards: range | None = None, workers: int = 1
+    config: DatagenConfig,
+    out: Path,
+    images: int,
+    seed: int = 0,
+    shards: Sequence[int] | None = None,
+    workers: int = 1,
+    scenes: Path | None = None,
 ) -> None:
     """Create or complete the dataset `out`.
 
@@ -67,10 +130,33 @@ def generate(
         seed: of all draws.
         shards: which shards of 256 pictures to do, all if None; several machines may share the work.
         workers: processes.
+        scenes: folder of scenes that `arrange` has written, to be rendered instead of drawing them here.
     """
+    order = Order(config, _objects(config), images, seed, scenes)
+    if scenes is not None:
+        handover.check(scenes, config, seed, images)
+    store.create(out, images, seed, config.model_dump(mode="json"), order.objects.values())
+    todo = _todo(order, shards, set(store.finished(out)))
+    if todo:
+        store.prepare(out)
+    _work(order, out, todo, workers, _shard)
+    store.tidy(out)
+
+
+def arrange(
+    config: DatagenConfig, out: Path, images: int, seed: int = 0, shards: Sequence[int] | None = None, workers: int = 1
+) -> None:
+    """Draw scenes and write them to a folder, to be rendered elsewhere; the arguments are those of `generate`."""
+    order = Order(config, _objects(config), images, seed)
+    handover.begin(out, config, seed, images)
+    _work(order, out, _todo(order, shards, handover.finished(out)), workers, _arrange)
+
+
+def _objects(config: DatagenConfig) -> dict[str, ObjectModel]:
+    """The configured objects; a mistake in a mesh or a folder shows here, not in a worker."""
     objects = {model.name: model for model in pick(load_objects(), list(config.objects))}
     check = Assets(objects)
-    for name, model in objects.items():  # a mistake in a mesh shows here, not in a worker
+    for name, model in objects.items():
         if check.mesh(f"object:{name}").texture is None:
             print(
                 f"dope generate: warning: {model.mesh_path}: {name} has no texture and is drawn in one colour; if it "
@@ -78,55 +164,48 @@ def generate(
                 file=sys.stderr,
             )
     Sampler(config, check)
-    store.create(out, images, seed, config.model_dump(mode="json"), objects.values())
-    wanted = shards if shards is not None else range(-(-images // SHARD))
-    done = set(store.finished(out))
-    todo = [shard for shard in wanted if shard not in done and shard * SHARD < images]
-    total = sum(min((shard + 1) * SHARD, images) - shard * SHARD for shard in todo)
+    return objects
+
+
+def _todo(order: Order, shards: Sequence[int] | None, done: set[int]) -> list[int]:
+    """The wanted shards that are not done yet."""
+    wanted = shards if shards is not None else range(-(-order.images // SHARD))
+    return [shard for shard in wanted if shard not in done and shard * SHARD < order.images]
+
+
+def _work(order: Order, out: Path, todo: list[int], workers: int, do: Callable[[Path, int], int]) -> None:
+    """Do shards in this process or in several, and show how far it is."""
+    total = sum(len(order.numbers(shard)) for shard in todo)
     with tqdm(total=total, unit="img", smoothing=0.05, mininterval=1.0) as bar:
-        for count in _run(config, seed, objects, out, todo, images, workers):
+        for count in _run(order, out, todo, workers, do):
             bar.update(count)
 
 
-def _run(
-    config: DatagenConfig,
-    seed: int,
-    objects: dict[str, ObjectModel],
-    out: Path,
-    todo: list[int],
-    images: int,
-    workers: int,
-) -> Iterator[int]:
-    """Do shards in this process or in several; yields the number of pictures of each as it is finished."""
-    if not todo:
-        return
-    if workers <= 1 or len(todo) == 1:
-        worker = Worker(config, seed, objects)
-        yield from (worker.shard(out, shard, images) for shard in todo)
-        return
-    spawn = multiprocessing.get_context("spawn")  # a forked OpenGL context does not work
-    count = min(workers, len(todo))
-    with ProcessPoolExecutor(count, spawn, initializer=_start, initargs=(config, seed, objects)) as pool:
-        waiting = {pool.submit(_shard, out, shard, images) for shard in todo}
-        try:
-            while waiting:
-                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in ready)
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _run(order: Order, out: Path, todo: list[int], workers: int, do: Callable[[Path, int], int]) -> Iterator[int]:
+    """Yields the number of pictures of each shard as it is finished."""
+    global _worker
+    if workers <= 1 or len(todo) <= 1:
+        _worker = Worker(order)
+        yield from (do(out, shard) for shard in todo)
+    else:
+        yield from share_out(do, [(out, shard) for shard in todo], workers, _start, (order,))
 
 
-def _start(config: DatagenConfig, seed: int, objects: dict[str, ObjectModel]) -> None:
+def _start(order: Order) -> None:
     global _worker
     import cv2
 
     cv2.setNumThreads(1)
     os.environ.setdefault("LP_NUM_THREADS", "1")  # of the software rasteriser: processes share the cores already
-    _worker = Worker(config, seed, objects)
+    _worker = Worker(order, threads=1)
 
 
-def _shard(out: Path, shard: int, images: int) -> int:
-    return _worker.shard(out, shard, images)
+def _shard(out: Path, shard: int) -> int:
+    return _worker.shard(out, shard)
+
+
+def _arrange(out: Path, shard: int) -> int:
+    return _worker.arrange(out, shard)
 
 
 def parse_shards(text: str) -> range:
@@ -152,12 +231,19 @@ def _command(
     workers: Annotated[int, typer.Option(help="processes; 0: one per core")] = 0,
     seed: Annotated[int, typer.Option(help="of all draws")] = 0,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
+    scenes_only: Annotated[bool, typer.Option("--scenes-only", help="draw scenes into --out, render nothing")] = False,
+    from_scenes: Annotated[Path | None, typer.Option(help="render the scenes of this folder")] = None,
 ) -> None:
     """Render a labelled dataset from the meshes in config/objects.yaml."""
     if models is not None:
         os.environ["DOPE_MODELS"] = str(models.resolve())
-    chosen = parse_shards(shards) if shards else None
-    generate(load_config(config), out, images, seed, chosen, workers or len(os.sched_getaffinity(0)))
+    if scenes_only and from_scenes:
+        raise UserError("--scenes-only draws scenes and --from-scenes renders them; give one of the two")
+    chosen, recipe = parse_shards(shards) if shards else None, load_config(config)
+    if scenes_only:
+        arrange(recipe, out, images, seed, chosen, workers or cores())
+    else:
+        generate(recipe, out, images, seed, chosen, workers or cores(), from_scenes)
 
 
 def main(argv: list[str] | None = None) -> int:

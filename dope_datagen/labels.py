@@ -12,6 +12,7 @@ from dope_datagen.scene import Scene
 from dope_ros2.camera import CameraModel
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import ObjectModel
+from dope_ros2.symmetry import canonical
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class Label:
     """One instance of a known object in one picture.
 
     Attributes:
-        pose: T_camera_object.
+        pose: T_camera_object; of a symmetric object the canonical one of all that look the same.
         keypoints: (9, 2) projected cuboid [px], inside the picture or not; all nine lie in front of the camera.
         visibility: visible pixels over those of the object alone, in the frame or not.
         truncation: share of the object alone that lies outside the frame.
@@ -76,13 +77,14 @@ def label(scene: Scene, rendering: Rendering, objects: dict[str, ObjectModel]) -
     labels = []
     for k, body in enumerate(scene.targets):
         model, (px_all, px_inside) = objects[body.name], rendering.alone[k]
+        pose = canonical(body.pose, model)
         px_all = max(px_all, float(visible[k + 1]), 1.0)
         labels.append(
             Label(
                 name=body.name,
                 class_id=model.class_id,
-                pose=body.pose,
-                keypoints=scene.camera.project(body.pose.apply(model.keypoints)),
+                pose=pose,
+                keypoints=scene.camera.project(pose.apply(model.keypoints)),
                 visibility=float(visible[k + 1]) / px_all,
                 truncation=float(np.clip(1 - px_inside / px_all, 0, 1)),
                 bbox=cv2.boundingRect((rendering.ids == k + 1).astype(np.uint8)) if visible[k + 1] else (0, 0, 0, 0),

@@ -1,7 +1,11 @@
-"""Letting things fall on a table and come to rest; the only file that knows the physics engine. World: z up."""
+"""Bodies that fall, come to rest, or tumble about; the only file that knows the physics engine. World: z up."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +16,13 @@ from dope_ros2.geometry import Pose
 
 STEP = 1 / 240  # [s]
 SLOW = 0.01  # [m/s] and [rad/s]: below it a body counts as resting
-LONGEST = 8.0  # [s]
+LONGEST = 8.0  # [s] of falling; then everything is slowed down and given as long again
+DAMPED = 3  # times that is tried, each with ten times the damping
+LOST = -0.2  # [m] below the ground: fell off
+BETWEEN = 0.4  # [s] from one batch to the next
+PUSH, TWIST = 10.0, 0.05  # [N], [N m]: largest random force and torque along each axis
+PUSHED = 0.01  # probability in each step
+HULL_DIRECTIONS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,59 +34,151 @@ class Falling:
     mass: float = 0.2
 
 
-def settle(bodies: list[Falling], half_table: tuple[float, float]) -> list[Pose]:
-    """Drop convex bodies one after the other on a table whose top is z = 0; returns T_world_body of each at rest.
+@dataclass(frozen=True, eq=False)
+class Slab:
+    """A box that stays where it is: half its edges (3,) [m] and T_world_slab."""
+
+    half: tuple[float, float, float]
+    pose: Pose
+
+
+def table(half: tuple[float, float]) -> list[Slab]:
+    """A table whose top is z = 0; `half` its edges along x and y [m]."""
+    return [Slab((*half, 0.05), Pose(np.eye(3), np.array([0, 0, -0.05])))]
+
+
+def hull(points: np.ndarray) -> np.ndarray:
+    """At most 64 of the points (N, 3): the farthest along directions all around; few corners make fast contacts."""
+    k = np.arange(HULL_DIRECTIONS) + 0.5
+    z, turn = 1 - 2 * k / HULL_DIRECTIONS, np.pi * (1 + 5**0.5) * k
+    ring = np.sqrt(1 - z * z)
+    directions = np.column_stack([ring * np.cos(turn), ring * np.sin(turn), z])
+    return points[np.unique((points @ directions.T).argmax(0))]
+
+
+def settle(bodies: list[Falling], fixed: list[Slab], batch: int = 1) -> list[Pose]:
+    """Drop convex bodies one batch after the other until all rest; returns T_world_body of each.
 
     Args:
         bodies: in the order in which they fall; heights in their poses are above what lies there already.
-        half_table: half its edges along x and y [m]; what falls off is far below the table in the end.
+        fixed: what they fall on; what falls off is far below the ground in the end.
+        batch: how many are let go at once.
+
+    Raises:
+        UserError: pybullet is not installed, or something still moves after the last try.
+    """
+    with _world(fixed) as world:
+        world.setGravity(0, 0, -9.81)
+        ids: list[int] = []
+        for start in range(0, len(bodies), batch):
+            ids += [_add(world, body) for body in bodies[start : start + batch]]
+            _run(world, ids, BETWEEN)
+        for attempt in range(DAMPED + 1):
+            if _run(world, ids, LONGEST):
+                return [_pose(world, number) for number in ids]
+            for number in ids:
+                world.changeDynamics(number, -1, linearDamping=0.04 * 10**attempt, angularDamping=0.04 * 10**attempt)
+    moving = len(bodies)
+    raise UserError(
+        f"settle: of {moving} bodies some still move faster than {SLOW} m/s after {LONGEST * (DAMPED + 1):.0f} s; "
+        "use fewer bodies (nb_objects, nb_distractors), a larger surface, or another mode (modes)"
+    )
+
+
+def tumble(
+    rng: np.random.Generator, bodies: list[Falling], fixed: list[Slab], frames: int, skip: int
+) -> list[list[Pose]]:
+    """Bodies without weight between walls, pushed at random; returns T_world_body of each in each frame.
+
+    Args:
+        rng: of the pushes.
+        bodies: where they start.
+        fixed: the walls.
+        frames: how many.
+        skip: steps of 1/240 s between them.
 
     Raises:
         UserError: pybullet is not installed.
     """
+    with _world(fixed) as world:
+        ids = [_add(world, body, restitution=0.6) for body in bodies]
+        for number in ids:
+            world.changeDynamics(number, -1, linearDamping=0.05, angularDamping=0.05)
+            world.resetBaseVelocity(number, rng.normal(0, 0.3, 3).tolist(), rng.normal(0, 2.0, 3).tolist())
+        seen = []
+        for _ in range(frames):
+            for _ in range(skip):
+                for index in np.flatnonzero(rng.random(len(ids)) < PUSHED):
+                    _push(world, rng, ids[index])
+                world.stepSimulation()
+            seen.append([_pose(world, number) for number in ids])
+        return seen
+
+
+def _push(world: object, rng: np.random.Generator, number: int) -> None:
+    at = world.getBasePositionAndOrientation(number)[0]
+    world.applyExternalForce(number, -1, rng.uniform(-PUSH, PUSH, 3).tolist(), at, world.WORLD_FRAME)
+    world.applyExternalTorque(number, -1, rng.uniform(-TWIST, TWIST, 3).tolist(), world.WORLD_FRAME)
+
+
+@contextmanager
+def _world(fixed: list[Slab]) -> Iterator[object]:
     try:
-        import pybullet
-        from pybullet_utils.bullet_client import BulletClient
+        with _silence():
+            import pybullet
+            from pybullet_utils.bullet_client import BulletClient
     except ImportError as error:
         raise UserError("physics needs the Python package pybullet, which is missing: pip install pybullet") from error
-    world = BulletClient(pybullet.DIRECT)
+    with _silence():  # the engine greets on standard output
+        world = BulletClient(pybullet.DIRECT)
     try:
         world.setTimeStep(STEP)
-        world.setGravity(0, 0, -9.81)
-        top = world.createCollisionShape(pybullet.GEOM_BOX, halfExtents=[*half_table, 0.05])
-        world.changeDynamics(world.createMultiBody(0, top, basePosition=[0, 0, -0.05]), -1, lateralFriction=0.8)
-        ids: list[int] = []
-        for body in bodies:
-            ids.append(_add(world, pybullet.GEOM_MESH, body))
-            _run(world, ids, 0.4)
-        _run(world, ids, LONGEST)
-        return [_pose(world, number) for number in ids]
+        for slab in fixed:
+            shape = world.createCollisionShape(pybullet.GEOM_BOX, halfExtents=list(slab.half))
+            number = world.createMultiBody(0, shape, -1, slab.pose.translation.tolist(), slab.pose.quaternion.tolist())
+            world.changeDynamics(number, -1, lateralFriction=0.8)
+        yield world
     finally:
         world.disconnect()
 
 
-def _add(world: object, kind: int, body: Falling) -> int:
-    hull = body.points[ConvexHull(body.points).vertices]
-    shape = world.createCollisionShape(kind, vertices=hull.tolist())
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Send what a library writes to this process's standard output nowhere."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _add(world: object, body: Falling, restitution: float = 0.05) -> int:
+    corners = body.points[ConvexHull(body.points).vertices]
+    shape = world.createCollisionShape(world.GEOM_MESH, vertices=corners.tolist())
     position, turn = body.pose.translation.tolist(), body.pose.quaternion.tolist()
     number = world.createMultiBody(body.mass, shape, basePosition=position, baseOrientation=turn)
     world.changeDynamics(
-        number, -1, lateralFriction=0.7, rollingFriction=0.002, spinningFriction=0.002, restitution=0.05
+        number, -1, lateralFriction=0.7, rollingFriction=0.002, spinningFriction=0.002, restitution=restitution
     )
     return number
 
 
-def _run(world: object, ids: list[int], seconds: float) -> None:
-    """Step until everything rests, at most `seconds`."""
+def _run(world: object, ids: list[int], seconds: float) -> bool:
+    """Step until everything rests, at most `seconds`; says whether everything rests."""
     for step in range(round(seconds / STEP)):
         world.stepSimulation()
         if step % 24 == 23 and all(_rests(world, number) for number in ids):
-            return
+            return True
+    return all(_rests(world, number) for number in ids)
 
 
 def _rests(world: object, number: int) -> bool:
     linear, angular = world.getBaseVelocity(number)
-    fallen = world.getBasePositionAndOrientation(number)[0][2] < -0.2
+    fallen = world.getBasePositionAndOrientation(number)[0][2] < LOST
     return fallen or max(np.linalg.norm(linear), np.linalg.norm(angular)) < SLOW
 
 

@@ -1,9 +1,10 @@
-"""`dope preview`: a sheet of pictures with their labels drawn, of a dataset or of what a configuration would draw."""
+"""`dope preview`: labelled pictures of a dataset, or of what a configuration would draw, on a sheet and a web page."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,73 +12,90 @@ import cv2
 import numpy as np
 import typer
 
+from dope_datagen import scratch
+from dope_datagen.inspection import records
+from dope_datagen.page import Shown, page
+from dope_datagen.sheet import annotated, sheet
 from dope_datagen.store import Dataset, Sample
-from dope_ros2 import cuboid
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
+from dope_ros2.objects import ObjectModel
 
 app = typer.Typer(add_completion=False)
-TILE = 480  # [px], width of a picture on the sheet
+PICTURES, PAGE = (".jpg", ".jpeg", ".png"), ".html"
+Numbered = list[tuple[int, Sample]]
 
 
-def annotated(sample: Sample) -> np.ndarray:
-    """The picture with cuboids, names and visibility; (H, W, 3) uint8 RGB."""
-    image = sample.rgb.copy()
-    for label in sample.objects:
-        color = (60, 230, 60) if label.visibility > 0.2 else (230, 60, 60)
-        corners = np.int32(np.round(np.clip(label.keypoints, -4000, 4000) * 16))
-        for first, last in cuboid.EDGES:
-            cv2.line(image, corners[first].tolist(), corners[last].tolist(), color, 1, cv2.LINE_AA, 4)
-        at = np.clip(label.keypoints[cuboid.CENTRE], 4, np.array(image.shape[1::-1]) - 60).astype(int).tolist()
-        text = f"{label.name} {label.visibility:.0%}"
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
-    return image
+def stored(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, ObjectModel], str]:
+    """Pictures of a dataset drawn by `seed`, by number; its objects; and a line about it."""
+    data = Dataset.open(path)
+    chosen = np.random.default_rng(seed).choice(len(data), min(count, len(data)), replace=False)
+    about = data.attributes
+    facts = f"{len(chosen)} of {len(data)} pictures; seed {about.get('seed')}, code {about.get('code_version')}"
+    return [(data.number(int(index)), data[int(index)]) for index in np.sort(chosen)], records(path), facts
 
 
-def sheet(images: list[np.ndarray], columns: int) -> np.ndarray:
-    """Put pictures side by side in rows; all get the first one's shape."""
-    height = round(TILE * images[0].shape[0] / images[0].shape[1])
-    tiles = [cv2.resize(image, (TILE, height), interpolation=cv2.INTER_AREA) for image in images]
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
-    return np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)])
-
-
-def _samples(source: Path, count: int, seed: int) -> list[Sample]:
-    if source.is_dir():
-        store = Dataset.open(source)
-        chosen = np.random.default_rng(seed).choice(len(store), min(count, len(store)), replace=False)
-        return [store[int(index)] for index in chosen]
+def rendered(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, ObjectModel], str]:
+    """The first pictures of a dataset that a configuration would make; its objects; and a line about it."""
     from dope_datagen.config import load_config
-    from dope_datagen.generate import Worker
+    from dope_datagen.generate import Order, Worker
     from dope_ros2.objects import load_objects, pick
 
-    config = load_config(source)
-    worker = Worker(config, seed, {model.name: model for model in pick(load_objects(), list(config.objects))})
-    return [worker.sample(number) for number in range(count)]
+    config = load_config(path)
+    models = {model.name: model for model in pick(load_objects(), list(config.objects))}
+    worker = Worker(Order(config, models, count, seed))
+    facts = f"the first {count} pictures of this configuration, seed {seed}"
+    return [(number, worker.sample(number)) for number in range(count)], models, facts
+
+
+def files(out: Path) -> tuple[Path, Path]:
+    """Where the sheet and the page go.
+
+    Raises:
+        UserError: the suffix is neither a picture's nor a page's.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in (*PICTURES, PAGE):
+        raise UserError(f"--out {out}: the suffix {out.suffix!r} is not one of {', '.join(PICTURES)}, {PAGE}")
+    return (out.with_suffix(".jpg"), out) if suffix == PAGE else (out, out.with_suffix(PAGE))
+
+
+def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) -> list[Shown]:
+    """The pictures as they are to be shown, with their labels drawn unless `plain`."""
+    return [Shown(number, s, s.rgb if plain else annotated(s, models)) for number, s in pictures]
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        scratch.remove(partial)
+        raise scratch.refused(path, error) from error
+    print(path)
 
 
 @app.command()
 def _command(
     source: Annotated[Path, typer.Argument(help="a dataset, or a configuration such as config/datagen/quick.yaml")],
-    out: Annotated[Path, typer.Option(help="the sheet, .png or .jpg")],
+    out: Annotated[Path, typer.Option(help="the sheet (.jpg, .png); the page gets the same name with .html")],
     count: Annotated[int, typer.Option(min=1, max=400, help="how many pictures")] = 24,
-    columns: Annotated[int, typer.Option(min=1, max=20)] = 4,
+    columns: Annotated[int, typer.Option(min=1, max=20, help="of the sheet")] = 4,
     seed: Annotated[int, typer.Option(help="which pictures")] = 0,
     plain: Annotated[bool, typer.Option("--plain", help="do not draw the labels")] = False,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
 ) -> None:
-    """Draw a sheet of labelled pictures."""
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UserError(f"--out {out}: the suffix {out.suffix!r} is not one of .png, .jpg")
+    """Draw a sheet of labelled pictures, and write a web page of them with all labels in figures."""
+    picture_file, page_file = files(out)
     if models is not None:
         os.environ["DOPE_MODELS"] = str(models.resolve())
-    images = [sample.rgb if plain else annotated(sample) for sample in _samples(source, count, seed)]
-    encoded = cv2.imencode(out.suffix, sheet(images, columns)[..., ::-1])[1]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(encoded.tobytes())
-    os.replace(partial, out)
-    print(out)
+    pictures, known, facts = (stored if source.is_dir() else rendered)(source, count, seed)
+    all_shown = shown(pictures, known, plain)
+    encoded = cv2.imencode(picture_file.suffix, sheet([s.image for s in all_shown], columns)[..., ::-1])[1]
+    _write(picture_file, encoded.tobytes())
+    _write(page_file, page(source.name, facts, all_shown).encode())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,6 +17,8 @@ import zarr
 from numcodecs.zstd import Zstd
 from zarr.codecs import ZstdCodec
 
+from dope_ros2.errors import UserError
+
 SHARD = 256  # pictures in a file
 MISSING = 2**64 - 1
 CRC_BYTES = 4
@@ -53,10 +55,24 @@ def write(path: Path, shard: int, rows: list[bytes], scratch: Path) -> Path:
     width = array.shape[1]
     block = np.zeros((len(rows), width), np.uint8)
     for row, content in zip(block, rows, strict=True):
+        if len(content) > width:
+            raise UserError(
+                f"{path}: {len(content)} bytes do not fit into its rows of {width}; put fewer objects in a picture, "
+                "or store it with a lower jpeg_quality"
+            )
         row[: len(content)] = np.frombuffer(content, np.uint8)
     start = shard * SHARD
     array[start : start + len(rows)] = block
     return chunk_file(copy, shard)
+
+
+def verify(path: Path, shard: int) -> None:
+    """Let Zarr read the first row of a shard, which compares the checksum of the shard's index.
+
+    Raises:
+        OSError, ValueError, RuntimeError: the file is damaged.
+    """
+    zarr.open_array(str(path), mode="r")[shard * SHARD]
 
 
 @dataclass

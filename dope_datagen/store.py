@@ -2,32 +2,28 @@
 
 Arrays, one row per picture: `rgb` (JPEG), `mask` (instance ids, H * W), `labels` (JSON) and, if wanted, `depth`
 (float16 metres, H * W). JPEG and JSON are padded with zeros, which the compression removes. A shard counts as finished
-when its labels are there.
+when its labels are there. A process may be killed at any moment: what it was writing has a temporary name, and the next
+one removes it.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import zarr
 
-from dope_datagen import shards
+from dope_datagen import scratch, shards
+from dope_datagen.begin import create
 from dope_datagen.labels import Label, camera_from_dict, camera_to_dict
 from dope_datagen.shards import SHARD, Reader
-from dope_ros2 import __version__
+from dope_datagen.state import LAST, attributes, finished, mark_file, prepare, tidy
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
-from dope_ros2.objects import ObjectModel
 
-LABEL_BYTES = 65536
-LAST = "labels"  # the array whose shard is renamed last
+__all__ = ["SHARD", "Dataset", "Sample", "create", "finished", "prepare", "tidy", "write_shard"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +48,7 @@ class Dataset:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self.attributes = _attributes(self.path)
+        self.attributes = attributes(self.path)
         names = ["rgb", "mask", "labels", *(["depth"] if (self.path / "depth").is_dir() else [])]
         self._readers = {name: Reader(self.path / name) for name in names}
         self._finished = finished(self.path)
@@ -80,6 +76,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    def number(self, index: int) -> int:
+        """The number of a picture among all of the dataset, finished or not."""
+        return int(self._numbers[index])
 
     def __getitem__(self, index: int) -> Sample:
         camera, labels = self._record(index)
@@ -110,52 +110,27 @@ class Dataset:
         return camera_from_dict(entry["camera_data"]), [Label.from_dict(e) for e in entry["objects"]]
 
 
-def create(path: Path, images: int, seed: int, config: dict, objects: Iterable[ObjectModel]) -> None:
-    """Create a store, or open it to be completed; more pictures than before are added at its end.
+def write_shard(path: Path, shard: int, samples: list[Sample], jpeg_quality: int) -> None:
+    """Write one shard: under a temporary name first, the labels last.
 
     Raises:
-        UserError: there is something else, or it was begun with another seed or configuration.
+        UserError: the folder cannot be written, or the disk is full.
     """
-    wanted = {"seed": seed, "config": config, "objects": [_record_of(model) for model in objects]}
-    wanted = json.loads(json.dumps(wanted))
-    if path.exists():
-        _check(path, wanted, images)
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    zarr.open_group(str(partial), mode="w", attributes={**wanted, "images": images, "code_version": __version__})
-    pixels = config["width"] * config["height"]
-    widths = {
-        "rgb": 3 * pixels,
-        "mask": pixels,
-        "labels": LABEL_BYTES,
-        **({"depth": 2 * pixels} if config["depth"] else {}),
-    }
-    for name, width in widths.items():
-        shards.create(partial / name, images, width)
-    os.rename(partial, path)
-
-
-def write_shard(path: Path, shard: int, samples: list[Sample], jpeg_quality: int) -> None:
-    """Write one shard: under a temporary name first, the labels last."""
-    scratch = path / f".partial-{shard}-{os.getpid()}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    rows = {"rgb": [_jpeg(s.rgb, jpeg_quality) for s in samples], "mask": [s.mask.tobytes() for s in samples]}
-    if (path / "depth").is_dir():
-        rows["depth"] = [np.float16(s.depth).tobytes() for s in samples]
-    rows[LAST] = [_json(s) for s in samples]
-    files = {name: shards.write(path / name, shard, content, scratch) for name, content in rows.items()}
-    for name, file in files.items():  # in this order: LAST is last
-        target = shards.chunk_file(path / name, shard)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(file, target)
-    shutil.rmtree(scratch)
-
-
-def finished(path: Path) -> list[int]:
-    """Numbers of the finished shards."""
-    return sorted(int(file.parent.name) for file in (path / LAST / "c").glob("*/0"))
+    place = path / scratch.name(str(shard))
+    scratch.remove(place)
+    try:
+        rows = {"rgb": [_jpeg(s.rgb, jpeg_quality) for s in samples], "mask": [s.mask.tobytes() for s in samples]}
+        if (path / "depth").is_dir():
+            rows["depth"] = [np.float16(s.depth).tobytes() for s in samples]
+        rows[LAST] = [_json(s) for s in samples]
+        files = {name: shards.write(path / name, shard, content, place) for name, content in rows.items()}
+        for name, file in files.items():  # in this order: LAST is last
+            scratch.replace(file, shards.chunk_file(path / name, shard))
+        mark_file(path, shard).unlink(missing_ok=True)
+    except OSError as error:
+        raise scratch.refused(path, error) from error
+    finally:
+        scratch.remove(place)
 
 
 def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
@@ -165,40 +140,3 @@ def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
 def _json(sample: Sample) -> bytes:
     entry = {"camera_data": camera_to_dict(sample.camera), "objects": [label.to_dict() for label in sample.objects]}
     return json.dumps(entry, separators=(",", ":")).encode()
-
-
-def _record_of(model: ObjectModel) -> dict:
-    return {key: value for key, value in asdict(model).items() if key not in ("source", "mesh")}
-
-
-def _attributes(path: Path) -> dict:
-    try:
-        content = json.loads((path / "zarr.json").read_text())["attributes"]
-        return {**content, "images": int(content["images"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a dataset of `dope generate`; give the folder named by its --out") from error
-
-
-def _check(path: Path, wanted: dict, images: int) -> None:
-    """Compare with what is there, and enlarge it when more pictures are wanted."""
-    there = _attributes(path)
-    for key, value in wanted.items():
-        if there.get(key) != value:
-            what = f"{key} {there.get(key)}" if key == "seed" else f"another {key}"
-            raise UserError(f"{path}: was begun with {what}; give the same, or another --out")
-    if images < there["images"]:
-        raise UserError(f"{path}: has {there['images']} pictures already; give --images {there['images']} or more")
-    if images > there["images"]:
-        _enlarge(path, there["images"], images)
-
-
-def _enlarge(path: Path, before: int, images: int) -> None:
-    """More rows; a last shard that was not full is forgotten, so that it is rendered again."""
-    names = [folder.name for folder in path.iterdir() if (folder / "zarr.json").is_file()]
-    if before % SHARD:
-        for name in sorted(names, key=lambda name: name != LAST):
-            shards.chunk_file(path / name, before // SHARD).unlink(missing_ok=True)
-    for name in names:
-        array = zarr.open_array(str(path / name), mode="r+")
-        array.resize((images, array.shape[1]))
-    zarr.open_group(str(path), mode="r+").attrs["images"] = images

@@ -25,6 +25,7 @@ def small_config(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(
         "objects: {carton: 1}\nwidth: 96\nheight: 64\nfocal: [80, 120]\nsize_px: [20, 60]\nvariety: 2\n"
-        "distractors: [0, 3]\npybullet_meshes: false\n"
+        "modes: {float: 6, stand: 4}\nnb_frames: 1\nnb_objects: [1, 6]\nnb_distractors: [0, 3]\n"
+        "pybullet_meshes: false\n"
     )
     return path

@@ -15,7 +15,9 @@ OBJECTS = load_objects()
 
 @pytest.fixture(scope="module")
 def sampler(assets):
-    return Sampler(DatagenConfig(objects={"carton": 1}, variety=3), assets)
+    placed = {"modes": {"float": 6, "stand": 4}, "nb_frames": 1, "empty": 0.05}
+    counts = {"nb_objects": (1, 6), "nb_distractors": (3, 18)}
+    return Sampler(DatagenConfig(objects={"carton": 1}, variety=3, **placed, **counts), assets)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.ros
 REPO = Path(__file__).resolve().parents[2]
 EXECUTABLES = {
     "dope_ros2": {"dope_node", "camera_node", "monitor_node", "demo", "predict", "import_weights"},
-    "dope_datagen": {"generate", "preview", "carton"},
+    "dope_datagen": {"generate", "preview", "carton", "assets", "check", "convert", "view"},
     "dope_training": {"train", "evaluate", "calibrate"},
 }
 MANIFESTS = sorted([REPO / "package.xml", *REPO.glob("resource/share/*/package.xml"), *REPO.glob("msg/**/package.xml")])

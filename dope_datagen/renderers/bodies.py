@@ -1,0 +1,126 @@
+"""A `Scene` in Mitsuba's words. Frame: the camera's optical frame, so no camera ever moves."""
+
+from __future__ import annotations
+
+import cv2
+import mitsuba as mi
+import numpy as np
+
+from dope_datagen import environment
+from dope_datagen.assets import Assets
+from dope_datagen.renderers import pictures
+from dope_datagen.renderers.photograph import linear
+from dope_datagen.scene import Body, Light, Material, Scene
+from dope_ros2.errors import UserError
+
+# Mitsuba's camera has x to the left and y up.
+FROM_OPTICAL = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Mitsuba's environment has y up and looks along its own axes: from our environment frame, z up.
+ENVMAP = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
+
+
+def sensor(scene: Scene, samples: int, centred: bool = False) -> dict:
+    """The scene's camera; `centred` puts every sample on a pixel's centre.
+
+    Raises:
+        UserError: the pixels are not square.
+    """
+    K, width, height = scene.camera.K, scene.width, scene.height
+    if abs(K[0, 0] - K[1, 1]) > 1e-6 * K[0, 0] or K[0, 1] != 0:
+        raise UserError(
+            f"the path tracer's pixels are square, not {K[0, 0]:.6g} by {K[1, 1]:.6g}; use renderer: raster"
+        )
+    sampler = {"type": "stratified", "jitter": False} if centred else {"type": "independent"}
+    return {
+        "type": "perspective",
+        "fov": float(np.rad2deg(2 * np.arctan(width / 2 / K[0, 0]))),
+        "fov_axis": "x",
+        "principal_point_offset_x": float((width / 2 - (K[0, 2] + 0.5)) / width),
+        "principal_point_offset_y": float((height / 2 - (K[1, 2] + 0.5)) / height),
+        "near_clip": 0.01,
+        "far_clip": 100.0,
+        "to_world": mi.ScalarTransform4f(FROM_OPTICAL),
+        "film": film(width, height),
+        "sampler": {**sampler, "sample_count": samples},
+    }
+
+
+def film(width: int, height: int) -> dict:
+    """A film of single pixels, each the mean of its own samples."""
+    return {
+        "type": "hdrfilm",
+        "width": width,
+        "height": height,
+        "pixel_format": "rgba",
+        "component_format": "float32",
+        "rfilter": {"type": "box"},
+    }
+
+
+def mesh(name: str, positions: np.ndarray, triangles: np.ndarray, normals: np.ndarray | None = None,
+         uvs: np.ndarray | None = None, bsdf: mi.BSDF | None = None) -> mi.Mesh:  # fmt: skip
+    """A mesh of positions (N, 3), triangles (M, 3), and what else it has."""
+    properties = mi.Properties()
+    if bsdf is not None:
+        properties["bsdf"] = bsdf
+    made = mi.Mesh(name, len(positions), len(triangles), properties, normals is not None, uvs is not None)
+    params = mi.traverse(made)
+    params["vertex_positions"] = np.ravel(positions).astype(np.float32)
+    params["faces"] = np.ravel(triangles).astype(np.uint32)
+    if normals is not None:
+        params["vertex_normals"] = np.ravel(normals).astype(np.float32)
+    if uvs is not None:
+        params["vertex_texcoords"] = np.ravel(uvs).astype(np.float32)
+    params.update()
+    return made
+
+
+def shape(body: Body, name: str, assets: Assets) -> mi.Mesh:
+    """A body with its material, in the camera's frame."""
+    source = assets.mesh(body.mesh)
+    positions = body.pose.apply(source.positions.astype(float) * body.scale)
+    normals = source.normals.astype(float) / body.scale @ body.pose.rotation.T
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+    image = pictures.texture(assets, body.material.texture, body.mesh)
+    tint = np.multiply(body.material.tint, source.color)
+    uvs = source.uvs * [1, -1] * body.material.repeat  # v down, as rows
+    return mesh(name, positions, source.triangles, normals, uvs, coat(body.material, image, tint))
+
+
+def coat(material: Material, image: np.ndarray | None, tint: np.ndarray) -> mi.BSDF:
+    """A principled surface; `tint` (3,) is linear and multiplies the picture (H, W, 3)."""
+    if image is None:
+        color = {"type": "rgb", "value": np.clip(tint, 0, 1).tolist()}
+    else:
+        tinted = np.clip(linear(image) * np.float32(tint), 0, 1)
+        color = {"type": "bitmap", "bitmap": mi.Bitmap(np.float16(tinted)), "raw": True}
+    surface = {
+        "type": "principled",
+        "base_color": color,
+        "roughness": float(material.roughness),
+        "metallic": float(material.metallic),
+        # Reflectance 0.08 s head on, as in the model's own parametrisation.
+        "specular": float(np.clip(material.specular / 0.08, 0.02, 1)),
+    }
+    return mi.load_dict({"type": "twosided", "bsdf": surface})
+
+
+def lamps(scene: Scene) -> dict:
+    """The environment and the distant lights."""
+    light = environment.load(scene.environment)
+    panorama = cv2.resize(light.panorama, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR) * scene.ambient
+    to_camera = np.eye(4)
+    to_camera[:3, :3] = np.array(scene.environment_rotation).reshape(3, 3).T
+    around = {
+        "type": "envmap",
+        "bitmap": mi.Bitmap(np.float32(panorama)),
+        "to_world": mi.ScalarTransform4f(to_camera @ np.linalg.inv(ENVMAP)),
+    }
+    return {"around": around} | {f"lamp{k}": _lamp(lamp) for k, lamp in enumerate(scene.lights)}
+
+
+def _lamp(light: Light) -> dict:
+    # Colours are irradiance over pi.
+    irradiance = (np.pi * np.array(light.color)).tolist()
+    towards = [-float(x) for x in light.direction]
+    return {"type": "directional", "direction": towards, "irradiance": {"type": "rgb", "value": irradiance}}

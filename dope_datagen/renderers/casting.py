@@ -1,0 +1,110 @@
+"""Exact labels by rays through pixel centres: whose each pixel is, how far away, and how much of each target there is.
+
+All bodies are one mesh whose texture coordinates are the body's number, so every variant of Mitsuba agrees on them.
+"""
+
+from __future__ import annotations
+
+import mitsuba as mi
+import numpy as np
+
+from dope_datagen.assets import Assets
+from dope_datagen.renderers import bodies
+from dope_datagen.scene import Body, Scene
+from dope_ros2 import cuboid
+
+TILE = 256  # [px] of the picture in which a target is drawn alone
+COLUMNS = 8  # of tiles
+
+
+def cast(scene: Scene, assets: Assets) -> tuple[np.ndarray, np.ndarray]:
+    """Instance ids (H, W) uint8, k + 1 where target k is seen, and depth along z (H, W) float32 [m], 0 for nothing."""
+    if not scene.bodies:
+        return np.zeros((scene.height, scene.width), np.uint8), np.zeros((scene.height, scene.width), np.float32)
+    parts = [(placed(body, assets), assets.mesh(body.mesh).triangles) for body in scene.bodies]
+    number, z = _seen(_numbered(parts), bodies.sensor(scene, 1, centred=True))
+    names = np.zeros(len(scene.bodies) + 1, np.uint8)
+    named = [index for index, body in enumerate(scene.bodies, start=1) if body.name is not None]
+    names[named] = np.arange(1, len(named) + 1)
+    return names[number], z
+
+
+def alone(scene: Scene, assets: Assets) -> np.ndarray:
+    """Pixels of each target with nothing else in the scene, (N, 2): all of them, and those in the frame.
+
+    Projected triangles are triangles, so a target is cast in its projection, by parallel rays; each in a tile of its
+    own, scaled down where it is larger than that.
+    """
+    targets = [body for body in scene.bodies if body.name is not None]
+    if not targets:
+        return np.zeros((0, 2))
+    parts, windows = [], []
+    for k, body in enumerate(targets):
+        left, top, scale = _window(scene, body, assets)
+        corner = np.array([k % COLUMNS, k // COLUMNS]) * TILE
+        x = placed(body, assets)
+        flat = (scene.camera.project(x) - [left, top]) * scale + (scale - 1) / 2 + corner
+        parts.append((np.column_stack([flat, x[:, 2]]), assets.mesh(body.mesh).triangles))
+        windows.append((left, top, scale))
+    rows = -(-len(targets) // COLUMNS)
+    number, _ = _seen(_numbered(parts), _above(COLUMNS * TILE, rows * TILE))
+    tiles = [number[k // COLUMNS * TILE :, k % COLUMNS * TILE :][:TILE, :TILE] == k + 1 for k in range(len(targets))]
+    return np.array([_count(tile, window, scene) for tile, window in zip(tiles, windows, strict=True)])
+
+
+def placed(body: Body, assets: Assets) -> np.ndarray:
+    """Positions (N, 3) of a body's mesh in the camera's frame [m]."""
+    return body.pose.apply(assets.mesh(body.mesh).positions.astype(float) * body.scale)
+
+
+def _numbered(parts: list[tuple[np.ndarray, np.ndarray]]) -> mi.Mesh:
+    """One mesh of many; the texture coordinate u of part k is k + 1."""
+    starts = np.cumsum([0, *(len(positions) for positions, _ in parts)])
+    positions = np.concatenate([positions for positions, _ in parts])
+    triangles = np.concatenate([triangles + start for (_, triangles), start in zip(parts, starts, strict=False)])
+    number = np.repeat(np.arange(1, len(parts) + 1), np.diff(starts))
+    return bodies.mesh("labels", positions, triangles, uvs=np.column_stack([number, np.zeros(len(number))]))
+
+
+def _seen(mesh: mi.Mesh, sensor: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the part (H, W), 0 for none, and depth along z (H, W) float32, 0 for none."""
+    scene = mi.load_dict({"type": "scene", "mesh": mesh, "sensor": sensor})
+    integrator = mi.load_dict({"type": "aov", "aovs": "position:position,uv:uv"})
+    layers = np.array(mi.render(scene, integrator=integrator, spp=1))
+    z, number = layers[..., -3], layers[..., -2]
+    return np.rint(number).astype(int), np.where(number > 0.5, z, 0).astype(np.float32)
+
+
+def _above(width: int, height: int) -> dict:
+    """Parallel rays along z through integer x and y, 0 to width - 1 and height - 1."""
+    centre = np.array([(width - 1) / 2, (height - 1) / 2, -1.0])
+    to_world = np.eye(4)
+    to_world[:3, :3] = np.diag([-width / 2, -width / 2, 1.0])  # the film's x spans -1 to 1
+    to_world[:3, 3] = centre
+    return {
+        "type": "orthographic",
+        "near_clip": 0.01,
+        "far_clip": 1e3,
+        "to_world": mi.ScalarTransform4f(to_world),
+        "film": bodies.film(width, height),
+        "sampler": {"type": "stratified", "jitter": False, "sample_count": 1},
+    }
+
+
+def _window(scene: Scene, body: Body, assets: Assets) -> tuple[int, int, float]:
+    """Left and top [px of the picture] of the tile around a body, and its scale (1 unless the body is larger)."""
+    mesh = assets.mesh(body.mesh)
+    corners = cuboid.keypoints((mesh.high - mesh.low) * body.scale, (mesh.high + mesh.low) / 2 * body.scale)
+    pixels = scene.camera.project(body.pose.apply(corners))
+    low, high = pixels.min(0), pixels.max(0)
+    left, top = np.floor(low - 1).astype(int)
+    return int(left), int(top), min(1.0, (TILE - 2) / float((high - low).max() + 3))
+
+
+def _count(tile: np.ndarray, window: tuple[int, int, float], scene: Scene) -> tuple[float, float]:
+    """Pixels of a target drawn alone, in units of the picture's pixels: all, and those in its frame."""
+    left, top, scale = window
+    rows = top + (np.arange(TILE) + 0.5) / scale - 0.5  # of the picture
+    columns = left + (np.arange(TILE) + 0.5) / scale - 0.5
+    inside = tile[np.ix_((rows > -0.5) & (rows < scene.height - 0.5), (columns > -0.5) & (columns < scene.width - 0.5))]
+    return np.count_nonzero(tile) / scale**2, np.count_nonzero(inside) / scale**2

@@ -1,0 +1,102 @@
+"""`dope view`: a dataset in the viewer rerun: pictures, masks, depth, and the objects in space."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from dope_datagen.inspection import records
+from dope_datagen.sheet import instance_color
+from dope_datagen.store import Dataset, Sample
+from dope_ros2.cli import run_typer
+from dope_ros2.errors import UserError
+from dope_ros2.objects import ObjectModel
+
+app = typer.Typer(add_completion=False)
+PIP = 'pip install "rerun-sdk>=0.23"'
+
+
+def arrays(sample: Sample, models: Mapping[str, ObjectModel]) -> dict[str, np.ndarray | list[str] | None]:
+    """A picture as plain arrays, one row per label whose class is known.
+
+    Returns:
+        `rgb` (H, W, 3) uint8, `mask` (H, W) uint8, `depth` (H, W) float32 [m] or None, `K` (3, 3) [px]; `centers`
+        (N, 3) [m] of the cuboids in the optical frame, `half_sizes` (N, 3) [m], `quaternions` (N, 4) xyzw, `colors`
+        (N, 3) uint8, `keypoints` (N, 9, 2) [px], `names` a list of N.
+    """
+    known = [(k, label, models[label.name]) for k, label in enumerate(sample.objects) if label.name in models]
+    return {
+        "rgb": sample.rgb,
+        "mask": sample.mask,
+        "depth": sample.depth,
+        "K": sample.camera.K,
+        "centers": _rows([label.pose.apply(model.centre) for _, label, model in known], 3),
+        "half_sizes": _rows([np.array(model.size) / 2 for _, _, model in known], 3),
+        "quaternions": _rows([label.pose.quaternion for _, label, _ in known], 4),
+        "colors": _rows([instance_color(k) for k, _, _ in known], 3).astype(np.uint8),
+        "keypoints": _rows([label.keypoints for _, label, _ in known], 9, 2),
+        "names": [f"{label.name} {label.visibility:.0%}" for _, label, _ in known],
+    }
+
+
+def _rows(values: list, *shape: int) -> np.ndarray:
+    return np.array(values, float).reshape(-1, *shape)
+
+
+def _rerun() -> ModuleType:
+    try:
+        return importlib.import_module("rerun")
+    except ImportError as error:
+        raise UserError(
+            f"`dope view` needs the viewer rerun, which is not installed: {PIP}; `dope preview` writes a web page "
+            "without it"
+        ) from error
+
+
+def _send(rr: ModuleType, number: int, content: dict) -> None:
+    height, width = content["mask"].shape
+    rr.set_time("picture", sequence=number)
+    rr.log(
+        "camera",
+        rr.Pinhole(image_from_camera=content["K"], resolution=[width, height], camera_xyz=rr.ViewCoordinates.RDF),
+    )
+    rr.log("camera/rgb", rr.Image(content["rgb"]))
+    rr.log("camera/mask", rr.SegmentationImage(content["mask"]))
+    if content["depth"] is not None:
+        rr.log("camera/depth", rr.DepthImage(content["depth"], meter=1.0))
+    corners, colors = content["keypoints"].reshape(-1, 2), np.repeat(content["colors"], 9, axis=0)
+    rr.log("camera/corners", rr.Points2D(corners, colors=colors))
+    boxes = {key: content[key] for key in ("centers", "half_sizes", "colors")}
+    turns = [rr.Quaternion(xyzw=quaternion) for quaternion in content["quaternions"]]
+    rr.log("objects", rr.Boxes3D(**boxes, quaternions=turns, labels=content["names"]))
+
+
+@app.command()
+def _command(
+    data: Annotated[Path, typer.Argument(help="a dataset of `dope generate`")],
+    count: Annotated[int, typer.Option(min=1, help="how many pictures, from the first")] = 100,
+    save: Annotated[Path | None, typer.Option(help="write a recording (.rrd) instead of opening the viewer")] = None,
+) -> None:
+    """Open a dataset in rerun."""
+    store, models, rr = Dataset.open(data), records(data), _rerun()
+    rr.init(f"dope view {data.name}", spawn=save is None)
+    if save is not None:
+        rr.save(str(save))
+    for index in range(min(count, len(store))):
+        _send(rr, store.number(index), arrays(store[index], models))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope view`; returns the exit status."""
+    return run_typer(app, argv, "dope view")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

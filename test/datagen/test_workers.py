@@ -1,0 +1,60 @@
+"""Work shared out among processes: results, mistakes, and ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dope_datagen.workers import share_out
+from dope_ros2.errors import UserError
+
+PARENT = """
+import time
+from dope_datagen.workers import share_out
+if __name__ == "__main__":
+    for number in share_out(__import__("os").getpid, [()], 1):
+        print(number, flush=True)
+        time.sleep(60)
+"""
+
+
+def ended():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def unready():
+    raise UserError("no OpenGL here; install it")
+
+
+def test_results_mistakes_and_a_process_that_was_killed():
+    assert sorted(share_out(pow, [(2, n) for n in range(5)], 2)) == [1, 2, 4, 8, 16]
+    assert list(share_out(pow, [], 2)) == []
+    with pytest.raises(UserError, match="ended without a word"):
+        list(share_out(ended, [()], 1))
+    with pytest.raises(UserError, match="no OpenGL here"):
+        list(share_out(pow, [(1, 1)], 1, unready))
+
+
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while running(worker):
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.05)
+
+
+def running(process):
+    """Whether a process is there and no zombie."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
