@@ -144,15 +144,18 @@ def _world(fixed: list[Slab]) -> Iterator[object]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Send what a library writes to this process's standard output nowhere."""
+    """Send what a library writes to this process's standard output and error nowhere."""
     sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    sys.stderr.flush()
+    kept, nowhere = [os.dup(1), os.dup(2)], os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
         os.close(nowhere)
 
 
