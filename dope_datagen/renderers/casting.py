@@ -10,8 +10,8 @@ import numpy as np
 
 from dope_datagen.assets import Assets
 from dope_datagen.renderers import bodies
+from dope_datagen.renderers.tiles import count, window
 from dope_datagen.scene import Body, Scene
-from dope_ros2 import cuboid
 
 TILE = 256  # [px] of the picture in which a target is drawn alone
 COLUMNS = 8  # of tiles
@@ -40,7 +40,7 @@ def alone(scene: Scene, assets: Assets) -> np.ndarray:
         return np.zeros((0, 2))
     parts, windows = [], []
     for k, body in enumerate(targets):
-        left, top, scale = _window(scene, body, assets)
+        left, top, scale = window(scene, body, assets.mesh(body.mesh), TILE)
         corner = np.array([k % COLUMNS, k // COLUMNS]) * TILE
         x = placed(body, assets)
         flat = (scene.camera.project(x) - [left, top]) * scale + (scale - 1) / 2 + corner
@@ -49,7 +49,7 @@ def alone(scene: Scene, assets: Assets) -> np.ndarray:
     rows = -(-len(targets) // COLUMNS)
     number, _ = _seen(_numbered(parts), _above(COLUMNS * TILE, rows * TILE))
     tiles = [number[k // COLUMNS * TILE :, k % COLUMNS * TILE :][:TILE, :TILE] == k + 1 for k in range(len(targets))]
-    return np.array([_count(tile, window, scene) for tile, window in zip(tiles, windows, strict=True)])
+    return np.array([count(tile, place, scene) for tile, place in zip(tiles, windows, strict=True)])
 
 
 def placed(body: Body, assets: Assets) -> np.ndarray:
@@ -89,22 +89,3 @@ def _above(width: int, height: int) -> dict:
         "film": bodies.film(width, height),
         "sampler": {"type": "stratified", "jitter": False, "sample_count": 1},
     }
-
-
-def _window(scene: Scene, body: Body, assets: Assets) -> tuple[int, int, float]:
-    """Left and top [px of the picture] of the tile around a body, and its scale (1 unless the body is larger)."""
-    mesh = assets.mesh(body.mesh)
-    corners = cuboid.keypoints((mesh.high - mesh.low) * body.scale, (mesh.high + mesh.low) / 2 * body.scale)
-    pixels = scene.camera.project(body.pose.apply(corners))
-    low, high = pixels.min(0), pixels.max(0)
-    left, top = np.floor(low - 1).astype(int)
-    return int(left), int(top), min(1.0, (TILE - 2) / float((high - low).max() + 3))
-
-
-def _count(tile: np.ndarray, window: tuple[int, int, float], scene: Scene) -> tuple[float, float]:
-    """Pixels of a target drawn alone, in units of the picture's pixels: all, and those in its frame."""
-    left, top, scale = window
-    rows = top + (np.arange(TILE) + 0.5) / scale - 0.5  # of the picture
-    columns = left + (np.arange(TILE) + 0.5) / scale - 0.5
-    inside = tile[np.ix_((rows > -0.5) & (rows < scene.height - 0.5), (columns > -0.5) & (columns < scene.width - 0.5))]
-    return np.count_nonzero(tile) / scale**2, np.count_nonzero(inside) / scale**2

@@ -12,8 +12,8 @@ import numpy as np
 from dope_datagen.assets import Assets
 from dope_datagen.renderers import Rendering, shaders
 from dope_datagen.renderers.gpu import Store
+from dope_datagen.renderers.tiles import count, window
 from dope_datagen.scene import Body, Scene
-from dope_ros2 import cuboid
 from dope_ros2.errors import UserError
 
 NEAR, FAR = 0.02, 30.0  # [m]
@@ -227,7 +227,7 @@ class Raster:
         self._ctx.enable_only(moderngl.DEPTH_TEST)
         windows = []
         for k, (body, model) in enumerate(targets):
-            left, top, scale = self._window(scene, body)
+            left, top, scale = window(scene, body, self._assets.mesh(body.mesh), TILE)
             windows.append((left, top, scale))
             A = np.array(
                 [[scale, 0, (scale - 1) / 2 - scale * left], [0, scale, (scale - 1) / 2 - scale * top], [0, 0, 1]]
@@ -241,16 +241,7 @@ class Raster:
         self._ctx.scissor = None
         ids = self._read(self._tiles, 0, "u1")
         tiles = [ids[k // 3 * TILE :][:TILE, k % 3 * TILE :][:, :TILE] for k in range(len(targets))]
-        return [count(tile, window, scene) for tile, window in zip(tiles, windows, strict=True)]
-
-    def _window(self, scene: Scene, body: Body) -> tuple[int, int, float]:
-        """Left and top [px of the picture] of the tile around a body, and its scale (1 unless the body is larger)."""
-        mesh = self._assets.mesh(body.mesh)
-        corners = cuboid.keypoints((mesh.high - mesh.low) * body.scale, (mesh.high + mesh.low) / 2 * body.scale)
-        pixels = scene.camera.project(body.pose.apply(corners))
-        low, high = pixels.min(0), pixels.max(0)
-        left, top = np.floor(low - 1).astype(int)
-        return int(left), int(top), min(1.0, (TILE - 2) / float((high - low).max() + 3))
+        return [count(tile, place, scene) for tile, place in zip(tiles, windows, strict=True)]
 
 
 def smooth_edges(rgb: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -260,15 +251,6 @@ def smooth_edges(rgb: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     result = rgb.copy()
     result[rows, columns] = cv2.GaussianBlur(rgb, (3, 3), 0.7)[rows, columns]
     return result
-
-
-def count(tile: np.ndarray, window: tuple[int, int, float], scene: Scene) -> tuple[float, float]:
-    """Pixels of a target drawn alone, in units of the picture's pixels: all, and those in its frame."""
-    left, top, scale = window
-    rows = top + (np.arange(TILE) + 0.5) / scale - 0.5  # of the picture
-    columns = left + (np.arange(TILE) + 0.5) / scale - 0.5
-    inside = tile[np.ix_((rows > -0.5) & (rows < scene.height - 0.5), (columns > -0.5) & (columns < scene.width - 0.5))]
-    return np.count_nonzero(tile) / scale**2, np.count_nonzero(inside) / scale**2
 
 
 def shadow_matrix(direction: np.ndarray, spheres: np.ndarray) -> np.ndarray:
