@@ -78,9 +78,8 @@ def settle(bodies: list[Falling], fixed: list[Slab], batch: int = 1) -> list[Pos
                 return [_pose(world, number) for number in ids]
             for number in ids:
                 world.changeDynamics(number, -1, linearDamping=0.04 * 10**attempt, angularDamping=0.04 * 10**attempt)
-    moving = len(bodies)
     raise UserError(
-        f"settle: of {moving} bodies some still move faster than {SLOW} m/s after {LONGEST * (DAMPED + 1):.0f} s; "
+        f"settle: of {len(bodies)} bodies some still move faster than {SLOW} m/s after {LONGEST * (DAMPED + 1):.0f} s; "
         "use fewer bodies (nb_objects, nb_distractors), a larger surface, or another mode (modes)"
     )
 

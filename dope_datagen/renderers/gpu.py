@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Generic, TypeVar
 
-import cv2
 import moderngl
 import numpy as np
 
-from dope_datagen import environment, textures
+from dope_datagen import environment
 from dope_datagen.assets import Assets
 from dope_datagen.environment import Environment
-from dope_ros2.errors import UserError
+from dope_datagen.renderers.pictures import load
 
 T = TypeVar("T")
 SRGB8_ALPHA8 = 0x8C43
 MOST_TEXTURES, MOST_PANORAMAS = 1500, 160
-LARGEST_TEXTURE = 2048  # [px]
 
 
 class Kept(Generic[T]):
@@ -73,11 +70,7 @@ class Store:
         return self._panoramas[key]
 
     def _texture(self, key: str) -> moderngl.Texture:
-        kind, _, rest = key.partition(":")
-        if kind == "file":
-            return self._upload(read_picture(Path(rest)))
-        name, _, seed = rest.partition(":")
-        return self._upload(textures.procedural(name, int(seed)))
+        return self._upload(load(key))
 
     def _upload(self, image: np.ndarray) -> moderngl.Texture:
         rgba = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
@@ -98,18 +91,3 @@ class Store:
         texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
         texture.repeat_y = False
         return texture
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Read an (H, W, 3) uint8 RGB picture of at most 2048 px.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"{path}: not a readable picture; give a PNG or JPEG")
-    shrink = LARGEST_TEXTURE / max(image.shape[:2])
-    if shrink < 1:
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(image[..., ::-1])

@@ -1,4 +1,4 @@
-"""Pictures by key, for the renderer that wants them in memory."""
+"""Pictures by the keys of `Material.texture` and `Scene.backdrop`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,42 @@ import numpy as np
 
 from dope_datagen import textures
 from dope_datagen.assets import Assets
-from dope_datagen.renderers.gpu import read_picture
+from dope_ros2.errors import UserError
 
 KEPT = 600  # pictures; at 512 px about 0.5 GB
 LARGEST = 512  # [px] of a texture of something seen from some distance
 TARGET = 1024  # [px] of a known object's
+LARGEST_FILE = 2048  # [px] of any picture that is read
+
+
+def load(key: str) -> np.ndarray:
+    """The (H, W, 3) uint8 sRGB picture of "file:<path>" or "procedural:<kind>:<seed>"."""
+    kind, _, rest = key.partition(":")
+    if kind == "file":
+        return read_picture(Path(rest))
+    name, _, seed = rest.partition(":")
+    return textures.procedural(name, int(seed))
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read an (H, W, 3) uint8 RGB picture of at most 2048 px.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{path}: not a readable picture; give a PNG or JPEG")
+    shrink = LARGEST_FILE / max(image.shape[:2])
+    if shrink < 1:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 @lru_cache(maxsize=KEPT)
 def picture(key: str, largest: int = LARGEST) -> np.ndarray:
-    """The (H, W, 3) uint8 sRGB picture of "file:<path>" or "procedural:<kind>:<seed>", at most `largest` px."""
-    kind, _, rest = key.partition(":")
-    if kind == "file":
-        image = read_picture(Path(rest))
-    else:
-        name, _, seed = rest.partition(":")
-        image = textures.procedural(name, int(seed))
+    """The picture of a key, at most `largest` px; the last ones are kept."""
+    image = load(key)
     shrink = largest / max(image.shape[:2])
     return image if shrink >= 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
 

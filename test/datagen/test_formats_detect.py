@@ -6,59 +6,26 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from pictures_by_hand import CARTON, HEIGHT, MUG, OBJECTS_YAML, WIDTH, assert_same_label, box_mesh, sample
+from conventions import (
+    BLENDERPROC,
+    DOPE,
+    FLIP,
+    MODELS,
+    ORDERS,
+    SCALE,
+    STRAIGHT,
+    TURNED,
+    objects_of,
+    write_picture,
+)
+from pictures_by_hand import HEIGHT, OBJECTS_YAML, WIDTH, assert_same_label, sample
 from scipy.spatial.transform import Rotation
 
 from dope_datagen import convert
-from dope_datagen.formats import detect, silhouette
+from dope_datagen.formats import detect
 from dope_datagen.store import Dataset
-from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
 from dope_ros2.geometry import Pose
-
-MODELS = {"carton": CARTON, "mug": MUG}
-SCALE = {"metres": 1, "centimetres": 100, "millimetres": 1000}
-FLIP = {"OpenCV": np.eye(3), "OpenGL": np.diag([1.0, -1, -1])}
-DOPE, BLENDERPROC = "DOPE's corner order", "corner order of BlenderProc from June 2024 to August 2025 (y mirrored)"
-ORDERS = {
-    DOPE: np.eye(3),
-    BLENDERPROC: np.diag([1.0, -1, 1]),
-    "corner order whose x, y, z are the mesh's -x, -y, +z": np.diag([-1.0, -1, 1]),
-    "corner order whose x, y, z are the mesh's +y, -z, -x": np.array([[0, 1.0, 0], [0, 0, -1], [-1, 0, 0]]),
-}
-STRAIGHT, TURNED = np.eye(3), np.array([[0, 1.0, 0], [0, 0, 1], [1, 0, 0]])  # R_pose_mesh
-
-
-def entry(label, model, unit="metres", camera="OpenCV", order=DOPE, turn=STRAIGHT, origin="mesh", picture=None):
-    """One object as a file would have it that follows these conventions."""
-    T_file_camera = Pose(FLIP[camera], np.zeros(3))
-    T_mesh_pose = Pose(turn.T, np.array(model.centre) if origin == "box" else np.zeros(3))
-    raw = T_file_camera @ label.pose @ T_mesh_pose
-    corners = np.array(model.centre) + cuboid.SIGNS @ ORDERS[order] * np.array(model.size) / 2
-    return {
-        "class": model.name,
-        "visibility": round(label.visibility, 4),
-        "location": (raw.translation * SCALE[unit]).tolist(),
-        "quaternion_xyzw": raw.quaternion.tolist(),
-        "projected_cuboid": picture.camera.project(label.pose.apply(corners)).round(3).tolist(),
-    }
-
-
-def write_picture(folder, number, objects, camera=None, suffix=".png", digits=6):
-    folder.mkdir(parents=True, exist_ok=True)
-    picture = sample(number)
-    stem = folder / f"{number:0{digits}d}"
-    cv2.imwrite(str(stem.with_suffix(suffix)), picture.rgb[..., ::-1])
-    K = picture.camera.K
-    intrinsics = {"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]}
-    data = {"width": WIDTH, "height": HEIGHT, "intrinsics": intrinsics} if camera is None else camera
-    stem.with_suffix(".json").write_text(json.dumps({"camera_data": data, "objects": objects}))
-    return stem.with_suffix(".json")
-
-
-def objects_of(number, **convention):
-    picture = sample(number)
-    return [entry(label, MODELS[label.name], picture=picture, **convention) for label in picture.objects[:2]]
 
 
 @pytest.fixture
@@ -320,35 +287,3 @@ def test_a_bop_scene_in_another_unit_or_frame_is_recognised(tmp_path, run, unit,
     ]
     for got, wanted in zip(Dataset.open(tmp_path / "out").labels(0), sample(0).objects, strict=True):
         assert_same_label(replace(got, truncation=wanted.truncation), wanted, pixels=0.01)
-
-
-def test_few_conventions_explain_many_pictures():
-    misfits = np.full((5, 4), np.inf)
-    misfits[:3, 2] = 0.1
-    misfits[0, 1] = 0.0  # fits one picture better, but another fits three
-    misfits[3, 3], misfits[3, 0] = 0.2, 0.4  # the simpler of two that fit alike
-    np.testing.assert_array_equal(detect.decide(misfits), [2, 2, 2, 0, -1])
-
-
-def test_every_reading_of_a_box_is_tried_once():
-    turns_and_orders = {(c.turn.tobytes(), c.order.tobytes()) for c in detect.CONVENTIONS}
-    assert len(detect.CONVENTIONS) == len(turns_and_orders) * 3 * 2 * 2
-    assert len({c.order.tobytes() for c in detect.CONVENTIONS}) == 48
-
-
-def test_a_silhouette_has_the_area_of_the_boxs_outline():
-    camera = CameraModel.from_focal(300, WIDTH, HEIGHT)
-    for seed in range(5):
-        pose = Pose.random(np.random.default_rng(seed), (0.05, 0.02, 0.6))
-        shape = silhouette.draw(box_mesh(MUG), pose, camera)
-        hull = cv2.convexHull(np.float32(camera.project(pose.apply(MUG.keypoints))))
-        assert shape.area == pytest.approx(cv2.contourArea(hull), rel=0.015)
-
-
-def test_a_silhouette_beyond_the_frame_is_counted_but_not_shown():
-    camera = CameraModel.from_focal(300, WIDTH, HEIGHT)
-    pose = Pose(np.eye(3), np.array([0.3, 0, 0.6]))  # left edge at column 199, of 160
-    shape = silhouette.draw(box_mesh(MUG), pose, camera)
-    assert shape.area > 1000
-    assert not shape.inside(camera).any()
-    assert shape.bbox[0] > WIDTH

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import CARTON, CONFIG, files, make, picture
+from stores import CARTON, CONFIG, files, make, picture, write_all
 
 from dope_datagen import begin, scratch, shards, store
 from dope_datagen.store import Dataset
@@ -28,23 +28,12 @@ HERE = Path(__file__).parent
 WRITER = """
 import os, sys
 from pathlib import Path
-from stores import CARTON, CONFIG, picture
-from dope_datagen import store
-
-pictures = [picture(n) for n in range(16)]
-
-def write(path, images):
-    store.create(path, images, 7, CONFIG, [CARTON])
-    store.prepare(path)
-    for shard in sorted(set(range(-(-images // store.SHARD))) - set(store.finished(path))):
-        numbers = range(shard * store.SHARD, min((shard + 1) * store.SHARD, images))
-        store.write_shard(path, shard, [pictures[n % 16] for n in numbers], 90)
-    store.tidy(path)
+from stores import write_all
 
 for line in sys.stdin:
     process = os.fork()
     if process == 0:
-        write(Path(line.strip()), int(sys.argv[1]))
+        write_all(Path(line.strip()), int(sys.argv[1]))
         os._exit(0)
     print(process, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
@@ -113,16 +102,6 @@ def snapshots(monkeypatch, path, act):
         patch.setattr(os, "rename", stop(rename))
         act()
     return copies
-
-
-def write_all(path, images):
-    pictures = [picture(n) for n in range(16)]
-    store.create(path, images, 7, CONFIG, [CARTON])
-    store.prepare(path)
-    for shard in sorted(set(range(-(-images // store.SHARD))) - set(store.finished(path))):
-        numbers = range(shard * store.SHARD, min((shard + 1) * store.SHARD, images))
-        store.write_shard(path, shard, [pictures[n % 16] for n in numbers], 90)
-    store.tidy(path)
 
 
 def test_whatever_rename_a_kill_comes_before_the_next_run_completes_an_enlarged_dataset(tmp_path, monkeypatch):
