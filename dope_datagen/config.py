@@ -25,7 +25,7 @@ class DatagenConfig(BaseModel):
 
     objects: dict[str, float] = Field(description="name in objects.yaml: how often, relative to the others")
     renderer: Literal["raster", "path"] = "raster"
-    spp: int = Field(8, ge=1, le=65536, description="samples a pixel of the path tracer; below 256 it denoises")
+    spp: int = Field(4, ge=1, le=65536, description="samples a pixel of the path tracer; below 256 it denoises")
     width: int = Field(640, ge=64, le=4096)
     height: int = Field(480, ge=64, le=4096)
     focal: Range = Field((450, 1150), description="focal length [px], log-uniform; twice the same number fixes it")

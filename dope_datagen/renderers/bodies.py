@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import mitsuba as mi
 import numpy as np
 
 from dope_datagen import environment
 from dope_datagen.assets import Assets
+from dope_datagen.meshes import Mesh
 from dope_datagen.renderers import pictures
 from dope_datagen.renderers.photograph import linear
 from dope_datagen.scene import Body, Light, Material, Scene
@@ -17,6 +20,9 @@ from dope_ros2.errors import UserError
 FROM_OPTICAL = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Mitsuba's environment has y up and looks along its own axes: from our environment frame, z up.
 ENVMAP = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
+FINENESS = 2  # texels of a texture for a pixel of the picture, along an edge
+SPREAD = 2  # how much finer a mesh's own texture is, which has all its sides
+COARSEST = 32  # [px] of a texture
 
 
 def sensor(scene: Scene, samples: int, centred: bool = False) -> dict:
@@ -30,7 +36,7 @@ def sensor(scene: Scene, samples: int, centred: bool = False) -> dict:
         raise UserError(
             f"the path tracer's pixels are square, not {K[0, 0]:.6g} by {K[1, 1]:.6g}; use renderer: raster"
         )
-    sampler = {"type": "stratified", "jitter": False} if centred else {"type": "independent"}
+    sampler = {"type": "stratified", "jitter": False} if centred else {"type": "multijitter"}
     return {
         "type": "perspective",
         "fov": float(np.rad2deg(2 * np.arctan(width / 2 / K[0, 0]))),
@@ -75,16 +81,24 @@ def mesh(name: str, positions: np.ndarray, triangles: np.ndarray, normals: np.nd
     return made
 
 
-def shape(body: Body, name: str, assets: Assets) -> mi.Mesh:
-    """A body with its material, in the camera's frame."""
+def shape(body: Body, name: str, assets: Assets, focal: float) -> mi.Mesh:
+    """A body with its material, in the camera's frame; `focal` is the camera's [px]."""
     source = assets.mesh(body.mesh)
     positions = body.pose.apply(source.positions.astype(float) * body.scale)
     normals = source.normals.astype(float) / body.scale @ body.pose.rotation.T
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
-    image = pictures.texture(assets, body.material.texture, body.mesh)
+    image = pictures.texture(assets, body.material.texture, body.mesh, texels(body, source, focal))
     tint = np.multiply(body.material.tint, source.color)
     uvs = source.uvs * [1, -1] * body.material.repeat  # v down, as rows
     return mesh(name, positions, source.triangles, normals, uvs, coat(body.material, image, tint))
+
+
+def texels(body: Body, mesh: Mesh, focal: float) -> int:
+    """As many texels along a texture's edge as the picture shows of it, a power of two; more only cost time."""
+    half = np.linalg.norm((mesh.high - mesh.low) * body.scale) / 2
+    nearest = max(body.translation[2] - half, 0.1 * half, 1e-3)
+    spread = SPREAD if body.material.texture == "own" else 1 / body.material.repeat
+    return max(COARSEST, 2 ** math.ceil(math.log2(FINENESS * spread * focal * 2 * half / nearest)))
 
 
 def coat(material: Material, image: np.ndarray | None, tint: np.ndarray) -> mi.BSDF:
@@ -92,8 +106,9 @@ def coat(material: Material, image: np.ndarray | None, tint: np.ndarray) -> mi.B
     if image is None:
         color = {"type": "rgb", "value": np.clip(tint, 0, 1).tolist()}
     else:
-        tinted = np.clip(linear(image) * np.float32(tint), 0, 1)
-        color = {"type": "bitmap", "bitmap": mi.Bitmap(np.float16(tinted)), "raw": True}
+        codes = np.float16(np.clip(linear(np.arange(256))[:, None] * tint, 0, 1))  # of each of the 256 values
+        tinted = cv2.LUT(image, codes.view(np.int16)[None]).view(np.float16)
+        color = {"type": "bitmap", "bitmap": mi.Bitmap(tinted), "raw": True}
     surface = {
         "type": "principled",
         "base_color": color,

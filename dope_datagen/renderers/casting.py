@@ -10,11 +10,8 @@ import numpy as np
 
 from dope_datagen.assets import Assets
 from dope_datagen.renderers import bodies
-from dope_datagen.renderers.tiles import count, window
+from dope_datagen.renderers.tiles import PAGE, pages
 from dope_datagen.scene import Body, Scene
-
-TILE = 256  # [px] of the picture in which a target is drawn alone
-COLUMNS = 8  # of tiles
 
 
 def cast(scene: Scene, assets: Assets) -> tuple[np.ndarray, np.ndarray]:
@@ -35,21 +32,18 @@ def alone(scene: Scene, assets: Assets) -> np.ndarray:
     Projected triangles are triangles, so a target is cast in its projection, by parallel rays; each in a tile of its
     own, scaled down where it is larger than that.
     """
-    targets = [body for body in scene.bodies if body.name is not None]
-    if not targets:
-        return np.zeros((0, 2))
-    parts, windows = [], []
-    for k, body in enumerate(targets):
-        left, top, scale = window(scene, body, assets.mesh(body.mesh), TILE)
-        corner = np.array([k % COLUMNS, k // COLUMNS]) * TILE
-        x = placed(body, assets)
-        flat = (scene.camera.project(x) - [left, top]) * scale + (scale - 1) / 2 + corner
-        parts.append((np.column_stack([flat, x[:, 2]]), assets.mesh(body.mesh).triangles))
-        windows.append((left, top, scale))
-    rows = -(-len(targets) // COLUMNS)
-    number, _ = _seen(_numbered(parts), _above(COLUMNS * TILE, rows * TILE))
-    tiles = [number[k // COLUMNS * TILE :, k % COLUMNS * TILE :][:TILE, :TILE] == k + 1 for k in range(len(targets))]
-    return np.array([count(tile, place, scene) for tile, place in zip(tiles, windows, strict=True)])
+    targets, counts = scene.targets, np.zeros((len(scene.targets), 2))
+    for page in pages(scene, assets):
+        parts = []
+        for k, tile in page:
+            x = placed(targets[k], assets)
+            flat = scene.camera.project(x) * tile.scale + tile.offset + [tile.x, tile.y]
+            parts.append((np.column_stack([flat, x[:, 2]]), assets.mesh(targets[k].mesh).triangles))
+        rows = max(tile.y + tile.height for _, tile in page)
+        numbers, _ = _seen(_numbered(parts), _above(PAGE, rows))
+        for number, (k, tile) in enumerate(page, start=1):
+            counts[k] = tile.count(numbers, number, scene)
+    return counts
 
 
 def placed(body: Body, assets: Assets) -> np.ndarray:

@@ -6,6 +6,7 @@ Labels come from rays through pixel centres, not from the noisy picture, and equ
 from __future__ import annotations
 
 import json
+import os
 import zlib
 
 import numpy as np
@@ -15,10 +16,9 @@ from dope_datagen.renderers import Rendering, variant
 from dope_datagen.scene import Scene
 from dope_ros2.errors import UserError
 
-SAMPLES = 8  # a pixel; the denoiser does the rest
 BOUNCES = 6
 CLEAN = 256  # samples a pixel from which on nothing is denoised
-FEATURE_SAMPLES = 2  # of the albedo and normals that guide the denoiser
+FEATURE_SAMPLES = 8  # of the albedo and normals that guide the denoiser: cheap, and it takes them to be exact
 BRIGHTEST = 50.0  # linear light; brighter single samples would leave spots
 
 
@@ -34,7 +34,7 @@ class Path:
         UserError: Mitsuba is not installed or does not run here.
     """
 
-    def __init__(self, assets: Assets, samples: int = SAMPLES, threads: int | None = None) -> None:
+    def __init__(self, assets: Assets, samples: int, threads: int | None = None) -> None:
         self.variant = variant.choose()
         import mitsuba as mi
 
@@ -44,6 +44,8 @@ class Path:
             import drjit
 
             drjit.set_thread_count(threads)
+            os.environ.setdefault("OIDN_NUM_THREADS", str(threads))
+        mi.set_log_level(mi.LogLevel.Error)  # it warns when it takes a few samples more than asked for
         self._mi, self._bodies, self._casting = mi, bodies, casting
         self._assets, self._samples = assets, samples
         self._tracer = mi.load_dict({"type": "path", "max_depth": BOUNCES, "hide_emitters": True})
@@ -76,7 +78,9 @@ class Path:
         return self._denoise(light, guides[..., -6:-3] + shows_behind, guides[..., -3:])
 
     def _build(self, scene: Scene) -> object:
-        shapes = {f"body{k}": self._bodies.shape(body, f"body{k}", self._assets) for k, body in enumerate(scene.bodies)}
+        focal = scene.camera.K[0, 0]
+        named = ((f"body{k}", body) for k, body in enumerate(scene.bodies))
+        shapes = {name: self._bodies.shape(body, name, self._assets, focal) for name, body in named}
         entries = {"sensor": self._bodies.sensor(scene, self._samples), **self._bodies.lamps(scene), **shapes}
         return self._mi.load_dict({"type": "scene", **entries})
 
@@ -98,6 +102,7 @@ def denoiser() -> object:
     def denoise(light: np.ndarray, albedo: np.ndarray, normal: np.ndarray) -> np.ndarray:
         planes = (np.ascontiguousarray(plane, np.float32) for plane in (light, albedo, normal))
         light, albedo, normal = planes
-        return np.asarray(pyoidn.denoise(light, albedo=np.clip(albedo, 0, 1), normal=normal, hdr=True, quality="fast"))
+        guides = {"albedo": np.clip(albedo, 0, 1), "normal": normal, "clean_aux": True}
+        return np.asarray(pyoidn.denoise(light, **guides, hdr=True, quality="balanced"))
 
     return denoise

@@ -45,16 +45,16 @@ def read_picture(path: Path) -> np.ndarray:
 @lru_cache(maxsize=KEPT)
 def picture(key: str, largest: int = LARGEST) -> np.ndarray:
     """The picture of a key, at most `largest` px; the last ones are kept."""
-    image = load(key)
+    image = load(key) if largest >= LARGEST else picture(key)
     shrink = largest / max(image.shape[:2])
     return image if shrink >= 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
 
 
-def texture(assets: Assets, key: str, mesh: str) -> np.ndarray | None:
+def texture(assets: Assets, key: str, mesh: str, largest: int = TARGET) -> np.ndarray | None:
     """The picture of a `Material.texture` on a mesh; None for "none" and for meshes without their own."""
     if key == "own":
         own = assets.mesh(mesh).texture
         key = f"file:{own}" if own else "none"
     if key == "none":
         return None
-    return picture(key, TARGET if mesh.startswith("object:") else LARGEST)
+    return picture(key, min(largest, TARGET if mesh.startswith("object:") else LARGEST))

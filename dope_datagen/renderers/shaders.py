@@ -180,3 +180,26 @@ void main() {
     covered = 1u;
 }
 """
+
+# In front of everything, but where the texture is white.
+SHIELD_VERTEX = """
+#version 330
+in vec2 in_corner;
+void main() {
+    gl_Position = vec4(in_corner, -1.0, 1.0);
+}
+"""
+
+SHIELD_FRAGMENT = """
+#version 330
+uniform sampler2D leave_open;
+layout(location = 0) out vec4 color;
+layout(location = 1) out uint body_number;
+layout(location = 2) out float depth;
+void main() {
+    if (texelFetch(leave_open, ivec2(gl_FragCoord.xy), 0).r > 0.5) discard;
+    color = vec4(0.0);
+    body_number = 0u;
+    depth = 0.0;
+}
+"""
