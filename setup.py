@@ -102,6 +102,7 @@ extras = {
     "test": ["pytest>=7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }
 extras["all"] = sorted({requirement for group in extras.values() for requirement in group})
+extras["view"] = ["rerun-sdk>=0.23"]  # not in "all": half a gigabyte for one command
 
 setup(
     name="dope_ros2",

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from unittest.mock import patch
@@ -19,8 +20,10 @@ import typer
 from dope_datagen import generate as making
 from dope_datagen import store
 from dope_datagen.config import DatagenConfig, parse_config
-from dope_datagen.generate import Order, Worker, generate
+from dope_datagen.generate import Order, Worker
 from dope_datagen.renderers import Rendering
+from dope_datagen.store import SHARD
+from dope_datagen.workers import cores, share_out
 from dope_ros2.cli import run_typer
 from dope_ros2.objects import load_objects, pick
 
@@ -41,16 +44,8 @@ def worker(config: DatagenConfig) -> Worker:
     return Worker(Order(config, {model.name: model for model in pick(load_objects(), list(config.objects))}, 10**6))
 
 
-def whole(renderer: str, images: int, workers: int) -> float:
-    """Images a second of `dope generate`, physics, labels, store and the start of its processes included."""
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        generate(crowded(renderer), Path(folder) / "store", images, workers=workers)
-        return images / (time.perf_counter() - start)
-
-
 @contextmanager
-def clock(seconds: dict[str, float], **places: tuple[object, str]) -> Iterator[None]:
+def clock(seconds: dict[str, float], places: dict[str, tuple[object, str]]) -> Iterator[None]:
     """Add up the time spent in functions, by name; `places` are (owner, attribute)."""
 
     def timed(name: str, function: Callable) -> Callable:
@@ -69,28 +64,50 @@ def clock(seconds: dict[str, float], **places: tuple[object, str]) -> Iterator[N
         yield
 
 
-def stages(renderer: str, images: int) -> dict[str, float]:
-    """Share of the wall time of each stage, in one process that has warmed up."""
-    maker = worker(crowded(renderer))
-    maker.sample(0)
-    seconds: dict[str, float] = {}
-    places = {"arrange": (type(maker.sampler), "scene"), "label": (making, "label")}
-    if renderer == "path":
-        casting = maker.renderer._casting
-        places |= {"cast": (casting, "cast"), "alone": (casting, "alone")}
-    else:
-        places |= {"alone": (type(maker.renderer), "_draw_alone")}
-    with tempfile.TemporaryDirectory() as folder, clock(seconds, **places):
+@dataclass(frozen=True)
+class Share:
+    """What one process has done: pictures, when it began and ended [s], how long its stages took [s]."""
+
+    images: int
+    begin: float
+    end: float
+    seconds: dict[str, float]
+
+
+def measure(renderer: str, images: int) -> dict[str, float]:
+    """Images a second and shares of the time of `dope generate` with a process on each core, once they are warm."""
+    config = crowded(renderer)
+    objects = pick(load_objects(), list(config.objects))
+    count = cores()
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store"
-        config = crowded(renderer)
-        store.create(path, images, 0, config.model_dump(mode="json"), pick(load_objects(), list(config.objects)))
-        start = time.perf_counter()
-        samples = [maker.sample(n) for n in range(images)]
-        before = time.perf_counter()
-        store.write_shard(path, 0, samples, config.jpeg_quality)
-        total = time.perf_counter() - start
-        seconds["store"] = time.perf_counter() - before
-    return {name: value / total for name, value in seconds.items()}
+        store.create(path, count * SHARD, 0, config.model_dump(mode="json"), objects)
+        store.prepare(path)
+        order = Order(config, {model.name: model for model in objects}, count * SHARD)
+        jobs = [(path, shard, images // count) for shard in range(count)]
+        shares = list(share_out(_share, jobs, count, making._start, (order,)))
+    wall = max(share.end for share in shares) - min(share.begin for share in shares)
+    names = sorted({name for share in shares for name in share.seconds})
+    busy = sum(share.end - share.begin for share in shares)
+    stages = {name: sum(share.seconds.get(name, 0.0) for share in shares) / busy for name in names}
+    return {"images_per_second": sum(share.images for share in shares) / wall, "stages": stages}
+
+
+def _share(out: Path, shard: int, images: int) -> Share:
+    """Make the first pictures of a shard and write them, in a process that has made one of another arrangement."""
+    maker = making._worker
+    maker.sample(10**6)
+    seconds: dict[str, float] = {}
+    places = {"arrange": (type(maker.sampler), "scene"), "label": (making, "label"), "store": (store, "write_shard")}
+    if hasattr(maker.renderer, "_casting"):
+        places |= {"label: " + name: (maker.renderer._casting, name) for name in ("cast", "alone")}
+    else:
+        places |= {"label: alone": (maker.renderer._marks, "alone")}
+    begin = time.time()
+    with clock(seconds, places):
+        samples = [maker.sample(shard * SHARD + n) for n in range(images)]
+        store.write_shard(out, shard, samples, maker._order.config.jpeg_quality)
+    return Share(images, begin, time.time(), seconds)
 
 
 def psnr(one: np.ndarray, two: np.ndarray) -> float:
@@ -99,10 +116,10 @@ def psnr(one: np.ndarray, two: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(squared, 1e-9)))
 
 
-def quality(scenes: int) -> list[float]:
-    """PSNR [dB] of the path tracer's default against 1024 samples a pixel, at 320x240."""
-    fast = worker(crowded("path", width=320, height=240, focal=[300, 500]))
-    slow = worker(crowded("path", width=320, height=240, focal=[300, 500], spp=TRUTH_SAMPLES))
+def quality(scenes: int, width: int) -> list[float]:
+    """PSNR [dB] of the path tracer's default against 1024 samples a pixel, in pictures of a width [px]."""
+    size = {"width": width, "height": width * 3 // 4, "focal": [width * 0.7, width * 1.8]}
+    fast, slow = (worker(crowded("path", **more)) for more in (size, size | {"spp": TRUTH_SAMPLES}))
     return [psnr(fast.sample(n).rgb, slow.sample(n).rgb) for n in range(0, 100 * scenes, 100)]
 
 
@@ -126,15 +143,14 @@ def overlaps(one: Rendering, two: Rendering, targets: int) -> list[float]:
     return [float((a & b).sum() / (a | b).sum()) for a, b in large]
 
 
-def memory(arrangements: int) -> float:
-    """Resident memory after so many arrangements over that after a tenth of them, four pictures of each."""
-    maker = worker(crowded("raster", nb_frames=4))
-    after: dict[int, int] = {}
-    for number in range(arrangements):
-        for frame in range(4):
-            maker.sample(4 * number + frame)
-        after[number + 1] = resident()
-    return after[arrangements] / after[max(1, arrangements // 10)]
+def memory(renderer: str, scenes: int) -> float:
+    """Resident memory after so many scenes over that after a tenth of them; each arrangement gives two."""
+    maker = worker(crowded(renderer, nb_frames=2))
+    after: list[int] = []
+    for number in range(scenes):
+        maker.sample(number)
+        after.append(resident())
+    return after[-1] / after[max(0, scenes // 10 - 1)]
 
 
 def resident() -> int:
@@ -148,19 +164,14 @@ def _command(
     short: Annotated[bool, typer.Option(help="few pictures; the figures are rough")] = False,
 ) -> None:
     """Measure the renderers and print ratios."""
-    cores = len(os.sched_getaffinity(0))
-    path, raster = whole("path", 8 if short else 64, 1), whole("raster", 32 if short else 512, 1 if short else cores)
+    path, raster = measure("path", 4 if short else 80), measure("raster", 8 if short else 400)
     figures = {
-        "cores": cores,
-        "path_images_per_second": path,
-        "raster_images_per_second": raster,
-        "path_over_nvisii": path / NVISII,
-        "raster_over_nvisii": raster / NVISII,
-        "path_psnr_db": quality(1 if short else 4),
-        "path_stages": stages("path", 4 if short else 24),
-        "raster_stages": stages("raster", 8 if short else 100),
+        "cores": cores(),
+        "path": path | {"over_nvisii": path["images_per_second"] / NVISII},
+        "raster": raster | {"over_nvisii": raster["images_per_second"] / NVISII},
+        "path_psnr_db": quality(1 if short else 4, 320 if short else 640),
         **agreement(2 if short else 12),
-        "memory_growth": memory(5 if short else 200),
+        "memory_growth": {"raster": memory("raster", 5 if short else 200), "path": memory("path", 2 if short else 200)},
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(figures, indent=1) + "\n")

@@ -23,6 +23,7 @@ from dope_ros2.errors import UserError
 
 app = typer.Typer(add_completion=False)
 FAULTY = 1  # exit status
+AGAIN = "`dope check --repair` renders them again, --mark lets `dope generate` do it"
 SHOWN = 4  # faults of a shard that are printed; the JSON has all
 
 
@@ -126,7 +127,9 @@ def lines(report: Report) -> Iterator[str]:
     yield f"{report.path}: {shards} shards of up to {SHARD} pictures, {len(report.crowd)} pictures read"
     for name, counts in content["classes"].items():
         yield f"  {name:20} {counts['instances']:8} instances, {counts['hidden']} of them hidden"
-    if report.missing:
+    if report.missing and state.converted(report.path):
+        yield f"left out: {_ranges(report.missing)}; to have them back, {state.CONVERT_AGAIN}"
+    elif report.missing:
         yield f"not rendered: {_ranges(report.missing)}; `dope generate` with the same arguments does it"
     yield f"faults: {len(report.all_faults) or 'none'}" + (f", in shards {_ranges(report.bad)}" if report.bad else "")
     yield from (f"  {fault}" for fault in report.faults)
@@ -177,7 +180,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 def _command(
     data: Annotated[Path, typer.Argument(help="a dataset of `dope generate`")],
     out: Annotated[Path | None, typer.Option(help="folder of report.json and report.png; default: DATA-check")] = None,
-    mark_bad: Annotated[bool, typer.Option("--mark", help="let faulty shards count as not rendered")] = False,
+    mark_bad: Annotated[bool, typer.Option("--mark", help="let faulty shards count as not there")] = False,
     mend: Annotated[bool, typer.Option("--repair", help="render faulty and marked shards again")] = False,
     workers: Annotated[int, typer.Option(help="processes; 0: one per core")] = 0,
     tolerance: Annotated[float, typer.Option(min=0, help="how far a stored corner may be off [px]")] = 0.1,
@@ -187,10 +190,14 @@ def _command(
     if models is not None:
         os.environ["DOPE_MODELS"] = str(models.resolve())
     data = Path(os.path.abspath(data))
-    state.attributes(data)
-    shards = state.finished(data)
+    foreign, shards = state.converted(data), state.finished(data)
+    if mend and foreign:
+        raise UserError(
+            f"{data}: was made by `dope convert`, so --repair cannot render it again; {state.CONVERT_AGAIN}, or "
+            "leave its faulty shards out with --mark"
+        )
     if not shards and not (mend and state.marked(data)):
-        raise UserError(f"{data}: no finished shard in this dataset; run `dope generate` again to complete it")
+        raise UserError(f"{data}: no finished shard in this dataset; {state.remedy(data)}")
     report = check(data, shards, workers or cores(), tolerance)
     bad = report.bad
     if mend and (again := sorted({*bad, *state.marked(data)})):
@@ -200,7 +207,7 @@ def _command(
         mark(data, bad)
     print("\n".join(lines(report)))
     if bad and not (mark_bad or mend):
-        print("`dope check --repair` renders them again, --mark lets `dope generate` do it")
+        print(f"--mark leaves them out; to have them back, {state.CONVERT_AGAIN}" if foreign else AGAIN)
     target = out or data.with_name(f"{data.name}-check")
     write(report, target)
     print(f"report: {target / 'report.json'}, {target / 'report.png'}")

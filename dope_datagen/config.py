@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from dope_datagen.intrinsics import Intrinsics, draw_camera, expanded, with_camera
+from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError, closest
 
 Range = tuple[float, float]
@@ -16,6 +28,7 @@ Count = tuple[int, int]
 Mode = Literal["float", "stand", "settle", "tumble"]
 Surface = Literal["table", "floor", "bin"]
 MOST_BODIES = 240  # masks are bytes, and ground and walls need numbers too
+NEWER = ("camera", "aspect", "principal_point_shift")  # keys that datasets name only where they are used
 
 
 class DatagenConfig(BaseModel):
@@ -26,9 +39,12 @@ class DatagenConfig(BaseModel):
     objects: dict[str, float] = Field(description="name in objects.yaml: how often, relative to the others")
     renderer: Literal["raster", "path"] = "raster"
     spp: int = Field(4, ge=1, le=65536, description="samples a pixel of the path tracer; below 256 it denoises")
+    camera: Intrinsics | None = Field(None, description="camera_info YAML; instead of the next five keys")
     width: int = Field(640, ge=64, le=4096)
     height: int = Field(480, ge=64, le=4096)
     focal: Range = Field((450, 1150), description="focal length [px], log-uniform; twice the same number fixes it")
+    aspect: Range = Field((1, 1), description="horizontal over vertical focal length, uniform")
+    principal_point_shift: float = Field(0, ge=0, le=0.3, description="from the centre, at most; share of the size")
     modes: dict[Mode, float] = Field({"settle": 1.0}, description="how things come to lie: how often, relatively")
     nb_frames: int = Field(100, ge=1, description="pictures of one arrangement of things")
     nb_objects: Count = Field((20, 30), description="known objects in a picture")
@@ -54,14 +70,19 @@ class DatagenConfig(BaseModel):
     jpeg_quality: int = Field(93, ge=1, le=100)
     depth: bool = Field(False, description="store depth too (0.3 MB a picture)")
 
-    @field_validator("focal", "nb_objects", "nb_distractors", "size_px", "near", "far", "elevation")
+    @model_validator(mode="before")
+    @classmethod
+    def _of_camera(cls, entry: object) -> object:
+        return with_camera(entry) if isinstance(entry, dict) else entry
+
+    @field_validator("focal", "aspect", "nb_objects", "nb_distractors", "size_px", "near", "far", "elevation")
     @classmethod
     def _ordered(cls, value: tuple) -> tuple:
         if not 0 <= value[0] <= value[1]:
             raise ValueError(f"{list(value)} is not [lowest, highest]")
         return value
 
-    @field_validator("focal", "size_px", "near", "far")
+    @field_validator("focal", "aspect", "size_px", "near", "far")
     @classmethod
     def _positive(cls, value: Range) -> Range:
         if value[0] <= 0:
@@ -85,12 +106,27 @@ class DatagenConfig(BaseModel):
             )
         if self.near[0] > self.far[1]:
             raise ValueError(f"near {list(self.near)} lies beyond far {list(self.far)}; near comes first")
+        if self.camera is not None and (self.aspect != (1, 1) or self.principal_point_shift > 0):
+            raise ValueError("aspect and principal_point_shift contradict camera, which has its own; remove them")
         return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict:
+        """Without unused newer keys, so that datasets begun before there were any can be completed."""
+        fields = type(self).model_fields
+        unused = {key for key in NEWER if getattr(self, key) == fields[key].default}
+        return {key: value for key, value in handler(self).items() if key not in unused}
+
+    def draw_camera(self, rng: np.random.Generator) -> CameraModel:
+        """The calibrated camera, or one drawn for a picture."""
+        if self.camera is not None:
+            return self.camera.camera
+        return draw_camera(rng, (self.width, self.height), self.focal, self.aspect, self.principal_point_shift)
 
     @field_validator("distractor_folders", "hdri_folders", "photo_folders", mode="before")
     @classmethod
     def _expanded(cls, value: list) -> list:
-        return [os.path.expanduser(os.path.expandvars(str(folder))) for folder in value]
+        return [expanded(folder) for folder in value]
 
     @field_validator("distractor_folders", "hdri_folders", "photo_folders")
     @classmethod

@@ -56,7 +56,8 @@ def check(folder: Path, config: DatagenConfig, seed: int, images: int) -> None:
             f"{folder}: has scenes of seed {there['seed']} for {there['images']} pictures; "
             f"give --seed {there['seed']} and at most --images {there['images']}"
         )
-    keys = [key for key, value in wanted["config"].items() if there["config"].get(key) != value]
+    both = {**wanted["config"], **there["config"]}
+    keys = [key for key in both if there["config"].get(key) != wanted["config"].get(key)]
     if keys:
         raise UserError(f"{folder}: its scenes were drawn with another {keys[0]}; give the configuration they are of")
 

@@ -15,7 +15,7 @@ from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 
 STEP = 1 / 240  # [s]
-SLOW = 0.01  # [m/s] and [rad/s]: below it a body counts as resting
+SLOW, SLOW_TURN = 0.01, 0.05  # [m/s] and [rad/s]: below both a body counts as resting
 LONGEST = 8.0  # [s] of falling; then everything is slowed down and given as long again
 DAMPED = 3  # times that is tried, each with ten times the damping
 LOST = -0.2  # [m] below the ground: fell off
@@ -23,6 +23,10 @@ BETWEEN = 0.4  # [s] from one batch to the next
 PUSH, TWIST = 10.0, 0.05  # [N], [N m]: largest random force and torque along each axis
 PUSHED = 0.01  # probability in each step
 HULL_DIRECTIONS = 64
+
+
+class UnsettledError(UserError):
+    """Something does not come to rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,8 @@ def settle(bodies: list[Falling], fixed: list[Slab], batch: int = 1) -> list[Pos
         batch: how many are let go at once.
 
     Raises:
-        UserError: pybullet is not installed, or something still moves after the last try.
+        UnsettledError: something still moves after the last try.
+        UserError: pybullet is not installed.
     """
     with _world(fixed) as world:
         world.setGravity(0, 0, -9.81)
@@ -78,9 +83,10 @@ def settle(bodies: list[Falling], fixed: list[Slab], batch: int = 1) -> list[Pos
                 return [_pose(world, number) for number in ids]
             for number in ids:
                 world.changeDynamics(number, -1, linearDamping=0.04 * 10**attempt, angularDamping=0.04 * 10**attempt)
-    raise UserError(
-        f"settle: of {len(bodies)} bodies some still move faster than {SLOW} m/s after {LONGEST * (DAMPED + 1):.0f} s; "
-        "use fewer bodies (nb_objects, nb_distractors), a larger surface, or another mode (modes)"
+    raise UnsettledError(
+        f"settle: of {len(bodies)} bodies some still move faster than {SLOW} m/s or {SLOW_TURN} rad/s after "
+        f"{LONGEST * (DAMPED + 1):.0f} s; use fewer bodies (nb_objects, nb_distractors), a larger surface, "
+        "or another mode (modes)"
     )
 
 
@@ -181,7 +187,7 @@ def _run(world: object, ids: list[int], seconds: float) -> bool:
 def _rests(world: object, number: int) -> bool:
     linear, angular = world.getBaseVelocity(number)
     fallen = world.getBasePositionAndOrientation(number)[0][2] < LOST
-    return fallen or max(np.linalg.norm(linear), np.linalg.norm(angular)) < SLOW
+    return fallen or (np.linalg.norm(linear) < SLOW and np.linalg.norm(angular) < SLOW_TURN)
 
 
 def _pose(world: object, number: int) -> Pose:

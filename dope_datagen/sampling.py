@@ -9,11 +9,10 @@ import numpy as np
 from dope_datagen import shapes
 from dope_datagen.assets import Assets, distractor_keys
 from dope_datagen.config import DatagenConfig
-from dope_datagen.looks import Looks, log_uniform, numbers, worn
+from dope_datagen.looks import Looks, numbers, worn
 from dope_datagen.placing import Placed, Placement, Spot, floating, standing
 from dope_datagen.scene import Body, Material, Scene
 from dope_datagen.worlds import Arranger, World
-from dope_ros2.camera import CameraModel
 
 PHYSICS = ("settle", "tumble")
 
@@ -54,7 +53,7 @@ class Sampler:
     def _placed(self, rng: np.random.Generator, mode: str) -> Scene:
         """Things placed one by one where the camera sees them, without physics."""
         config = self.config
-        camera = CameraModel.from_focal(log_uniform(rng, *config.focal), config.width, config.height)
+        camera = config.draw_camera(rng)
         start = standing if mode == "stand" else floating
         placement = start(rng, camera, config.size_px)
         targets = self._targets(rng, placement)

@@ -14,6 +14,7 @@ from dope_ros2.errors import UserError
 
 LAST = "labels"  # the array whose shard is renamed last
 MARK = "bad"  # name of a shard's labels when `dope check` wants it to be rendered again
+CONVERT_AGAIN = "convert the source again, into another --out"
 
 
 def attributes(path: Path) -> dict:
@@ -27,6 +28,20 @@ def attributes(path: Path) -> dict:
         return {**content, "images": int(content["images"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a dataset of `dope generate`; give the folder named by its --out") from error
+
+
+def converted(path: Path) -> bool:
+    """Whether a store was made by `dope convert`, from other files: nothing in it can be rendered.
+
+    Raises:
+        UserError: this is no store.
+    """
+    return "converted" in (attributes(path).get("config") or {})
+
+
+def remedy(path: Path) -> str:
+    """What the user of a store with missing shards can do."""
+    return CONVERT_AGAIN if converted(path) else "run `dope generate` again to complete it"
 
 
 def finished(path: Path) -> list[int]:

@@ -19,7 +19,7 @@ from dope_datagen import scratch, shards
 from dope_datagen.begin import create
 from dope_datagen.labels import Label, camera_from_dict, camera_to_dict
 from dope_datagen.shards import SHARD, Reader
-from dope_datagen.state import LAST, attributes, finished, mark_file, prepare, tidy
+from dope_datagen.state import LAST, attributes, finished, mark_file, prepare, remedy, tidy
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 
@@ -66,7 +66,7 @@ class Dataset:
         """
         store = cls(path)
         if len(store) == 0:
-            raise UserError(f"{path}: no finished shard in this dataset; run `dope generate` again to complete it")
+            raise UserError(f"{path}: no finished shard in this dataset; {remedy(path)}")
         return store
 
     @property

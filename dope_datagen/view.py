@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Mapping
+import sysconfig
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -12,6 +15,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from dope_datagen import scratch
 from dope_datagen.inspection import records
 from dope_datagen.sheet import instance_color
 from dope_datagen.store import Dataset, Sample
@@ -21,6 +25,8 @@ from dope_ros2.objects import ObjectModel
 
 app = typer.Typer(add_completion=False)
 PIP = 'pip install "rerun-sdk>=0.23"'
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET")  # one of them is needed on Linux
+INSTEAD = "give --save FILE.rrd, and open that file with `rerun FILE.rrd` where there is one"
 
 
 def arrays(sample: Sample, models: Mapping[str, ObjectModel]) -> dict[str, np.ndarray | list[str] | None]:
@@ -60,18 +66,62 @@ def _rerun() -> ModuleType:
         ) from error
 
 
+def _open(rr: ModuleType) -> None:
+    """Start the viewer.
+
+    Raises:
+        UserError: there is no display, or the viewer does not start.
+    """
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in DISPLAYS):
+        raise UserError(f"there is no display here ({', '.join(DISPLAYS)} are not set); {INSTEAD}")
+    # The viewer is a program beside this interpreter, which is not in PATH unless its environment is activated.
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    try:
+        rr.spawn()
+    except RuntimeError as error:
+        raise UserError(f"the viewer rerun does not start ({str(error).splitlines()[0]}); {INSTEAD}") from error
+
+
+def _record(rr: ModuleType, out: Path, send: Callable[[], None]) -> None:
+    """Write what is sent to a file, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    part = out.with_name(f"{out.name}.partial")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        rr.save(str(part))
+        send()
+        rr.disconnect()
+        os.replace(part, out)
+    except OSError as error:
+        raise scratch.refused(out, error) from error
+    finally:
+        scratch.remove(part)
+
+
+def _send_all(rr: ModuleType, store: Dataset, models: Mapping[str, ObjectModel], count: int) -> None:
+    rr.log("/", rr.ViewCoordinates.RDF, static=True)
+    for index in range(min(count, len(store))):
+        _send(rr, store.number(index), arrays(store[index], models))
+
+
 def _send(rr: ModuleType, number: int, content: dict) -> None:
     height, width = content["mask"].shape
     rr.set_time("picture", sequence=number)
+    # rerun's pixels have their centres at halves, ours at whole numbers.
+    K = np.add(content["K"], [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
     rr.log(
         "camera",
-        rr.Pinhole(image_from_camera=content["K"], resolution=[width, height], camera_xyz=rr.ViewCoordinates.RDF),
+        rr.Pinhole(image_from_camera=K, resolution=[width, height], camera_xyz=rr.ViewCoordinates.RDF),
     )
     rr.log("camera/rgb", rr.Image(content["rgb"]))
     rr.log("camera/mask", rr.SegmentationImage(content["mask"]))
     if content["depth"] is not None:
         rr.log("camera/depth", rr.DepthImage(content["depth"], meter=1.0))
-    corners, colors = content["keypoints"].reshape(-1, 2), np.repeat(content["colors"], 9, axis=0)
+    corners, colors = content["keypoints"].reshape(-1, 2) + 0.5, np.repeat(content["colors"], 9, axis=0)
     rr.log("camera/corners", rr.Points2D(corners, colors=colors))
     boxes = {key: content[key] for key in ("centers", "half_sizes", "colors")}
     turns = [rr.Quaternion(xyzw=quaternion) for quaternion in content["quaternions"]]
@@ -86,11 +136,12 @@ def _command(
 ) -> None:
     """Open a dataset in rerun."""
     store, models, rr = Dataset.open(data), records(data), _rerun()
-    rr.init(f"dope view {data.name}", spawn=save is None)
-    if save is not None:
-        rr.save(str(save))
-    for index in range(min(count, len(store))):
-        _send(rr, store.number(index), arrays(store[index], models))
+    rr.init(f"dope view {data.name}")
+    if save is None:
+        _open(rr)
+        _send_all(rr, store, models, count)
+    else:
+        _record(rr, save, partial(_send_all, rr, store, models, count))
 
 
 def main(argv: list[str] | None = None) -> int:

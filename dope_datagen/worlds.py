@@ -5,6 +5,7 @@ World frame: z up, the surface at z = 0. A tumbling world is the camera's own fr
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,19 +15,19 @@ from dope_datagen import shapes
 from dope_datagen.assets import Assets
 from dope_datagen.config import DatagenConfig
 from dope_datagen.looks import Looks, log_uniform, numbers, worn
-from dope_datagen.physics import Falling, Slab, hull, settle, table, tumble
+from dope_datagen.physics import Falling, Slab, UnsettledError, hull, settle, table, tumble
 from dope_datagen.placing import looking
 from dope_datagen.scene import Body, Material, Scene
+from dope_datagen.viewpoints import NEAREST, Boxes, Surroundings, standpoint
 from dope_ros2.camera import CameraModel
 from dope_ros2.geometry import Pose
 
 CROWD = 0.35  # share of the ground that things may cover when they are let fall
-NEAREST = 0.08  # [m] from the camera to any body
-TRIES = 40
 WALL = 0.02  # [m], thickness of a bin's
 FLOOR = 12.0  # [m], edge of a floor
 SMALLEST = 0.2  # [m], edge of the ground of nothing
 BATCH = 8  # things fall at once
+FALLS = 3  # times things are let fall anew until all rest
 FELL = -0.05  # [m]: lower things have fallen off
 DISTRACTOR = (0.04, 0.25)  # [m], diameter
 FIRST = 0.1  # [m] from the camera to a tumbling box's front
@@ -103,14 +104,28 @@ class Arranger:
             walls = bin_walls((float(half[0]), float(half[1])), height=float(half.mean()) * rng.uniform(0.5, 0.9))
             fixed += walls
             scenery += self._boards(walls, self.looks.coat(rng, has_texture=False))
-        falling = [self._above(rng, body, half, k) for k, body in enumerate(things)]
-        order = rng.permutation(len(things))
-        poses = settle([falling[k] for k in order], fixed, batch=BATCH)
-        resting = {int(k): pose for k, pose in zip(order, poses, strict=True) if pose.translation[2] > FELL}
+        resting = self._resting(rng, things, half, fixed)
         kept = sorted(resting)
         light = self.looks.light(rng, np.eye(3))
         backdrop = self.looks.backdrop(rng, light["environment"].startswith("file"))
         return World([things[k] for k in kept], [[resting[k] for k in kept]], scenery, light, backdrop)
+
+    def _resting(self, rng: np.random.Generator, things: list[Body], half: np.ndarray, fixed: list[Slab]) -> dict:
+        """T_world_body of the things, by number, that have not fallen off; all fall anew when some do not come to rest.
+
+        Raises:
+            UnsettledError: nor after the last fall.
+        """
+        for _ in range(FALLS - 1):
+            with suppress(UnsettledError):
+                return self._fallen(rng, things, half, fixed)
+        return self._fallen(rng, things, half, fixed)
+
+    def _fallen(self, rng: np.random.Generator, things: list[Body], half: np.ndarray, fixed: list[Slab]) -> dict:
+        falling = [self._above(rng, body, half, k) for k, body in enumerate(things)]
+        order = rng.permutation(len(things))
+        poses = settle([falling[k] for k in order], fixed, batch=BATCH)
+        return {int(k): pose for k, pose in zip(order, poses, strict=True) if pose.translation[2] > FELL}
 
     def tumbling(self, rng: np.random.Generator, things: list[Body]) -> World:
         """Things without weight in a box that opens away from the camera, as DOPE's own generator makes them."""
@@ -127,11 +142,11 @@ class Arranger:
         """The world's `frame` as a camera drawn with `rng` sees it."""
         config = self.config
         poses = world.poses[frame % len(world.poses)]
-        camera = CameraModel.from_focal(log_uniform(rng, *config.focal), config.width, config.height)
-        T_camera_world = world.fixed_camera or self.standpoint(rng, world, poses)
+        camera = config.draw_camera(rng)
+        T_camera_world = world.fixed_camera or standpoint(rng, config, camera, self.surroundings(world, poses))
         placed = [*zip(world.bodies, poses, strict=True), *world.scenery]
         bodies = [_seen(body, T_camera_world @ pose) for body, pose in placed]
-        targets = [body for body in bodies if body.name is not None and self._all_in_front(body)]
+        bodies = [body if body.name is None else self._target(body, camera) for body in bodies]
         R = T_camera_world.rotation
         lights = tuple(replace(light, direction=numbers(R @ light.direction)) for light in world.light["lights"])
         turn = np.array(world.light["environment_rotation"]).reshape(3, 3) @ R.T
@@ -140,27 +155,21 @@ class Arranger:
             K=numbers(camera.K.ravel()),
             width=config.width,
             height=config.height,
-            bodies=(*targets, *(body for body in bodies if body.name is None)),
+            bodies=tuple(sorted(filter(None, bodies), key=lambda body: body.name is None)),
             **light,
             **world.backdrop,
         )
 
-    def standpoint(self, rng: np.random.Generator, world: World, poses: list[Pose]) -> Pose:
-        """T_camera_world of a camera in the near or the far shell around one of the targets, clear of everything."""
-        config = self.config
+    def surroundings(self, world: World, poses: list[Pose]) -> Surroundings:
+        """What stands around a camera in this world, with the things' T_world_body."""
         placed = list(zip(world.bodies, poses, strict=True))
-        centres = [pose.translation for body, pose in placed if body.name is not None] or [np.zeros(3)]
-        balls = [(pose.translation, np.linalg.norm(self._edges(body)) / 2) for body, pose in placed]
-        for _ in range(TRIES):
-            shell = config.near if rng.random() < config.near_share else config.far
-            R = looking(np.deg2rad(rng.uniform(*config.elevation)), rng.normal(0, 0.1))
-            R = R @ Rotation.from_euler("z", rng.uniform(0, 2 * np.pi)).as_matrix()
-            look_at = centres[rng.integers(len(centres))] + rng.normal(0, 0.05, 3)
-            T = Pose(R, np.array([0, 0, rng.uniform(*shell)]) - R @ look_at)
-            eye = T.inverse().translation
-            if eye[2] > NEAREST and all(np.linalg.norm(eye - at) > radius + NEAREST for at, radius in balls):
-                break
-        return T
+        things, walls = (Boxes.of([self._bounds(*one) for one in part]) for part in (placed, world.scenery))
+        named = [k for k, body in enumerate(world.bodies) if body.name is not None]
+        return Surroundings(things.centres[named] if named else np.zeros((1, 3)), things, walls)
+
+    def _bounds(self, body: Body, pose: Pose) -> tuple[np.ndarray, np.ndarray, Pose]:
+        mesh = self.assets.mesh(body.mesh)
+        return mesh.low * np.array(body.scale), mesh.high * np.array(body.scale), pose
 
     def _boards(self, walls: list[Slab], material: Material) -> list[tuple[Body, Pose]]:
         """Walls as bodies."""
@@ -182,11 +191,19 @@ class Arranger:
         mesh = self.assets.mesh(body.mesh)
         return (mesh.high - mesh.low) * np.array(body.scale)
 
-    def _all_in_front(self, body: Body) -> bool:
-        """Whether a body's box lies in front of the camera; its keypoints have no place in the picture otherwise."""
+    def _target(self, body: Body, camera: CameraModel) -> Body | None:
+        """A target as a picture has it: without its name where it lies outside, for it may still cast a shadow.
+
+        None where its box is not all in front of the camera: its keypoints have no place in the picture.
+        """
         mesh = self.assets.mesh(body.mesh)
         corners = np.array(np.meshgrid(*zip(mesh.low, mesh.high, strict=True))).reshape(3, -1).T
-        return bool((body.pose.apply(corners * body.scale)[:, 2] > NEAREST / 2).all())
+        points = body.pose.apply(corners * body.scale)
+        if (points[:, 2] <= NEAREST / 2).any():
+            return None
+        low, high = (end(camera.project(points), axis=0) for end in (np.min, np.max))
+        seen = (high > -0.5).all() and (low < np.array([camera.width, camera.height]) - 0.5).all()
+        return body if seen else replace(body, name=None)
 
 
 def bin_walls(half: tuple[float, float], height: float) -> list[Slab]:

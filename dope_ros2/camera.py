@@ -89,8 +89,12 @@ class CameraModel:
         return cv2.undistort(image, self.K, self.distortion)
 
 
-def load_camera(path: Path) -> CameraModel:
+def load_camera(path: Path, *, rectified: bool = False) -> CameraModel:
     """Read a camera_info YAML as written by ROS's camera_calibration (image_width, camera_matrix, ...).
+
+    Args:
+        path: the file.
+        rectified: give the camera of the rectified pictures (P, or K where there is no P), not of those as taken (K).
 
     Raises:
         UserError: the file is missing, no YAML, or lacks a key.
@@ -99,7 +103,10 @@ def load_camera(path: Path) -> CameraModel:
     try:
         entry = yaml.safe_load(path.read_text())
         D = np.array(entry.get("distortion_coefficients", {}).get("data", []), float)
-        K = np.array(entry["camera_matrix"]["data"], float).reshape(3, 3)
+        if rectified and "projection_matrix" in entry:
+            K = np.array(entry["projection_matrix"]["data"], float).reshape(3, 4)[:, :3]
+        else:
+            K = np.array(entry["camera_matrix"]["data"], float).reshape(3, 3)
         size = int(entry["image_width"]), int(entry["image_height"])
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give a camera_info YAML file") from error
@@ -109,9 +116,9 @@ def load_camera(path: Path) -> CameraModel:
             "(9 numbers); make one with ROS's camera_calibration"
         ) from error
     model = entry.get("distortion_model", "plumb_bob")
-    if model not in ("plumb_bob", "rational_polynomial"):
+    if not rectified and model not in ("plumb_bob", "rational_polynomial"):
         raise UserError(f"{path}: distortion_model {model!r} is not one of plumb_bob, rational_polynomial")
     try:
-        return CameraModel(K, *size, distortion=D)
+        return CameraModel(K, *size, distortion=D[:0] if rectified else D)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

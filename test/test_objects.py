@@ -82,6 +82,19 @@ def test_a_ros_calibration_loads(tmp_path):
     assert (camera.width, camera.height, camera.K[1, 1], len(camera.distortion)) == (640, 480, 610, 5)
 
 
+@pytest.mark.parametrize(("matrix", "focal"), [("", 610), ("[590, 0, 321, 0, 0, 591, 239, 0, 0, 0, 1, 0]", 591)])
+def test_the_rectified_picture_of_a_ros_calibration_has_the_projection_matrix_if_there_is_one(tmp_path, matrix, focal):
+    (tmp_path / "c.yaml").write_text(CAMERA + (f"projection_matrix: {{data: {matrix}}}\n" if matrix else ""))
+    camera = load_camera(tmp_path / "c.yaml", rectified=True)
+    assert (camera.K.shape, camera.K[1, 1], len(camera.distortion)) == ((3, 3), focal, 0)
+    assert load_camera(tmp_path / "c.yaml").K[1, 1] == 610
+
+
+def test_a_rectified_picture_does_not_depend_on_how_it_was_distorted(tmp_path):
+    (tmp_path / "c.yaml").write_text(CAMERA.replace("plumb_bob", "equidistant"))
+    assert load_camera(tmp_path / "c.yaml", rectified=True).K[1, 1] == 610
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

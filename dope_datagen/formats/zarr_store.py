@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dope_datagen import store
+from dope_datagen import state, store
 from dope_datagen.formats import Options, Picture, Source
 from dope_datagen.store import SHARD, Dataset
 from dope_ros2.errors import UserError
@@ -29,7 +29,7 @@ def read(path: Path, known: dict[str, ObjectModel]) -> Source:
     width, height = config["width"], config["height"]
     pictures = [Picture(path, width, height, partial(data.__getitem__, index)) for index in range(len(data))]
     missing = data.attributes["images"] - len(data)
-    problems = [f"{path}: {missing} pictures are not finished; `dope generate` completes it"] if missing else []
+    problems = [f"{path}: {missing} pictures are not finished; {state.remedy(path)}"] if missing else []
     findings = [f"{len(data)} pictures of a dataset of `dope generate`"]
     return Source(models, pictures, (path / "depth").is_dir(), findings, problems)
 

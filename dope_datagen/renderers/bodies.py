@@ -14,6 +14,7 @@ from dope_datagen.meshes import Mesh
 from dope_datagen.renderers import pictures
 from dope_datagen.renderers.photograph import linear
 from dope_datagen.scene import Body, Light, Material, Scene
+from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 
 # Mitsuba's camera has x to the left and y up.
@@ -21,21 +22,29 @@ FROM_OPTICAL = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Mitsuba's environment has y up and looks along its own axes: from our environment frame, z up.
 ENVMAP = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
 FINENESS = 2  # texels of a texture for a pixel of the picture, along an edge
+MOST_STRETCH = 0.1  # of pixels; lights and normals are not stretched with positions
 SPREAD = 2  # how much finer a mesh's own texture is, which has all its sides
 COARSEST = 32  # [px] of a texture
 
 
-def sensor(scene: Scene, samples: int, centred: bool = False) -> dict:
-    """The scene's camera; `centred` puts every sample on a pixel's centre.
+def stretch(camera: CameraModel) -> np.ndarray:
+    """What to multiply positions (..., 3) with so that square pixels show them as the camera's pixels do.
 
     Raises:
-        UserError: the pixels are not square.
+        UserError: the pixels are far from square, or skewed.
     """
-    K, width, height = scene.camera.K, scene.width, scene.height
-    if abs(K[0, 0] - K[1, 1]) > 1e-6 * K[0, 0] or K[0, 1] != 0:
+    (fx, skew, _), (_, fy, _) = camera.K[:2]
+    if abs(fy / fx - 1) > MOST_STRETCH or skew != 0:
         raise UserError(
-            f"the path tracer's pixels are square, not {K[0, 0]:.6g} by {K[1, 1]:.6g}; use renderer: raster"
+            f"renderer: path: pixels may differ from squares by {MOST_STRETCH:.0%}, and this camera has focal lengths "
+            f"of {fx:.6g} and {fy:.6g} px and a skew of {skew:.6g}; use renderer: raster"
         )
+    return np.array([1.0, fy / fx, 1.0])
+
+
+def sensor(scene: Scene, samples: int, centred: bool = False) -> dict:
+    """The scene's camera with square pixels (see `stretch`); `centred` puts every sample on a pixel's centre."""
+    K, width, height = scene.camera.K, scene.width, scene.height
     sampler = {"type": "stratified", "jitter": False} if centred else {"type": "multijitter"}
     return {
         "type": "perspective",
@@ -81,16 +90,21 @@ def mesh(name: str, positions: np.ndarray, triangles: np.ndarray, normals: np.nd
     return made
 
 
-def shape(body: Body, name: str, assets: Assets, focal: float) -> mi.Mesh:
-    """A body with its material, in the camera's frame; `focal` is the camera's [px]."""
+def shape(body: Body, name: str, assets: Assets, camera: CameraModel) -> mi.Mesh:
+    """A body with its material as a camera sees it, in that camera's frame."""
     source = assets.mesh(body.mesh)
-    positions = body.pose.apply(source.positions.astype(float) * body.scale)
+    positions = placed(body, assets) * stretch(camera)
     normals = source.normals.astype(float) / body.scale @ body.pose.rotation.T
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
-    image = pictures.texture(assets, body.material.texture, body.mesh, texels(body, source, focal))
+    image = pictures.texture(assets, body.material.texture, body.mesh, texels(body, source, camera.K[0, 0]))
     tint = np.multiply(body.material.tint, source.color)
     uvs = source.uvs * [1, -1] * body.material.repeat  # v down, as rows
     return mesh(name, positions, source.triangles, normals, uvs, coat(body.material, image, tint))
+
+
+def placed(body: Body, assets: Assets) -> np.ndarray:
+    """Positions (N, 3) of a body's mesh in the camera's frame [m]."""
+    return body.pose.apply(assets.mesh(body.mesh).positions.astype(float) * body.scale)
 
 
 def texels(body: Body, mesh: Mesh, focal: float) -> int:

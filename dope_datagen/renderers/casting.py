@@ -11,14 +11,15 @@ import numpy as np
 from dope_datagen.assets import Assets
 from dope_datagen.renderers import bodies
 from dope_datagen.renderers.tiles import PAGE, pages
-from dope_datagen.scene import Body, Scene
+from dope_datagen.scene import Scene
 
 
 def cast(scene: Scene, assets: Assets) -> tuple[np.ndarray, np.ndarray]:
     """Instance ids (H, W) uint8, k + 1 where target k is seen, and depth along z (H, W) float32 [m], 0 for nothing."""
     if not scene.bodies:
         return np.zeros((scene.height, scene.width), np.uint8), np.zeros((scene.height, scene.width), np.float32)
-    parts = [(placed(body, assets), assets.mesh(body.mesh).triangles) for body in scene.bodies]
+    stretch = bodies.stretch(scene.camera)
+    parts = [(bodies.placed(body, assets) * stretch, assets.mesh(body.mesh).triangles) for body in scene.bodies]
     number, z = _seen(_numbered(parts), bodies.sensor(scene, 1, centred=True))
     names = np.zeros(len(scene.bodies) + 1, np.uint8)
     named = [index for index, body in enumerate(scene.bodies, start=1) if body.name is not None]
@@ -36,7 +37,7 @@ def alone(scene: Scene, assets: Assets) -> np.ndarray:
     for page in pages(scene, assets):
         parts = []
         for k, tile in page:
-            x = placed(targets[k], assets)
+            x = bodies.placed(targets[k], assets)
             flat = scene.camera.project(x) * tile.scale + tile.offset + [tile.x, tile.y]
             parts.append((np.column_stack([flat, x[:, 2]]), assets.mesh(targets[k].mesh).triangles))
         rows = max(tile.y + tile.height for _, tile in page)
@@ -44,11 +45,6 @@ def alone(scene: Scene, assets: Assets) -> np.ndarray:
         for number, (k, tile) in enumerate(page, start=1):
             counts[k] = tile.count(numbers, number, scene)
     return counts
-
-
-def placed(body: Body, assets: Assets) -> np.ndarray:
-    """Positions (N, 3) of a body's mesh in the camera's frame [m]."""
-    return body.pose.apply(assets.mesh(body.mesh).positions.astype(float) * body.scale)
 
 
 def _numbered(parts: list[tuple[np.ndarray, np.ndarray]]) -> mi.Mesh:

@@ -16,7 +16,7 @@ from dope_datagen.renderers.pictures import load
 
 T = TypeVar("T")
 SRGB8_ALPHA8 = 0x8C43
-MOST_TEXTURES, MOST_PANORAMAS = 1500, 160
+MOST_TEXTURES, MOST_PANORAMAS = 400, 60  # about 0.5 GB
 
 
 class Kept(Generic[T]):

@@ -78,9 +78,8 @@ class Path:
         return self._denoise(light, guides[..., -6:-3] + shows_behind, guides[..., -3:])
 
     def _build(self, scene: Scene) -> object:
-        focal = scene.camera.K[0, 0]
-        named = ((f"body{k}", body) for k, body in enumerate(scene.bodies))
-        shapes = {name: self._bodies.shape(body, name, self._assets, focal) for name, body in named}
+        camera, named = scene.camera, ((f"body{k}", body) for k, body in enumerate(scene.bodies))
+        shapes = {name: self._bodies.shape(body, name, self._assets, camera) for name, body in named}
         entries = {"sensor": self._bodies.sensor(scene, self._samples), **self._bodies.lamps(scene), **shapes}
         return self._mi.load_dict({"type": "scene", **entries})
 

@@ -12,7 +12,7 @@ from dope_datagen import textures
 from dope_datagen.assets import Assets
 from dope_ros2.errors import UserError
 
-KEPT = 600  # pictures; at 512 px about 0.5 GB
+KEPT = 400  # pictures; at 512 px about 0.3 GB
 LARGEST = 512  # [px] of a texture of something seen from some distance
 TARGET = 1024  # [px] of a known object's
 LARGEST_FILE = 2048  # [px] of any picture that is read

@@ -217,7 +217,7 @@ def test_an_unfinished_dataset_is_converted_as_far_as_it_is_there(folder, capsys
     store.create(folder / "half", 260, 0, config, [CARTON, MUG])
     store.write_shard(folder / "half", 1, SAMPLES, 95)
     run(folder, "half", "coco", "half_coco")
-    warning = f"{folder / 'half'}: 256 pictures are not finished; `dope generate` completes it"
+    warning = f"{folder / 'half'}: 256 pictures are not finished; run `dope generate` again to complete it"
     assert f"dope convert: warning: {warning}\n" in capsys.readouterr().err
 
 

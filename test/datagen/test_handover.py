@@ -94,6 +94,12 @@ def test_scenes_of_something_else_are_refused(drawn, tmp_path, changes, seed, im
     assert not (tmp_path / "out").exists()
 
 
+def test_scenes_of_a_key_that_is_absent_now_are_refused(tmp_path):
+    arrange(config(tmp_path / "here", principal_point_shift=0.1), tmp_path / "scenes", images=1, seed=3)
+    with pytest.raises(UserError, match="drawn with another principal_point_shift"):
+        handover.check(tmp_path / "scenes", config(tmp_path / "here"), 3, 1)
+
+
 def test_the_renderer_may_be_another_one(drawn, tmp_path):
     handover.check(drawn[0], config(tmp_path / "here", renderer="path", spp=4, depth=True), 3, 5)
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dope_datagen import physics
+from dope_datagen import physics, worlds
 from dope_datagen.config import DatagenConfig
 from dope_datagen.looks import Looks
-from dope_datagen.physics import Falling, Slab, hull, settle, table, tumble
+from dope_datagen.physics import Falling, Slab, UnsettledError, hull, settle, table, tumble
 from dope_datagen.sampling import Sampler
 from dope_datagen.worlds import Arranger, bin_walls
 from dope_ros2.errors import UserError
@@ -110,6 +110,35 @@ def test_cameras_look_from_the_shells_and_are_not_inside_of_anything(assets):
     nearest = np.array([min(np.linalg.norm(b.translation) for b in scene.targets) for scene in scenes])
     assert (nearest < 0.75).any()
     assert (nearest > 0.75).any()
+
+
+def test_targets_outside_of_the_picture_are_kept_without_a_label(assets):
+    sampler = Sampler(config(modes={"settle": 1}, nb_objects=(12, 12), focal=(500, 500)), assets)
+    scenes = [sampler.scene(4, number) for number in range(8)]
+    unnamed = [b for scene in scenes for b in scene.bodies if b.mesh == "object:carton" and b.name is None]
+    assert unnamed
+    for scene in scenes:
+        assert [b.name is None for b in scene.bodies] == sorted(b.name is None for b in scene.bodies)
+        for body in scene.targets:
+            pixels = scene.camera.project(body.pose.apply(assets.objects["carton"].keypoints))
+            assert (pixels.max(0) > -0.5).all()
+            assert (pixels.min(0) < [scene.width, scene.height]).all()
+
+
+def test_things_that_do_not_rest_fall_anew(assets, monkeypatch):
+    tries = []
+
+    def restless(falling, fixed, batch):
+        tries.append(falling)
+        if len(tries) < 3:
+            raise UnsettledError("still moving")
+        return settle(falling, fixed, batch)
+
+    monkeypatch.setattr(worlds, "settle", restless)
+    arranger = Arranger(config(), assets, Looks(config()), [])
+    arranger.world(np.random.default_rng(0), "settle")
+    assert len(tries) == 3
+    assert tries[0][0].pose.distance_to(tries[1][0].pose) > 1e-3
 
 
 def test_all_surfaces_occur_and_a_bin_has_walls(assets):
