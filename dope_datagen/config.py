@@ -11,11 +11,9 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -28,7 +26,6 @@ Count = tuple[int, int]
 Mode = Literal["float", "stand", "settle", "tumble"]
 Surface = Literal["table", "floor", "bin"]
 MOST_BODIES = 240  # masks are bytes, and ground and walls need numbers too
-NEWER = ("camera", "aspect", "principal_point_shift")  # keys that datasets name only where they are used
 
 
 class DatagenConfig(BaseModel):
@@ -109,13 +106,6 @@ class DatagenConfig(BaseModel):
         if self.camera is not None and (self.aspect != (1, 1) or self.principal_point_shift > 0):
             raise ValueError("aspect and principal_point_shift contradict camera, which has its own; remove them")
         return self
-
-    @model_serializer(mode="wrap")
-    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict:
-        """Without unused newer keys, so that datasets begun before there were any can be completed."""
-        fields = type(self).model_fields
-        unused = {key for key in NEWER if getattr(self, key) == fields[key].default}
-        return {key: value for key, value in handler(self).items() if key not in unused}
 
     def draw_camera(self, rng: np.random.Generator) -> CameraModel:
         """The calibrated camera, or one drawn for a picture."""

@@ -100,13 +100,6 @@ def test_a_configuration_is_stored_with_the_numbers_of_its_camera_and_read_again
     assert parse_config(stored, "zarr.json") == chosen
 
 
-def test_datasets_that_use_none_of_the_newer_keys_do_not_name_them():
-    assert not NEWER & config().model_dump(mode="json").keys()
-    used = config(aspect=[0.98, 1.02], principal_point_shift=0.05).model_dump(mode="json")
-    assert (used["aspect"], used["principal_point_shift"]) == ([0.98, 1.02], 0.05)
-    assert parse_config(used, "zarr.json").aspect == (0.98, 1.02)
-
-
 def test_without_aspect_and_shift_a_camera_is_drawn_as_it_was_before_they_were_there():
     one, two = np.random.default_rng(5), np.random.default_rng(5)
     for _ in range(50):
