@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from dataclasses import dataclass, field
+import sys
+import zlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from dope_datagen import shapes
@@ -14,21 +16,7 @@ from dope_ros2.errors import UserError
 from dope_ros2.objects import UNITS, ObjectModel
 
 SIZE_TOLERANCE = 0.02  # of an edge
-# Things of pybullet_data that look like something, beside its 1000 random shapes.
-PYBULLET_MESHES = (
-    "duck.obj",
-    "domino/domino.obj",
-    "jenga/jenga.obj",
-    "soccerball.obj",
-    "objects/mug.obj",
-    "lego/lego.obj",
-    "torus/torus_textured.obj",
-    "bunny.obj",
-    "stone.obj",
-    "teddy2_VHACD_CHs.obj",
-    "tray/tray_textured.obj",
-)
-RANDOM_SHAPES = 400  # of pybullet_data's random_urdfs
+HEAVIEST = 15_000  # triangles of a distractor; what has more is thinned out
 
 
 @dataclass
@@ -37,9 +25,13 @@ class Assets:
 
     A key is "object:<name>" (metres, as in objects.yaml), "file:<path>" or the name of a shape of `shapes`.
     The latter two are centred and scaled to a diameter of 1, except "plane", whose edges are 1.
+
+    Attributes:
+        refused: why files could not be used, by key; a shape that depends on the file's name alone takes their place.
     """
 
     objects: dict[str, ObjectModel]
+    refused: dict[str, str] = field(default_factory=dict)
     _meshes: dict[str, Mesh] = field(default_factory=dict)
 
     def mesh(self, key: str) -> Mesh:
@@ -48,13 +40,37 @@ class Assets:
             self._meshes[key] = self._load(key)
         return self._meshes[key]
 
+    def usable(self, key: str) -> bool:
+        """Whether a key's mesh is the one that it names."""
+        self.mesh(key)
+        return key not in self.refused
+
     def _load(self, key: str) -> Mesh:
         kind, _, rest = key.partition(":")
         if kind == "object":
             return object_mesh(self.objects[rest])
-        if key == "plane":
-            return shapes.plane()
-        return normalised(read_mesh(Path(rest)) if kind == "file" else shapes.SHAPES[key]())
+        if kind == "file":
+            return self._distractor(key, Path(rest))
+        return shapes.plane() if key == "plane" else normalised(shapes.SHAPES[key]())
+
+    def _distractor(self, key: str, path: Path) -> Mesh:
+        if not path.is_file():  # of scenes that were drawn elsewhere
+            raise UserError(f"{path}: there is no such file; put it there, or draw the scenes again")
+        try:
+            mesh = read_mesh(path, HEAVIEST)
+            if not np.ptp(mesh.positions, axis=0).any():
+                raise UserError(f"{path}: all corners are in one place; export it again")
+        except UserError as error:
+            self.refused[key] = str(error)
+            # Scenes are to be the same wherever the folder lies, so the file's name decides.
+            shape = shapes.DISTRACTORS[zlib.crc32(path.name.encode()) % len(shapes.DISTRACTORS)]
+            print(f"warning: {error}; the shape {shape!r} takes its place", file=sys.stderr)
+            return self.mesh(shape)
+        if isinstance(mesh.texture, Path) and cv2.imread(str(mesh.texture), cv2.IMREAD_REDUCED_COLOR_8) is None:
+            print(f"warning: {path}: its texture {mesh.texture} is not a readable picture and is left out; "
+                  "save it again as PNG or JPEG", file=sys.stderr)  # fmt: skip
+            mesh = replace(mesh, texture=None)
+        return normalised(mesh)
 
 
 def object_mesh(model: ObjectModel) -> Mesh:
@@ -83,31 +99,3 @@ def normalised(mesh: Mesh) -> Mesh:
     """Centre a mesh and scale its bounding box's diagonal to 1."""
     centre = (mesh.high + mesh.low) / 2
     return mesh.moved(-centre).scaled(1 / max(float(np.linalg.norm(mesh.high - mesh.low)), 1e-9))
-
-
-def distractor_keys(pybullet: bool, folders: tuple[Path, ...]) -> list[str]:
-    """Keys of all distractor meshes: those of pybullet_data and all OBJ, PLY, STL, GLB and glTF files of folders.
-
-    Raises:
-        UserError: a folder is missing or has no mesh.
-    """
-    paths, own = _pybullet_paths() if pybullet else [], []
-    for folder in folders:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".obj", ".ply", ".stl", ".glb", ".gltf"))
-        if not found:
-            raise UserError(f"{folder}: no mesh (.obj, .ply, .stl, .glb, .gltf) in this folder of distractors")
-        own += found
-    if own:  # the user's folders look like the user's scenes: drawn as often as all the rest
-        paths += max(1, round(len(paths) / len(own))) * own
-    return [f"file:{path}" for path in paths]
-
-
-def _pybullet_paths() -> list[Path]:
-    spec = importlib.util.find_spec("pybullet_data")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("pybullet_meshes: the package pybullet_data is missing; install pybullet, or set it to false")
-    root = Path(spec.submodule_search_locations[0])
-    named = [root / name for name in PYBULLET_MESHES]
-    random = [p for p in sorted(root.glob("random_urdfs/*/*.obj"))[:RANDOM_SHAPES] if b"nan" not in p.read_bytes()]
-    # Textured things are few and look like real ones, so each counts as much as several random shapes.
-    return 12 * [p for p in named if p.is_file()] + random

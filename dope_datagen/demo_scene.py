@@ -19,7 +19,8 @@ import typer
 from scipy.spatial.transform import Rotation
 
 from dope_datagen import shapes
-from dope_datagen.assets import Assets, distractor_keys
+from dope_datagen.assets import Assets
+from dope_datagen.distractors import distractor_keys
 from dope_datagen.labels import Label, label
 from dope_datagen.physics import Falling, settle, table
 from dope_datagen.placing import looking

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
@@ -165,7 +165,7 @@ def _silence() -> Iterator[None]:
 
 
 def _add(world: object, body: Falling, restitution: float = 0.05) -> int:
-    corners = body.points[ConvexHull(body.points).vertices]
+    corners = _outermost(body.points)
     shape = world.createCollisionShape(world.GEOM_MESH, vertices=corners.tolist())
     position, turn = body.pose.translation.tolist(), body.pose.quaternion.tolist()
     number = world.createMultiBody(body.mass, shape, basePosition=position, baseOrientation=turn)
@@ -173,6 +173,14 @@ def _add(world: object, body: Falling, restitution: float = 0.05) -> int:
         number, -1, lateralFriction=0.7, rollingFriction=0.002, spinningFriction=0.002, restitution=restitution
     )
     return number
+
+
+def _outermost(points: np.ndarray) -> np.ndarray:
+    """The corners of a convex hull; all points of what is flat, such as a sheet of paper."""
+    try:
+        return points[ConvexHull(points).vertices]
+    except QhullError:
+        return points
 
 
 def _run(world: object, ids: list[int], seconds: float) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dope_datagen import shapes
-from dope_datagen.assets import Assets, distractor_keys
+from dope_datagen.assets import Assets
 from dope_datagen.config import DatagenConfig
+from dope_datagen.distractors import distractor_keys, refuse_broken
 from dope_datagen.looks import Looks, numbers, worn
 from dope_datagen.placing import Placed, Placement, Spot, floating, standing
 from dope_datagen.scene import Body, Material, Scene
@@ -34,6 +35,7 @@ class Sampler:
     def __post_init__(self) -> None:
         config = self.config
         self._meshes = distractor_keys(config.pybullet_meshes, config.distractor_folders)
+        refuse_broken(self.assets, config.distractor_folders)
         self._looks = Looks(config)
         self._arranger = Arranger(config, self.assets, self._looks, self._meshes)
 

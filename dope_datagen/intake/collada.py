@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 
 from dope_datagen.intake.parts import Part, linear_to_levels
+from dope_datagen.materials import find_file
+from dope_datagen.obj import fans
 from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 
@@ -82,10 +84,19 @@ class _Document:
         if "COLOR" in inputs and image is None:
             levels = 255 * self._array(inputs["COLOR"])[..., :3]
             colors = levels[index[..., int(inputs["COLOR"].get("offset", 0))]]
-        if np.linalg.det(matrix[:3, :3]) < 0:  # a mirrored part would show its inside
-            corners, uvs = corners[:, ::-1], None if uvs is None else uvs[:, ::-1]
-            colors = None if colors is None else colors[:, ::-1]
-        return Part(corners, uvs, image, colors)
+        normals = None
+        if "NORMAL" in inputs:
+            at = index[..., int(inputs["NORMAL"].get("offset", 0))]
+            normals = self._array(inputs["NORMAL"])[at] @ np.linalg.inv(matrix[:3, :3])
+            normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)
+        part = Part(corners, uvs, image, colors, normals)
+        if np.linalg.det(matrix[:3, :3]) >= 0:
+            return part
+        # A mirrored part would show its inside.
+        turned = {
+            name: value[:, ::-1] for name, value in part._asdict().items() if name != "image" and value is not None
+        }
+        return part._replace(**turned)
 
     def _array(self, reference: ElementTree.Element) -> np.ndarray:
         """The rows of a source."""
@@ -118,9 +129,10 @@ class _Document:
                 name = name if inner is None or not inner.text else inner.text.strip()
         image = self._by_id.get(name)
         file = None if image is None else next((e.text for e in image.iter("init_from") if e.text), None)
-        where = self._path.parent / unquote((file or name).strip().removeprefix("file://"))
-        pixels = cv2.imread(str(where), cv2.IMREAD_COLOR) if where.is_file() else None
+        where = find_file(file or name, self._path, self._path)
+        pixels = cv2.imread(str(where), cv2.IMREAD_COLOR) if where else None
         if pixels is None:
+            where = where or self._path.parent / unquote((file or name).strip().removeprefix("file://"))
             raise UserError(
                 f"{self._path}: its texture {where} is missing or not a readable picture; put it there, or export again"
             )
@@ -138,9 +150,7 @@ def _triangles(faces: ElementTree.Element, inputs: int) -> np.ndarray:
     if faces.tag == "triangles":
         return rows.reshape(-1, 3, inputs)
     counts = _numbers(faces.find("vcount")).astype(int) if faces.tag == "polylist" else np.array([*map(len, lists)])
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    fans = [[start, start + k, start + k + 1] for start, n in zip(starts, counts, strict=True) for k in range(1, n - 1)]
-    return rows[np.array(fans, int).reshape(-1, 3)]
+    return rows[fans(counts)]
 
 
 def _transform(node: ElementTree.Element) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +19,16 @@ class Part(NamedTuple):
     Attributes:
         corners: (M, 3, 3) positions.
         uvs: (M, 3, 2) v up, or None.
-        image: (H, W, 3) uint8 sRGB, or None.
+        image: (H, W, 3) uint8 sRGB, a file with such a picture, or None.
         colors: (M, 3, 3) sRGB 0 to 255 per corner, or None.
+        normals: (M, 3, 3) of unit length per corner, or None.
     """
 
     corners: np.ndarray
     uvs: np.ndarray | None
-    image: np.ndarray | None
+    image: np.ndarray | Path | None
     colors: np.ndarray | None
+    normals: np.ndarray | None = None
 
 
 def linear_to_levels(color: np.ndarray) -> np.ndarray:
@@ -37,10 +40,7 @@ def linear_to_levels(color: np.ndarray) -> np.ndarray:
 def assemble(parts: list[Part]) -> tuple[Surface, tuple[str, ...]]:
     """Join parts into one surface, corners in the same place becoming one; also returns notes for the user."""
     corners = np.concatenate([part.corners for part in parts]).astype(float)
-    low, longest = corners.min((0, 1)), max(float(np.ptp(corners.reshape(-1, 3), axis=0).max()), 1e-300)
-    cells = np.round((corners.reshape(-1, 3) - low) / (longest * SAME_PLACE)).astype(np.int64)
-    _, first, triangles = np.unique(cells, axis=0, return_index=True, return_inverse=True)
-    triangles = triangles.reshape(-1, 3)
+    positions, triangles = weld(corners)
     images: list[np.ndarray] = []
     image_of = np.concatenate([np.full(len(part.corners), _index(part, images)) for part in parts])
     uvs = np.concatenate([np.zeros((len(p.corners), 3, 2)) if p.uvs is None else p.uvs for p in parts])
@@ -48,21 +48,35 @@ def assemble(parts: list[Part]) -> tuple[Surface, tuple[str, ...]]:
     real = (triangles != np.roll(triangles, 1, axis=1)).all(1)
     keep = real if real.any() else np.ones_like(real)
     surface = Surface(
-        corners.reshape(-1, 3)[first], triangles[keep], uvs[keep], image_of[keep], tuple(images),
+        positions, triangles[keep], uvs[keep], image_of[keep], tuple(images),
         colors[keep].astype(np.float32),
     )  # fmt: skip
     return surface, _notes(parts, int((~real).sum()))
+
+
+def weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Make corners (M, 3, 3) in the same place one: (N, 3) positions and (M, 3) triangles."""
+    low, longest = corners.min((0, 1)), max(float(np.ptp(corners.reshape(-1, 3), axis=0).max()), 1e-300)
+    cells = np.round((corners.reshape(-1, 3) - low) / (longest * SAME_PLACE)).astype(np.int64)
+    _, first, triangles = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    return corners.reshape(-1, 3)[first], triangles.reshape(-1, 3)
 
 
 def _index(part: Part, images: list[np.ndarray]) -> int:
     """Index of a part's texture in `images`, to which it is added if new; -1 without."""
     if part.image is None or part.uvs is None:
         return -1
-    same = (k for k, known in enumerate(images) if known.shape == part.image.shape and (known == part.image).all())
-    index = next(same, len(images))
+    index = next((k for k, known in enumerate(images) if same_picture(known, part.image)), len(images))
     if index == len(images):
         images.append(part.image)
     return index
+
+
+def same_picture(one: np.ndarray | Path, two: np.ndarray | Path) -> bool:
+    """Whether two parts' images are the same file, or alike in every pixel."""
+    if isinstance(one, Path) or isinstance(two, Path):
+        return isinstance(one, Path) and one == two
+    return one is two or (one.shape == two.shape and bool((one == two).all()))
 
 
 def _notes(parts: list[Part], dropped: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Reads a mesh file with all its materials. OBJ, PLY, glTF and STL are parsed by trimesh, COLLADA in collada.py."""
+"""Reads a mesh file with all its materials. PLY, glTF and STL are parsed by trimesh, OBJ and COLLADA here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
@@ -14,6 +13,9 @@ from PIL import Image
 from dope_datagen.intake.collada import read_collada
 from dope_datagen.intake.parts import Part, assemble, linear_to_levels
 from dope_datagen.intake.surface import Surface
+from dope_datagen.intake.wavefront import obj_parts
+from dope_datagen.materials import file_name, find_file, looks_of, read_materials
+from dope_datagen.obj import read_obj
 from dope_ros2.errors import UserError
 
 INVENTED = 12  # numbers in a picture of 2 x 2 px
@@ -56,7 +58,7 @@ def read(path: Path) -> Source:
     named = _textures(path)
     _missing(path, named)
     try:
-        vertices, parts, declared = _parts(path)
+        vertices, parts, declared = read_parts(path)
     except UserError:
         raise
     except Exception as error:  # a parser meets anything in a broken file, and raises anything
@@ -89,8 +91,7 @@ def _refuse_unusable(path: Path, vertices: np.ndarray, parts: list[Part]) -> Non
 def _missing(path: Path, named: list[str]) -> None:
     """Refuse a file whose textures or material library are not there or not readable."""
     for name in named:
-        places = [path.parent / part for part in (name, name.split()[-1], unquote(name))]
-        place = next((place for place in places if place.is_file()), None)
+        place = find_file(name, path, path) or find_file(file_name(name), path, path)
         if place is None:
             raise UserError(
                 f"{path}: {name}, which it names, is not in {path.parent}; put the file there, or remove the line that "
@@ -107,9 +108,9 @@ def _textures(path: Path) -> list[str]:
     suffix = path.suffix.lower()
     if suffix == ".obj":
         libraries = _lines(path.read_text(errors="replace"), "mtllib")
-        there = [path.parent / name for name in libraries if (path.parent / name).is_file()]
-        textures = [name for library in there for name in _lines(library.read_text(errors="replace"), "map_Kd")]
-        return textures + [name for name in libraries if path.parent / name not in there]
+        there = {name: found for name in libraries if (found := find_file(name, path, path))}
+        textures = [n for library in there.values() for n in _lines(library.read_text(errors="replace"), "map_Kd")]
+        return textures + [name for name in libraries if name not in there]
     if suffix == ".ply":
         with path.open("rb") as file:
             head = file.read(4096).split(b"end_header")[0].decode(errors="replace")
@@ -128,17 +129,25 @@ def _lines(text: str, key: str) -> list[str]:
     return re.findall(rf"^[ \t]*{key}[ \t]+(\S.*?)\s*$", text, re.M)
 
 
-def _parts(path: Path) -> tuple[np.ndarray, list[Part], float | None]:
-    """(N, 3) vertices, parts, and metres in one unit if the file says so."""
+def read_parts(path: Path) -> tuple[np.ndarray, list[Part], float | None]:
+    """(N, 3) vertices, parts, and metres in one unit if the file says so.
+
+    Raises:
+        Exception: of any kind, if the file is broken; textures that are missing are left out, but for COLLADA's.
+    """
     if path.suffix.lower() == ".dae":
         parts, unit = read_collada(path)
         corners = np.concatenate([part.corners.reshape(-1, 3) for part in parts] or [np.zeros((0, 3))])
         return np.unique(corners, axis=0), parts, unit
+    if path.suffix.lower() == ".obj":
+        obj = read_obj(path)
+        parts = obj_parts(obj, looks_of(obj.names, read_materials(path, obj.libraries)))
+        return obj.positions, [part._replace(image=_picture(part.image)) for part in parts], None
     import trimesh
 
     scene = trimesh.load_scene(path, process=False)
     linear = path.suffix.lower() in (".gltf", ".glb")
-    vertices, parts = [np.zeros((0, 3))], []
+    vertices, parts, looks = [np.zeros((0, 3))], [], {}
     for node in scene.graph.nodes_geometry:
         matrix, name = scene.graph[node]
         geometry = scene.geometry[name]
@@ -147,15 +156,31 @@ def _parts(path: Path) -> tuple[np.ndarray, list[Part], float | None]:
         if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
             turned = np.linalg.det(matrix[:3, :3]) < 0  # a mirrored part would show its inside
             faces = np.asarray(geometry.faces)[:, ::-1] if turned else np.asarray(geometry.faces)
-            parts.append(_part(geometry, placed, faces, linear))
+            part = _part(geometry, placed, faces, linear, looks)
+            parts.append(part._replace(normals=_normals(geometry, matrix, faces)))
     return np.concatenate(vertices), parts, 1.0 if linear else None
 
 
-def _part(geometry: object, vertices: np.ndarray, faces: np.ndarray, linear: bool) -> Part:
-    """One geometry of trimesh; `linear`: its vertex colours are linear light, as glTF's."""
+def _picture(file: Path | None) -> np.ndarray | None:
+    return None if file is None else np.asarray(Image.open(file).convert("RGB"))
+
+
+def _normals(geometry: object, matrix: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
+    """The normals that the file has, (M, 3, 3), turned with a part; None if trimesh would make them up."""
+    if "vertex_normals" not in geometry._cache:  # as trimesh's own exporters ask
+        return None
+    normals = np.asarray(geometry.vertex_normals, float) @ np.linalg.inv(matrix[:3, :3])
+    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20))[faces]
+
+
+def _part(geometry: object, vertices: np.ndarray, faces: np.ndarray, linear: bool, looks: dict[int, tuple]) -> Part:
+    """One geometry of trimesh; `linear`: its vertex colours are linear light, as glTF's; `looks`: known materials'."""
     visual = geometry.visual
     if visual.kind == "texture":
-        image, color = _material(visual.material)
+        key = id(visual.material)
+        if key not in looks:
+            looks[key] = _material(visual.material)
+        image, color = looks[key]
         uvs = None if visual.uv is None else np.asarray(visual.uv, float)[faces]
         return Part(vertices[faces], uvs, image, None if color is None else np.broadcast_to(color, (*faces.shape, 3)))
     colors = None

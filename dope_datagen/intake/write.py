@@ -7,36 +7,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.sparse import coo_array
 
+from dope_datagen.intake.normals import corner_normals
 from dope_datagen.intake.surface import Surface
 from dope_ros2.errors import UserError
-
-CREASE = np.deg2rad(40)  # a sharper edge looks like one
-
-
-def corner_normals(surface: Surface) -> np.ndarray:
-    """Unit normals (M, 3, 3) per corner: of all triangles around it that are not beyond a crease."""
-    count = len(surface.triangles)
-    around = coo_array(
-        (np.ones(3 * count), (surface.triangles.ravel(), np.repeat(np.arange(count), 3))),
-        shape=(len(surface.positions), count),
-    ).tocsr()
-    around.data[:] = 1
-    pairs = around[surface.triangles.ravel()].tocoo()  # rows: corners; columns: triangles around them
-    unit = surface.crosses / np.maximum(2 * surface.areas[:, None], 1e-300)
-    smooth = np.einsum("pd,pd->p", unit[pairs.row // 3], unit[pairs.col]) > np.cos(CREASE)
-    sums = np.zeros((3 * count, 3))
-    np.add.at(sums, pairs.row[smooth], surface.crosses[pairs.col[smooth]])
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    sums = np.where(lengths > 1e-300, sums / np.maximum(lengths, 1e-300), [0.0, 0.0, 1.0])
-    return sums.reshape(count, 3, 3)
 
 
 def obj_text(surface: Surface, name: str, factor: float) -> str:
     """The OBJ file; positions are multiplied by `factor`."""
     uvs, uv_of = np.unique(surface.uvs.reshape(-1, 2).round(6), axis=0, return_inverse=True)
-    normals, normal_of = np.unique(corner_normals(surface).reshape(-1, 3).round(4), axis=0, return_inverse=True)
+    normals, normal_of = np.unique(
+        corner_normals(surface.positions, surface.triangles).reshape(-1, 3).round(4), axis=0, return_inverse=True
+    )
     rows = np.stack([surface.triangles.ravel(), uv_of.ravel(), normal_of.ravel()], -1) + 1
     lines = [f"mtllib {name}.mtl", f"o {name}"]
     lines += ["v " + " ".join(f"{x:.7g}" for x in row) for row in (surface.positions * factor).tolist()]

@@ -12,21 +12,21 @@ import numpy as np
 from dope_datagen import environment
 from dope_datagen.assets import Assets
 from dope_datagen.environment import Environment
-from dope_datagen.renderers.pictures import load
+from dope_datagen.renderers.pictures import load, own_texture
 
 T = TypeVar("T")
 SRGB8_ALPHA8 = 0x8C43
-MOST_TEXTURES, MOST_PANORAMAS = 400, 60  # about 0.5 GB
+MOST_TEXTURES, MOST_PANORAMAS = 150, 20  # about 0.2 GB; more are quickly made again
 
 
 class Kept(Generic[T]):
     """The most recently used values by key; the rest is released."""
 
-    def __init__(self, make: Callable[[str], T], release: Callable[[T], None], most: int) -> None:
+    def __init__(self, make: Callable[[str | bytes], T], release: Callable[[T], None], most: int) -> None:
         self._make, self._release, self._most = make, release, most
-        self._values: OrderedDict[str, T] = OrderedDict()
+        self._values: OrderedDict[str | bytes, T] = OrderedDict()
 
-    def __getitem__(self, key: str) -> T:
+    def __getitem__(self, key: str | bytes) -> T:
         if key not in self._values:
             self._values[key] = self._make(key)
             if len(self._values) > self._most:
@@ -61,16 +61,18 @@ class Store:
     def texture(self, key: str, mesh: str | None = None) -> moderngl.Texture:
         """The texture of a key; "own" is that of the mesh."""
         if key == "own":
-            own = self._assets.mesh(mesh).texture if mesh else None
-            key = f"file:{own}" if own else "none"
+            key = own_texture(self._assets.mesh(mesh)) if mesh else "none"
         return self._white if key == "none" else self._textures[key]
 
     def panorama(self, key: str) -> tuple[Environment, moderngl.Texture, moderngl.Texture]:
         """An environment, its light and its backdrop as textures."""
         return self._panoramas[key]
 
-    def _texture(self, key: str) -> moderngl.Texture:
-        return self._upload(load(key))
+    def _texture(self, key: str | bytes) -> moderngl.Texture:
+        texture = self._upload(load(key))
+        if isinstance(key, bytes):  # of parts side by side: it would take in texels of a neighbour
+            texture.anisotropy = 1.0
+        return texture
 
     def _upload(self, image: np.ndarray) -> moderngl.Texture:
         rgba = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])

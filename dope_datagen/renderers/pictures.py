@@ -10,16 +10,19 @@ import numpy as np
 
 from dope_datagen import textures
 from dope_datagen.assets import Assets
+from dope_datagen.meshes import Mesh
 from dope_ros2.errors import UserError
 
-KEPT = 400  # pictures; at 512 px about 0.3 GB
+KEPT = 200  # pictures; at 512 px about 0.15 GB
 LARGEST = 512  # [px] of a texture of something seen from some distance
 TARGET = 1024  # [px] of a known object's
 LARGEST_FILE = 2048  # [px] of any picture that is read
 
 
-def load(key: str) -> np.ndarray:
-    """The (H, W, 3) uint8 sRGB picture of "file:<path>" or "procedural:<kind>:<seed>"."""
+def load(key: str | bytes) -> np.ndarray:
+    """The (H, W, 3) uint8 sRGB picture of "file:<path>", "procedural:<kind>:<seed>", or of a PNG's or JPEG's bytes."""
+    if isinstance(key, bytes):
+        return np.ascontiguousarray(cv2.imdecode(np.frombuffer(key, np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
     kind, _, rest = key.partition(":")
     if kind == "file":
         return read_picture(Path(rest))
@@ -43,18 +46,22 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 @lru_cache(maxsize=KEPT)
-def picture(key: str, largest: int = LARGEST) -> np.ndarray:
+def picture(key: str | bytes, largest: int = LARGEST) -> np.ndarray:
     """The picture of a key, at most `largest` px; the last ones are kept."""
     image = load(key) if largest >= LARGEST else picture(key)
     shrink = largest / max(image.shape[:2])
     return image if shrink >= 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
 
 
+def own_texture(mesh: Mesh) -> str | bytes:
+    """What `load` takes for a mesh's own texture; "none" without."""
+    return f"file:{mesh.texture}" if isinstance(mesh.texture, Path) else mesh.texture or "none"
+
+
 def texture(assets: Assets, key: str, mesh: str, largest: int = TARGET) -> np.ndarray | None:
     """The picture of a `Material.texture` on a mesh; None for "none" and for meshes without their own."""
     if key == "own":
-        own = assets.mesh(mesh).texture
-        key = f"file:{own}" if own else "none"
+        key = own_texture(assets.mesh(mesh))
     if key == "none":
         return None
     return picture(key, min(largest, TARGET if mesh.startswith("object:") else LARGEST))

@@ -12,11 +12,18 @@ def assets():
 
 
 @pytest.fixture(scope="session")
-def raster(assets):
+def only_raster(assets):
     try:
         return Raster(assets)
     except UserError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def raster(only_raster):
+    """The one rasteriser of all tests; a test before may have left another OpenGL context behind as the current one."""
+    with only_raster._ctx:
+        yield only_raster
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from intake_meshes import FORMATS, SIZE, as_rendered, box, bumpy, picture, save
 from dope_datagen.assets import object_mesh
 from dope_datagen.assets_cli import main
 from dope_datagen.intake.bake import rasterise
+from dope_datagen.intake.normals import corner_normals
 from dope_datagen.intake.prepare import prepare
 from dope_datagen.intake.read import read
 from dope_datagen.intake.surface import Nearest, agreement
-from dope_datagen.intake.write import corner_normals
 from dope_datagen.meshes import read_mesh
 from dope_ros2.objects import load_objects
 
@@ -105,12 +105,12 @@ def test_the_texture_has_no_gaps_between_its_charts(tmp_path):
 
 def test_edges_of_a_box_are_sharp_and_a_ball_is_round(tmp_path):
     surface = read(save(tmp_path / "box.stl", *box())).surface
-    normals = corner_normals(surface)
+    normals = corner_normals(surface.positions, surface.triangles)
     np.testing.assert_allclose(np.abs(normals).max(-1), 1)
     ball = trimesh.creation.icosphere(3, radius=0.05)
     ball.export(tmp_path / "ball.stl")
     surface = read(tmp_path / "ball.stl").surface
-    assert (corner_normals(surface) * surface.corners).sum(-1).min() > 0.0499
+    assert (corner_normals(surface.positions, surface.triangles) * surface.corners).sum(-1).min() > 0.0499
 
 
 def test_triangles_that_face_inward_are_turned_round(tmp_path):

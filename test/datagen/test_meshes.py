@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dope_datagen import environment, shapes
-from dope_datagen.assets import Assets, distractor_keys, object_mesh
+from dope_datagen.assets import Assets, object_mesh
+from dope_datagen.distractors import distractor_keys
 from dope_datagen.meshes import read_mesh
 from dope_ros2.errors import UserError
 from dope_ros2.objects import load_objects
