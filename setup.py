@@ -88,6 +88,7 @@ extras = {
         "fast-simplification>=0.1.7",
         "matplotlib>=3.7",
         "moderngl>=5.10",
+        "openexr>=3.3",
         "pillow>=10",
         "pybullet>=3.2.6",
         "pydantic>=2.5",

@@ -15,6 +15,7 @@ import numpy as np
 from dope_ros2.errors import UserError
 
 HEIGHT, WIDTH = 64, 128  # of the panorama that lights things
+BRIGHTEST = 65504.0  # of a pixel of a panorama, the largest half-precision number
 SUN_SHARE = 0.004  # of the sphere's texels may belong to the sun
 
 
@@ -153,15 +154,34 @@ def _lamp(
 
 
 def read(path: Path) -> Environment:
-    """Read a Radiance .hdr panorama.
+    """Read a panorama, Radiance .hdr or OpenEXR .exr.
 
     Raises:
         UserError: the file cannot be read.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3:
-        raise UserError(f"{path}: not a readable panorama; give Radiance .hdr files, twice as wide as high")
+    image = _read_exr(path) if path.suffix.lower() == ".exr" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3 or not np.isfinite(image).any():
+        raise UserError(
+            f"{path}: not a readable panorama; give Radiance .hdr or OpenEXR .exr files in colour, twice as wide as "
+            "high"
+        )
+    image = np.nan_to_num(np.float32(image), posinf=BRIGHTEST)
     return build(cv2.resize(image[..., 2::-1], (512, 256), interpolation=cv2.INTER_AREA))
+
+
+def _read_exr(path: Path) -> np.ndarray | None:
+    """The (H, W, 3) picture of an OpenEXR file, BGR as OpenCV has it."""
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise UserError(f"{path}: needs the Python package OpenEXR: pip install openexr; .hdr files do not") from error
+    try:
+        with OpenEXR.File(str(path)) as file:
+            channels = file.channels()
+            color = channels.get("RGB") or channels.get("RGBA")
+            return color.pixels[..., 2::-1] if color else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=160)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -75,3 +76,26 @@ def test_a_lamp_in_the_panorama_becomes_the_sun():
     light = environment.build(panorama)
     assert light.sun_direction @ environment.directions(64, 128)[20, 40] > 0.999
     assert light.panorama.max() < 4
+
+
+def test_panoramas_of_both_formats_give_the_same_light(tmp_path):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    rng = np.random.default_rng(0)
+    image = np.float32(cv2.resize(rng.uniform(0, 4, (8, 16, 3)), (128, 64)))  # RGB
+    cv2.imwrite(str(tmp_path / "room.hdr"), image[..., ::-1])
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    alpha = np.ones((64, 128, 1), np.float32)
+    for name, pixels in (("RGB", image), ("RGBA", np.concatenate([image, alpha], -1))):
+        with OpenEXR.File(header, {name: pixels}) as file:
+            file.write(str(tmp_path / f"{name}.exr"))
+    lights = [environment.read(tmp_path / name) for name in ("room.hdr", "RGB.exr", "RGBA.exr")]
+    np.testing.assert_allclose(lights[1].panorama, lights[0].panorama, rtol=0.03, atol=0.02)
+    np.testing.assert_array_equal(lights[1].panorama, lights[2].panorama)
+    assert lights[1].panorama.std(axis=(0, 1)).min() > 0.1
+
+
+@pytest.mark.parametrize("name", ["room.hdr", "room.exr"])
+def test_a_broken_panorama_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"not light")
+    with pytest.raises(UserError, match=rf"{name}: not a readable panorama; give Radiance .hdr or OpenEXR .exr"):
+        environment.read(tmp_path / name)
