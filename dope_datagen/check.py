@@ -124,7 +124,7 @@ def mark(path: Path, shards: Sequence[int]) -> None:
 def lines(report: Report) -> Iterator[str]:
     """The report as text."""
     shards, content = len(report.shards), survey(report.seen, report.crowd)
-    yield f"{report.path}: {shards} shards of up to {SHARD} pictures, {len(report.crowd)} pictures read"
+    yield f"{report.path}: {len(report.crowd)} pictures read, in {shards} shard(s) of up to {SHARD}"
     for name, counts in content["classes"].items():
         yield f"  {name:20} {counts['instances']:8} instances, {counts['hidden']} of them hidden"
     if report.missing and state.converted(report.path):

@@ -184,7 +184,7 @@ def _read_exr(path: Path) -> np.ndarray | None:
         return None
 
 
-@lru_cache(maxsize=160)
+@lru_cache(maxsize=32)
 def load(key: str) -> Environment:
     """The environment of a key, "procedural:<seed>" or "file:<path>"."""
     kind, _, rest = key.partition(":")

@@ -23,6 +23,7 @@ from dope_ros2.objects import ObjectModel
 
 app = typer.Typer(add_completion=False)
 PICTURES, PAGE = (".jpg", ".jpeg", ".png"), ".html"
+VIEWS = 4  # of one arrangement
 Numbered = list[tuple[int, Sample]]
 
 
@@ -36,16 +37,23 @@ def stored(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, Objec
 
 
 def rendered(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, ObjectModel], str]:
-    """The first pictures of a dataset that a configuration would make; its objects; and a line about it."""
+    """Pictures of a dataset that a configuration would make; its objects; and a line about it."""
     from dope_datagen.config import load_config
     from dope_datagen.generate import Order, Worker
     from dope_ros2.objects import load_objects, pick
 
     config = load_config(path)
     models = {model.name: model for model in pick(load_objects(), list(config.objects))}
-    worker = Worker(Order(config, models, count, seed))
-    facts = f"the first {count} pictures of this configuration, seed {seed}"
-    return [(number, worker.sample(number)) for number in range(count)], models, facts
+    numbers = spread(count, config.nb_frames)
+    worker = Worker(Order(config, models, numbers[-1] + 1, seed))
+    facts = f"{count} pictures of this configuration, seed {seed}"
+    return [(number, worker.sample(number)) for number in numbers], models, facts
+
+
+def spread(count: int, nb_frames: int) -> list[int]:
+    """Numbers of pictures that show more than one arrangement of things, and each from a few sides."""
+    views = min(nb_frames, VIEWS)
+    return [k // views * nb_frames + k % views for k in range(count)]
 
 
 def files(out: Path) -> tuple[Path, Path]:

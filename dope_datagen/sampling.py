@@ -11,6 +11,7 @@ from dope_datagen.assets import Assets
 from dope_datagen.config import DatagenConfig
 from dope_datagen.distractors import distractor_keys, refuse_broken
 from dope_datagen.looks import Looks, numbers, worn
+from dope_datagen.memory import give_back
 from dope_datagen.placing import Placed, Placement, Spot, floating, standing
 from dope_datagen.scene import Body, Material, Scene
 from dope_datagen.worlds import Arranger, World
@@ -50,6 +51,7 @@ class Sampler:
             return self._placed(np.random.default_rng([seed, number]), mode)
         if self._world is None or self._world[0] != (seed, arrangement):
             self._world = (seed, arrangement), self._arranger.world(rng, mode)
+            give_back()
         return self._arranger.view(np.random.default_rng([seed, number]), self._world[1], frame)
 
     def _placed(self, rng: np.random.Generator, mode: str) -> Scene:
