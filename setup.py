@@ -99,11 +99,13 @@ extras = {
         "zarr>=3",
     ],
     "path": ["mitsuba>=3.5", "pyoidn>=2.3"],
+    "beam": ["apache-beam>=2.71"],
     "training": ["lightning>=2.2", "pydantic>=2.5", "tqdm>=4.60", "zarr>=3"],
     "test": ["pytest>=7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }
-extras["all"] = sorted({requirement for group in extras.values() for requirement in group})
-extras["view"] = ["rerun-sdk>=0.23"]  # not in "all": half a gigabyte for one command
+# Not Beam and rerun: 330 and 670 MB for one command each, and Beam wants an older pillow.
+extras["all"] = sorted({need for name, group in extras.items() if name != "beam" for need in group})
+extras["view"] = ["rerun-sdk>=0.23"]
 
 setup(
     name="dope_ros2",

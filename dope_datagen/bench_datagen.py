@@ -22,6 +22,7 @@ from dope_datagen import store
 from dope_datagen.config import DatagenConfig, parse_config
 from dope_datagen.generate import Order, Worker
 from dope_datagen.renderers import Rendering
+from dope_datagen.sharing import share_cores
 from dope_datagen.store import SHARD
 from dope_datagen.workers import cores, share_out
 from dope_ros2.cli import run_typer
@@ -84,8 +85,8 @@ def measure(renderer: str, images: int) -> dict[str, float]:
         store.create(path, count * SHARD, 0, config.model_dump(mode="json"), objects)
         store.prepare(path)
         order = Order(config, {model.name: model for model in objects}, count * SHARD)
-        jobs = [(path, shard, images // count) for shard in range(count)]
-        shares = list(share_out(_share, jobs, count, making._start, (order,)))
+        jobs = [(order, path, shard, images // count) for shard in range(count)]
+        shares = list(share_out(_share, jobs, count, share_cores))
     wall = max(share.end for share in shares) - min(share.begin for share in shares)
     names = sorted({name for share in shares for name in share.seconds})
     busy = sum(share.end - share.begin for share in shares)
@@ -93,9 +94,9 @@ def measure(renderer: str, images: int) -> dict[str, float]:
     return {"images_per_second": sum(share.images for share in shares) / wall, "stages": stages}
 
 
-def _share(out: Path, shard: int, images: int) -> Share:
-    """Make the first pictures of a shard and write them, in a process that has made one of another arrangement."""
-    maker = making._worker
+def _share(order: Order, out: Path, shard: int, images: int) -> Share:
+    """Make the first pictures of a shard and write them, when one of another arrangement has been made."""
+    maker = Worker(order, threads=1)
     maker.sample(10**6)
     seconds: dict[str, float] = {}
     places = {"arrange": (type(maker.sampler), "scene"), "label": (making, "label"), "store": (store, "write_shard")}
@@ -106,7 +107,7 @@ def _share(out: Path, shard: int, images: int) -> Share:
     begin = time.time()
     with clock(seconds, places):
         samples = [maker.sample(shard * SHARD + n) for n in range(images)]
-        store.write_shard(out, shard, samples, maker._order.config.jpeg_quality)
+        store.write_shard(out, shard, samples, order.config.jpeg_quality)
     return Share(images, begin, time.time(), seconds)
 
 

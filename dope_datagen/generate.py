@@ -1,33 +1,33 @@
-"""`dope generate`: render a dataset in as many processes as there are cores; finished shards are left alone."""
+"""`dope generate`: render a dataset in several processes or with Apache Beam; finished shards are left alone."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from dope_datagen import handover, store
 from dope_datagen.assets import Assets
 from dope_datagen.config import DatagenConfig, load_config
 from dope_datagen.labels import label
+from dope_datagen.memory import give_back
+from dope_datagen.progress import progress
 from dope_datagen.renderers import Renderer
 from dope_datagen.sampling import Sampler
 from dope_datagen.scene import Scene
+from dope_datagen.sharing import Runner, Sharing, runner_of, with_processes
 from dope_datagen.store import SHARD, Sample
-from dope_datagen.workers import cores, share_out
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects, pick
 
 app = typer.Typer(add_completion=False)
-_worker: Worker | None = None  # of this process
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class Worker:
         """Render and write one shard; returns its number of pictures."""
         order = self._order
         store.write_shard(out, shard, [self.render(scene) for scene in self._scenes(shard)], order.config.jpeg_quality)
+        give_back()
         return len(order.numbers(shard))
 
     def arrange(self, out: Path, shard: int) -> int:
@@ -95,6 +96,33 @@ class Worker:
             yield from (self.sampler.scene(order.seed, number) for number in order.numbers(shard))
         else:
             yield from handover.read(order.scenes, shard, order.config)[: len(order.numbers(shard))]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done with shards, in this process or in others, even on other machines: pickled, it has all they need.
+
+    Attributes:
+        out: folder of the dataset or, with `scenes_only`, of the scenes.
+        models: $DOPE_MODELS where the order was given.
+    """
+
+    order: Order
+    out: Path
+    scenes_only: bool = False
+    models: str = field(default_factory=lambda: os.environ.get("DOPE_MODELS", ""))
+
+    def begin(self, threads: int | None = None) -> Callable[[int], int]:
+        """Make this process ready; returns what does one shard and tells its number of pictures."""
+        if self.models:
+            os.environ["DOPE_MODELS"] = self.models
+        worker = Worker(self.order, threads)
+        return partial(worker.arrange if self.scenes_only else worker.shard, self.out)
+
+    def missing(self, shards: Iterable[int]) -> list[int]:
+        """Those of the shards that are not finished."""
+        done = set(handover.finished(self.out) if self.scenes_only else store.finished(self.out))
+        return [shard for shard in shards if shard not in done]
 
 
 def renderer_of(config: DatagenConfig, assets: Assets, threads: int | None = None) -> Renderer:
@@ -120,6 +148,7 @@ def generate(
     shards: Sequence[int] | None = None,
     workers: int = 1,
     scenes: Path | None = None,
+    runner: Runner | None = None,
 ) -> None:
     """Create or complete the dataset `out`.
 
@@ -131,25 +160,33 @@ def generate(
         shards: which shards of 256 pictures to do, all if None; several machines may share the work.
         workers: processes.
         scenes: folder of scenes that `arrange` has written, to be rendered instead of drawing them here.
+        runner: shares the shards out, instead of `workers` processes.
     """
     order = Order(config, _objects(config), images, seed, scenes)
     if scenes is not None:
         handover.check(scenes, config, seed, images)
     store.create(out, images, seed, config.model_dump(mode="json"), order.objects.values())
-    todo = _todo(order, shards, set(store.finished(out)))
+    job = Job(order, out)
+    todo = _todo(job, shards)
     if todo:
         store.prepare(out)
-    _work(order, out, todo, workers, _shard)
+    _work(job, todo, runner or with_processes(workers))
     store.tidy(out)
 
 
 def arrange(
-    config: DatagenConfig, out: Path, images: int, seed: int = 0, shards: Sequence[int] | None = None, workers: int = 1
+    config: DatagenConfig,
+    out: Path,
+    images: int,
+    seed: int = 0,
+    shards: Sequence[int] | None = None,
+    workers: int = 1,
+    runner: Runner | None = None,
 ) -> None:
     """Draw scenes and write them to a folder, to be rendered elsewhere; the arguments are those of `generate`."""
-    order = Order(config, _objects(config), images, seed)
+    job = Job(Order(config, _objects(config), images, seed), out, scenes_only=True)
     handover.begin(out, config, seed, images)
-    _work(order, out, _todo(order, shards, handover.finished(out)), workers, _arrange)
+    _work(job, _todo(job, shards), runner or with_processes(workers))
 
 
 def _objects(config: DatagenConfig) -> dict[str, ObjectModel]:
@@ -167,45 +204,18 @@ def _objects(config: DatagenConfig) -> dict[str, ObjectModel]:
     return objects
 
 
-def _todo(order: Order, shards: Sequence[int] | None, done: set[int]) -> list[int]:
+def _todo(job: Job, shards: Sequence[int] | None) -> list[int]:
     """The wanted shards that are not done yet."""
-    wanted = shards if shards is not None else range(-(-order.images // SHARD))
-    return [shard for shard in wanted if shard not in done and shard * SHARD < order.images]
+    wanted = shards if shards is not None else range(-(-job.order.images // SHARD))
+    return [shard for shard in job.missing(wanted) if shard * SHARD < job.order.images]
 
 
-def _work(order: Order, out: Path, todo: list[int], workers: int, do: Callable[[Path, int], int]) -> None:
-    """Do shards in this process or in several, and show how far it is."""
-    total = sum(len(order.numbers(shard)) for shard in todo)
-    with tqdm(total=total, unit="img", smoothing=0.05, mininterval=1.0) as bar:
-        for count in _run(order, out, todo, workers, do):
-            bar.update(count)
-
-
-def _run(order: Order, out: Path, todo: list[int], workers: int, do: Callable[[Path, int], int]) -> Iterator[int]:
-    """Yields the number of pictures of each shard as it is finished."""
-    global _worker
-    if workers <= 1 or len(todo) <= 1:
-        _worker = Worker(order)
-        yield from (do(out, shard) for shard in todo)
-    else:
-        yield from share_out(do, [(out, shard) for shard in todo], workers, _start, (order,))
-
-
-def _start(order: Order) -> None:
-    global _worker
-    import cv2
-
-    cv2.setNumThreads(1)
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # of the software rasteriser: processes share the cores already
-    _worker = Worker(order, threads=1)
-
-
-def _shard(out: Path, shard: int) -> int:
-    return _worker.shard(out, shard)
-
-
-def _arrange(out: Path, shard: int) -> int:
-    return _worker.arrange(out, shard)
+def _work(job: Job, todo: list[int], runner: Runner) -> None:
+    """Have shards done, and show how far it is."""
+    total = sum(len(job.order.numbers(shard)) for shard in todo)
+    with progress(total) as tell:
+        for count in runner(job, todo):
+            tell(count)
 
 
 def parse_shards(text: str) -> range:
@@ -233,17 +243,23 @@ def _command(
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
     scenes_only: Annotated[bool, typer.Option("--scenes-only", help="draw scenes into --out, render nothing")] = False,
     from_scenes: Annotated[Path | None, typer.Option(help="render the scenes of this folder")] = None,
+    runner: Annotated[Sharing, typer.Option(help="processes of this machine, or Apache Beam")] = Sharing.LOCAL,
+    beam: Annotated[list[str] | None, typer.Argument(metavar="-- BEAM_OPTIONS", help="with --runner beam")] = None,
 ) -> None:
-    """Render a labelled dataset from the meshes in config/objects.yaml."""
+    """Render a labelled dataset from the meshes in config/objects.yaml.
+
+    What follows -- goes to Apache Beam as it is, such as -- --runner=FlinkRunner --flink_master=HOST:8081.
+    """
     if models is not None:
         os.environ["DOPE_MODELS"] = str(models.resolve())
     if scenes_only and from_scenes:
         raise UserError("--scenes-only draws scenes and --from-scenes renders them; give one of the two")
     chosen, recipe = parse_shards(shards) if shards else None, load_config(config)
+    run = runner_of(runner, workers, beam or [])
     if scenes_only:
-        arrange(recipe, out, images, seed, chosen, workers or cores())
+        arrange(recipe, out, images, seed, chosen, runner=run)
     else:
-        generate(recipe, out, images, seed, chosen, workers or cores(), from_scenes)
+        generate(recipe, out, images, seed, chosen, scenes=from_scenes, runner=run)
 
 
 def main(argv: list[str] | None = None) -> int:

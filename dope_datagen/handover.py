@@ -68,7 +68,7 @@ def write(folder: Path, shard: int, scenes: Iterable[Scene], config: DatagenConf
     lines = (_replaced(json.dumps(scene.to_dict()), roots) for scene in scenes)
     partial = folder / scratch.name(f"scenes-{shard}")
     try:
-        with gzip.GzipFile(partial, "wb", mtime=0) as file:
+        with open(partial, "wb") as whole, gzip.GzipFile("", "wb", fileobj=whole, mtime=0) as file:
             file.writelines(f"{line}\n".encode() for line in lines)
         scratch.replace(partial, _file(folder, shard))
     except OSError as error:

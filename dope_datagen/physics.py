@@ -23,6 +23,7 @@ BETWEEN = 0.4  # [s] from one batch to the next
 PUSH, TWIST = 10.0, 0.05  # [N], [N m]: largest random force and torque along each axis
 PUSHED = 0.01  # probability in each step
 HULL_DIRECTIONS = 64
+_lists: dict[bytes, list[list[float]]] = {}  # corners of hulls, by their points
 
 
 class UnsettledError(UserError):
@@ -31,10 +32,18 @@ class UnsettledError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Falling:
-    """A body before it falls: the corners (N, 3) of its hull in its own frame [m], T_world_body, mass [kg]."""
+    """A body before it falls.
+
+    Attributes:
+        points: (N, 3) corners of its hull in its own frame.
+        pose: T_world_body.
+        scale: factors along its axes, to [m].
+        mass: [kg].
+    """
 
     points: np.ndarray
     pose: Pose
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     mass: float = 0.2
 
 
@@ -165,14 +174,21 @@ def _silence() -> Iterator[None]:
 
 
 def _add(world: object, body: Falling, restitution: float = 0.05) -> int:
-    corners = _outermost(body.points)
-    shape = world.createCollisionShape(world.GEOM_MESH, vertices=corners.tolist())
+    shape = world.createCollisionShape(world.GEOM_MESH, vertices=_vertices(body.points), meshScale=list(body.scale))
     position, turn = body.pose.translation.tolist(), body.pose.quaternion.tolist()
     number = world.createMultiBody(body.mass, shape, basePosition=position, baseOrientation=turn)
     world.changeDynamics(
         number, -1, lateralFriction=0.7, rollingFriction=0.002, spinningFriction=0.002, restitution=restitution
     )
     return number
+
+
+def _vertices(points: np.ndarray) -> list[list[float]]:
+    """The corners of a body's hull; the same list each time, for the engine never lets go of any it was given."""
+    key = np.ascontiguousarray(points).tobytes()
+    if key not in _lists:
+        _lists[key] = _outermost(points).tolist()
+    return _lists[key]
 
 
 def _outermost(points: np.ndarray) -> np.ndarray:

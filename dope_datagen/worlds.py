@@ -6,7 +6,7 @@ World frame: z up, the surface at z = 0. A tumbling world is the camera's own fr
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -66,6 +66,7 @@ class Arranger:
     assets: Assets
     looks: Looks
     meshes: list[str]
+    _hulls: dict[str, np.ndarray] = field(default_factory=dict)
 
     def world(self, rng: np.random.Generator, mode: str) -> World:
         """Draw a world whose things settle or tumble."""
@@ -132,7 +133,7 @@ class Arranger:
         far, half = self.config.far[1], self.config.box_size
         upright = looking(rng.uniform(-0.3, 0.8), rng.normal(0, 0.2))  # R_camera_world
         low, high = np.array([-0.8 * half, -0.8 * half, 0.3 * far]), np.array([0.8 * half, 0.8 * half, 0.9 * far])
-        start = [Falling(hull(self._points(body)), Pose.random(rng, rng.uniform(low, high))) for body in things]
+        start = [Falling(self._hull(b), Pose.random(rng, rng.uniform(low, high)), b.scale) for b in things]
         poses = tumble(rng, start, tumbling_walls(far, half), self.config.nb_frames, self.config.skip_frame)
         light = self.looks.light(rng, upright)
         backdrop = self.looks.backdrop(rng, light["environment"].startswith("file"))
@@ -179,13 +180,16 @@ class Arranger:
 
     def _above(self, rng: np.random.Generator, body: Body, half: np.ndarray, number: int) -> Falling:
         """A body before it falls: somewhere above the ground, those of one batch at different heights."""
-        points = hull(self._points(body))
+        points = self._hull(body)
         R = Pose.random(rng).rotation
-        height = 0.1 + 0.06 * (number % BATCH) - (points @ R.T)[:, 2].min()
-        return Falling(points, Pose(R, np.array([*(rng.uniform(-0.8, 0.8, 2) * half), height])))
+        height = 0.1 + 0.06 * (number % BATCH) - ((points * body.scale) @ R.T)[:, 2].min()
+        return Falling(points, Pose(R, np.array([*(rng.uniform(-0.8, 0.8, 2) * half), height])), body.scale)
 
-    def _points(self, body: Body) -> np.ndarray:
-        return self.assets.mesh(body.mesh).positions.astype(float) * body.scale
+    def _hull(self, body: Body) -> np.ndarray:
+        """Corners (N, 3) of a mesh's hull, without the body's scale."""
+        if body.mesh not in self._hulls:
+            self._hulls[body.mesh] = hull(self.assets.mesh(body.mesh).positions.astype(float))
+        return self._hulls[body.mesh]
 
     def _edges(self, body: Body) -> np.ndarray:
         mesh = self.assets.mesh(body.mesh)

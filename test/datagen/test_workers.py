@@ -8,11 +8,13 @@ import time
 
 import pytest
 
+from dope_datagen.progress import progress
 from dope_datagen.workers import share_out
 from dope_ros2.errors import UserError
 
 PARENT = """
 import time
+from dope_datagen.progress import progress
 from dope_datagen.workers import share_out
 if __name__ == "__main__":
     for number in share_out(__import__("os").getpid, [()], 1):
@@ -58,3 +60,15 @@ def running(process):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_log_has_a_line_a_shard_with_the_speed_and_the_time_left(monkeypatch, capsys):
+    clock = iter([100.0, 110.0, 130.0])
+    monkeypatch.setattr("dope_datagen.progress.time.monotonic", lambda: next(clock))
+    with progress(1024) as tell:
+        tell(256)
+        tell(256)
+    assert capsys.readouterr().err.splitlines() == [
+        "256 of 1024 images, 25.6 images/s, 0:00:30 left",
+        "512 of 1024 images, 17.1 images/s, 0:00:30 left",
+    ]

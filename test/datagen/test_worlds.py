@@ -1,5 +1,6 @@
 """Arrangements made by physics: they rest, stay in their bin, and no camera stands inside of a thing."""
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -79,6 +80,22 @@ def test_the_hull_keeps_the_corners_of_a_box_and_few_points_of_a_ball():
     assert len(hull(CUBE)) == 8
     ball = np.random.default_rng(0).normal(size=(5000, 3))
     assert len(hull(ball / np.linalg.norm(ball, axis=1, keepdims=True))) <= 64
+
+
+def test_physics_keeps_no_memory_of_what_has_fallen():
+    ball = hull(np.random.default_rng(1).normal(size=(500, 3)))
+    tall = Falling(ball, Pose.from_rotvec([0, 0, 0], [0, 0, 0.1]), scale=(0.01, 0.01, 0.03))
+    settle([tall], table((1, 1)))
+    before = sys.getallocatedblocks()
+    for _ in range(40):
+        settle([tall], table((1, 1)))
+    assert sys.getallocatedblocks() - before < len(ball) * 10  # four a corner and fall, were each list a new one
+
+
+def test_a_scaled_body_rests_on_its_scaled_corners():
+    flat = Falling(CUBE, Pose.from_rotvec([0, 0, 0], [0, 0, 0.05]), scale=(1, 1, 0.5))
+    [pose] = settle([flat], table((1, 1)))
+    assert pose.translation[2] == pytest.approx(0.015, abs=2e-3)
 
 
 @pytest.mark.parametrize("modes", [{"settle": 1}, {"tumble": 1}, {"settle": 1, "float": 1}])
