@@ -20,6 +20,7 @@ from dope_datagen.survey import draw, survey
 from dope_datagen.workers import cores, share_out
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
+from dope_ros2.objects import use_objects
 
 app = typer.Typer(add_completion=False)
 FAULTY = 1  # exit status
@@ -185,10 +186,10 @@ def _command(
     workers: Annotated[int, typer.Option(help="processes; 0: one per core")] = 0,
     tolerance: Annotated[float, typer.Option(min=0, help="how far a stored corner may be off [px]")] = 0.1,
     models: Annotated[Path | None, typer.Option(help="with --repair: folder that meshes are relative to")] = None,
+    objects_file: Annotated[Path | None, typer.Option(help="with --repair: the objects.yaml it was made with")] = None,
 ) -> int:
     """Verify a dataset; the exit status is 0 when it is sound, also after a repair, and 1 when it has faults."""
-    if models is not None:
-        os.environ["DOPE_MODELS"] = str(models.resolve())
+    use_objects(objects_file, models)
     data = Path(os.path.abspath(data))
     foreign, shards = state.converted(data), state.finished(data)
     if mend and foreign:

@@ -25,7 +25,7 @@ from dope_datagen.sharing import Runner, Sharing, runner_of, with_processes
 from dope_datagen.store import SHARD, Sample
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
-from dope_ros2.objects import ObjectModel, load_objects, pick
+from dope_ros2.objects import ObjectModel, load_objects, pick, use_objects
 
 app = typer.Typer(add_completion=False)
 
@@ -81,7 +81,7 @@ class Worker:
     def shard(self, out: Path, shard: int) -> int:
         """Render and write one shard; returns its number of pictures."""
         order = self._order
-        store.write_shard(out, shard, [self.render(scene) for scene in self._scenes(shard)], order.config.jpeg_quality)
+        store.write_shard(out, shard, map(self.render, self._scenes(shard)), order.config.jpeg_quality)
         give_back()
         return len(order.numbers(shard))
 
@@ -241,6 +241,7 @@ def _command(
     workers: Annotated[int, typer.Option(help="processes; 0: one per core")] = 0,
     seed: Annotated[int, typer.Option(help="of all draws")] = 0,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     scenes_only: Annotated[bool, typer.Option("--scenes-only", help="draw scenes into --out, render nothing")] = False,
     from_scenes: Annotated[Path | None, typer.Option(help="render the scenes of this folder")] = None,
     runner: Annotated[Sharing, typer.Option(help="processes of this machine, or Apache Beam")] = Sharing.LOCAL,
@@ -250,8 +251,7 @@ def _command(
 
     What follows -- goes to Apache Beam as it is, such as -- --runner=FlinkRunner --flink_master=HOST:8081.
     """
-    if models is not None:
-        os.environ["DOPE_MODELS"] = str(models.resolve())
+    use_objects(objects_file, models)
     if scenes_only and from_scenes:
         raise UserError("--scenes-only draws scenes and --from-scenes renders them; give one of the two")
     chosen, recipe = parse_shards(shards) if shards else None, load_config(config)

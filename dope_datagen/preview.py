@@ -19,7 +19,7 @@ from dope_datagen.sheet import annotated, sheet
 from dope_datagen.store import Dataset, Sample
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
-from dope_ros2.objects import ObjectModel
+from dope_ros2.objects import ObjectModel, use_objects
 
 app = typer.Typer(add_completion=False)
 PICTURES, PAGE = (".jpg", ".jpeg", ".png"), ".html"
@@ -94,11 +94,11 @@ def _command(
     seed: Annotated[int, typer.Option(help="which pictures")] = 0,
     plain: Annotated[bool, typer.Option("--plain", help="do not draw the labels")] = False,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
 ) -> None:
     """Draw a sheet of labelled pictures, and write a web page of them with all labels in figures."""
     picture_file, page_file = files(out)
-    if models is not None:
-        os.environ["DOPE_MODELS"] = str(models.resolve())
+    use_objects(objects_file, models)
     pictures, known, facts = (stored if source.is_dir() else rendered)(source, count, seed)
     all_shown = shown(pictures, known, plain)
     encoded = cv2.imencode(picture_file.suffix, sheet([s.image for s in all_shown], columns)[..., ::-1])[1]

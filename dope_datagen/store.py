@@ -9,6 +9,7 @@ one removes it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,19 +111,16 @@ class Dataset:
         return camera_from_dict(entry["camera_data"]), [Label.from_dict(e) for e in entry["objects"]]
 
 
-def write_shard(path: Path, shard: int, samples: list[Sample], jpeg_quality: int) -> None:
-    """Write one shard: under a temporary name first, the labels last.
+def write_shard(path: Path, shard: int, samples: Iterable[Sample], jpeg_quality: int) -> None:
+    """Write one shard: under a temporary name first, the labels last; pictures are encoded as they come.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
     """
+    rows = _rows(samples, jpeg_quality, depth=(path / "depth").is_dir())
     place = path / scratch.name(str(shard))
     scratch.remove(place)
     try:
-        rows = {"rgb": [_jpeg(s.rgb, jpeg_quality) for s in samples], "mask": [s.mask.tobytes() for s in samples]}
-        if (path / "depth").is_dir():
-            rows["depth"] = [np.float16(s.depth).tobytes() for s in samples]
-        rows[LAST] = [_json(s) for s in samples]
         files = {name: shards.write(path / name, shard, content, place) for name, content in rows.items()}
         for name, file in files.items():  # in this order: LAST is last
             scratch.replace(file, shards.chunk_file(path / name, shard))
@@ -131,6 +129,18 @@ def write_shard(path: Path, shard: int, samples: list[Sample], jpeg_quality: int
         raise scratch.refused(path, error) from error
     finally:
         scratch.remove(place)
+
+
+def _rows(samples: Iterable[Sample], jpeg_quality: int, depth: bool) -> dict[str, list[bytes]]:
+    """What is stored of each picture, by array; the labels last."""
+    rows: dict[str, list[bytes]] = {name: [] for name in ("rgb", "mask", *(["depth"] if depth else []), LAST)}
+    for sample in samples:
+        rows["rgb"].append(_jpeg(sample.rgb, jpeg_quality))
+        rows["mask"].append(sample.mask.tobytes())
+        if depth:
+            rows["depth"].append(np.float16(sample.depth).tobytes())
+        rows[LAST].append(_json(sample))
+    return rows
 
 
 def _jpeg(rgb: np.ndarray, quality: int) -> bytes:

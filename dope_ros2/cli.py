@@ -37,6 +37,7 @@ VERBS = {
     "view": Verb("dope_datagen.view:main", "open a dataset in the viewer rerun"),
     "assets": Verb("dope_datagen.assets_cli:main", "check a mesh, and make it ready: unit, triangles, texture, entry"),
     "carton": Verb("dope_datagen.carton:main", "make the carton: mesh, texture and the PDF to print"),
+    "learn": Verb("dope_training.learn:main", "from a mesh to weights in one go: prepare, render, train, judge"),
     "train": Verb("dope_training.train:main", "train a network on a dataset"),
     "calibrate": Verb("dope_training.calibrate:main", "measure how weights err and store it with them"),
     "evaluate": Verb("dope_training.evaluate:main", "recall, precision and errors of weights on a dataset"),

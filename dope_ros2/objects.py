@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -121,12 +122,12 @@ _TYPES = {
 
 
 def load_objects(path: Path | None = None) -> dict[str, ObjectModel]:
-    """Read the object records by name, from `config/objects.yaml` when no path is given.
+    """Read the object records by name; without a path from $DOPE_OBJECTS, or else `config/objects.yaml`.
 
     Raises:
         UserError: the file is missing or an entry is wrong; the message names file, key and mend.
     """
-    path = Path(path) if path else share() / "config" / "objects.yaml"
+    path = Path(path or os.environ.get("DOPE_OBJECTS") or share() / "config" / "objects.yaml")
     try:
         entries = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -142,6 +143,13 @@ def load_objects(path: Path | None = None) -> dict[str, ObjectModel]:
         if owner != model.name:
             raise UserError(f"{path}: {owner} and {model.name} share class_id {model.class_id}; give each its own")
     return objects
+
+
+def use_objects(file: Path | None, models: Path | None) -> None:
+    """Let this process and those that it starts read another objects.yaml, and find meshes in another folder."""
+    for name, path in (("DOPE_OBJECTS", file), ("DOPE_MODELS", models)):
+        if path is not None:
+            os.environ[name] = str(Path(path).resolve())
 
 
 def pick(objects: dict[str, ObjectModel], names: list[str]) -> list[ObjectModel]:

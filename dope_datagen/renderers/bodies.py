@@ -24,6 +24,8 @@ ENVMAP = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], floa
 FINENESS = 2  # texels of a texture for a pixel of the picture, along an edge
 MOST_STRETCH = 0.1  # of pixels; lights and normals are not stretched with positions
 SPREAD = 2  # how much finer a mesh's own texture is, which has all its sides
+REACH = 30.0  # [m], half the edge of a cube around every scene
+ROUND = 32  # scenes have a multiple of so many shapes
 COARSEST = 32  # [px] of a texture
 
 
@@ -100,6 +102,16 @@ def shape(body: Body, name: str, assets: Assets, camera: CameraModel) -> mi.Mesh
     tint = np.multiply(body.material.tint, source.color)
     uvs = source.uvs * [1, -1] * body.material.repeat  # v down, as rows
     return mesh(name, positions, source.triangles, normals, uvs, coat(body.material, image, tint))
+
+
+def padding(count: int) -> dict[str, mi.Mesh]:
+    """Shapes of no area that make all scenes alike: as large, and of as many shapes.
+
+    Kernels contain the scene's extent and its number of shapes as constants; each picture would have its own compiled.
+    """
+    corners = REACH * np.array([[-1.0, -1, -1], [-1, -1, -1], [1, 1, 1]])
+    names = [f"nothing{k}" for k in range(ROUND - count % ROUND)]
+    return {name: mesh(name, corners, np.array([[0, 1, 2]]), bsdf=coat(Material(), None, np.ones(3))) for name in names}
 
 
 def placed(body: Body, assets: Assets) -> np.ndarray:

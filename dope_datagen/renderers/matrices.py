@@ -19,6 +19,13 @@ def projection(K: np.ndarray, width: int, height: int) -> np.ndarray:
     return P
 
 
+def in_view(to_clip: np.ndarray, spheres: np.ndarray) -> np.ndarray:
+    """Which of spheres (N, 4), centres and radii, may be seen through a clip matrix (4, 4); (N,) bool."""
+    planes = np.concatenate([to_clip[3] + to_clip[:3], to_clip[3] - to_clip[:3]])  # inside where positive
+    planes /= np.linalg.norm(planes[:, :3], axis=1, keepdims=True)
+    return (spheres[:, :3] @ planes[:, :3].T + planes[:, 3] > -spheres[:, 3:]).all(1)
+
+
 def model_matrix(body: Body) -> np.ndarray:
     """The (4, 4) matrix from the body's mesh to the camera, with scale."""
     matrix = body.pose.matrix

@@ -80,7 +80,8 @@ class Path:
     def _build(self, scene: Scene) -> object:
         camera, named = scene.camera, ((f"body{k}", body) for k, body in enumerate(scene.bodies))
         shapes = {name: self._bodies.shape(body, name, self._assets, camera) for name, body in named}
-        entries = {"sensor": self._bodies.sensor(scene, self._samples), **self._bodies.lamps(scene), **shapes}
+        sensor, padding = self._bodies.sensor(scene, self._samples), self._bodies.padding(len(shapes))
+        entries = {"sensor": sensor, **self._bodies.lamps(scene), **shapes, **padding}
         return self._mi.load_dict({"type": "scene", **entries})
 
 

@@ -5,6 +5,9 @@ Row v of a picture is row v of the framebuffer, so nothing is ever flipped; pixe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import moderngl
 import numpy as np
 
@@ -13,11 +16,42 @@ from dope_datagen.renderers import Rendering, edges, shaders
 from dope_datagen.renderers.edges import Shield
 from dope_datagen.renderers.gpu import Store
 from dope_datagen.renderers.marks import Marks, read
-from dope_datagen.renderers.matrices import gl, model_matrix, projection, shadow_matrix
+from dope_datagen.renderers.matrices import gl, in_view, model_matrix, projection, shadow_matrix
 from dope_datagen.scene import Body, Scene
 from dope_ros2.errors import UserError
 
 SHADOW_SIZE = 1024  # [px]
+SHADE = 0.55  # radius of what darkens its neighbourhood, of the body's
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A scene with what is worked out once for all passes.
+
+    Attributes:
+        models: (4, 4) from each body's mesh to the camera.
+        spheres: (N, 4) centre and radius of each body's neighbourhood [m].
+        seen: indices of the bodies that may be in the picture, from the front to the back.
+    """
+
+    scene: Scene
+    models: list[np.ndarray]
+    spheres: np.ndarray
+    seen: list[int]
+
+    @cached_property
+    def solid(self) -> list[int]:
+        """Indices of the bodies that are no ground."""
+        return [index for index, body in enumerate(self.scene.bodies) if body.mesh != "plane"]
+
+    @cached_property
+    def shades(self) -> list[int]:
+        """Indices of the bodies that darken their neighbourhood: those in the picture first."""
+        return sorted(self.solid, key=lambda index: index not in self.seen)[: shaders.MOST_SHADES]
+
+    def shade(self, index: int) -> float:
+        """The place of a body among the shades, -1 where it is none."""
+        return float(self.shades.index(index)) if index in self.shades else -1.0
 
 
 class Raster:
@@ -63,16 +97,21 @@ class Raster:
     def render(self, scene: Scene, depth: bool = False) -> Rendering:
         """Render a scene with its camera."""
         self._resize((scene.width, scene.height))
-        models = [model_matrix(body) for body in scene.bodies]
-        to_shadow = self._draw_shadows(scene, models)
-        self._light(scene, to_shadow)
-        self._draw_picture(scene, models)
+        stage = self._stage(scene)
+        self._light(stage, self._draw_shadows(stage))
+        self._draw_picture(stage)
         rgb, numbers, z = (read(self._picture, *layer) for layer in ((0, "f1", 3), (1, "u1"), (2, "f4")))
-        rgb = self._smooth(scene, models, rgb, edges.find(numbers, z))
+        rgb = self._smooth(stage, rgb, edges.find(numbers, z))
         names = np.zeros(256, np.uint8)
         named = [index for index, body in enumerate(scene.bodies, start=1) if body.name is not None]
         names[named] = np.arange(1, len(named) + 1)
-        return Rendering(rgb, names[numbers], z if depth else None, self._marks.alone(scene, models))
+        return Rendering(rgb, names[numbers], z if depth else None, self._marks.alone(scene, stage.models))
+
+    def _stage(self, scene: Scene) -> Stage:
+        spheres = np.array([self._sphere(body) for body in scene.bodies]).reshape(-1, 4)
+        order = np.argsort([b.translation[2] if b.mesh != "plane" else np.inf for b in scene.bodies], kind="stable")
+        seen = in_view(projection(scene.camera.K, scene.width, scene.height), spheres)
+        return Stage(scene, [model_matrix(body) for body in scene.bodies], spheres, order[seen[order]].tolist())
 
     def _resize(self, size: tuple[int, int]) -> None:
         if self._picture is not None and self._picture.size == size:
@@ -81,27 +120,27 @@ class Raster:
         textures = [self._ctx.texture(size, components, dtype=dtype) for components, dtype in layers]
         self._picture = self._ctx.framebuffer(textures, self._ctx.depth_renderbuffer(size))
 
-    def _smooth(self, scene: Scene, models: list[np.ndarray], rgb: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    def _smooth(self, stage: Stage, rgb: np.ndarray, edge: np.ndarray) -> np.ndarray:
         """Sample the pixels of `edge` (H, W) bool beside their centres too, and take the mean."""
         total = rgb[edge].astype(int)
         for shift in edges.SHIFTS:
-            self._draw_picture(scene, models, shift, edge)
+            self._draw_picture(stage, shift, edge)
             total += read(self._picture, 0, "f1", 3)[edge]
         smooth, samples = rgb.copy(), len(edges.SHIFTS) + 1
         smooth[edge] = (total + samples // 2) // samples
         return smooth
 
-    def _draw_shadows(self, scene: Scene, models: list[np.ndarray]) -> np.ndarray | None:
+    def _draw_shadows(self, stage: Stage) -> np.ndarray | None:
         """Fill the shadow map of the first light; returns the (4, 4) matrix camera -> map, or None without shadows."""
-        cast = [(b, m) for b, m in zip(scene.bodies, models, strict=True) if b.mesh != "plane"]
+        scene, cast = stage.scene, stage.solid
         if not cast or not scene.lights or not scene.lights[0].shadow:
             return None
-        to_clip = shadow_matrix(np.array(scene.lights[0].direction), np.array([self._sphere(b) for b, _ in cast]))
+        to_clip = shadow_matrix(np.array(scene.lights[0].direction), stage.spheres[cast])
         self._shadow.use()
         self._shadow.clear()
         self._ctx.enable_only(moderngl.DEPTH_TEST)
-        for body, model in cast:
-            self._marks.draw(body.mesh, to_clip, model)
+        for index in cast:
+            self._marks.draw(scene.bodies[index].mesh, to_clip, stage.models[index])
         return np.diag([0.5, 0.5, 0.5, 1.0]) @ to_clip + np.array([[0, 0, 0, 0.5]] * 3 + [[0] * 4])
 
     def _sphere(self, body: Body) -> np.ndarray:
@@ -111,8 +150,9 @@ class Raster:
         centre = body.pose.apply((mesh.high + mesh.low) / 2 * body.scale)
         return np.append(centre, np.linalg.norm(half))
 
-    def _draw_picture(self, scene: Scene, models: list[np.ndarray], shift: tuple[float, float] = (0.0, 0.0),
-                      only: np.ndarray | None = None) -> None:  # fmt: skip
+    def _draw_picture(
+        self, stage: Stage, shift: tuple[float, float] = (0.0, 0.0), only: np.ndarray | None = None
+    ) -> None:
         """Colour, numbers and depth in one pass, from the front to the back, so that little is painted over.
 
         `shift` [px] is where pixels are sampled, beside their centres; `only` (H, W) bool says which.
@@ -122,27 +162,28 @@ class Raster:
         self._ctx.enable_only(moderngl.DEPTH_TEST)
         if only is not None:
             self._shield.draw(only)
-        K = scene.camera.K.copy()
+        K = stage.scene.camera.K.copy()
         K[:2, 2] -= shift
-        self._surface["projection"].write(gl(projection(K, scene.width, scene.height)))
-        depths = [body.translation[2] if body.mesh != "plane" else np.inf for body in scene.bodies]
-        for index in np.argsort(depths, kind="stable").tolist():
-            self._draw_body(scene.bodies[index], models[index], index)
-        self._draw_backdrop(scene)
+        self._surface["projection"].write(gl(projection(K, *self._picture.size)))
+        for index in stage.seen:
+            self._draw_body(stage, index)
+        self._draw_backdrop(stage.scene)
 
-    def _draw_body(self, body: Body, model: np.ndarray, index: int) -> None:
-        program, material = self._surface, body.material
+    def _draw_body(self, stage: Stage, index: int) -> None:
+        program, body = self._surface, stage.scene.bodies[index]
+        material = body.material
         self._store.texture(material.texture, body.mesh).use(0)
-        program["model"].write(gl(model))
+        program["model"].write(gl(stage.models[index]))
         program["turn"].write(gl(body.pose.rotation / np.array(body.scale)))
         program["tint"].value = tuple(np.multiply(material.tint, self._assets.mesh(body.mesh).color))
-        program["surface"].value = (material.roughness, material.metallic, material.specular, float(index))
+        program["surface"].value = (material.roughness, material.metallic, material.specular, stage.shade(index))
         program["number"].value = index + 1
         program["repeat"].value = material.repeat
         self._store.mesh(body.mesh)[0].render()
 
-    def _light(self, scene: Scene, to_shadow: np.ndarray | None) -> None:
+    def _light(self, stage: Stage, to_shadow: np.ndarray | None) -> None:
         """Set light, shadows, exposure and neighbourhood of both colour programs."""
+        scene = stage.scene
         light, panorama, _ = self._store.panorama(scene.environment)
         panorama.use(1)
         exposure = tuple(scene.exposure * np.array(scene.balance))
@@ -165,17 +206,10 @@ class Raster:
             program["to_shadow"].write(gl(to_shadow))
         self._shadow_map.use(2)
         program["softness"].value = 2.0 / SHADOW_SIZE
-        self._set_shades(scene)
-
-    def _set_shades(self, scene: Scene) -> None:
-        """Tell the surface program which bodies darken their neighbourhood; the table comes last, so it is no body."""
-        solid = [self._sphere(body) for body in scene.bodies if body.mesh != "plane"][: shaders.MOST_SHADES]
         shades = np.zeros((shaders.MOST_SHADES, 4), "f4")
-        if solid:
-            shades[: len(solid)] = solid
-            shades[:, 3] *= 0.55
-        self._surface["shade_count"].value = len(solid)
-        self._surface["shades"].write(shades.tobytes())
+        shades[: len(stage.shades)] = stage.spheres[stage.shades] * [1, 1, 1, SHADE]
+        program["shade_count"].value = len(stage.shades)
+        program["shades"].write(shades.tobytes())
 
     def _draw_backdrop(self, scene: Scene) -> None:
         around = scene.backdrop == "environment"

@@ -56,7 +56,7 @@ def test_the_short_benchmark_writes_all_figures(tmp_path, monkeypatch, capsys):
         stages = figures[renderer]["stages"]
         assert {"arrange", "label", "label: alone", "store"} <= stages.keys()
         assert 0 < sum(stages.values()) < 1
-        assert 0.9 < figures["memory_growth"][renderer] < 2
+        assert 0.9 < figures[f"memory_growth_{renderer}"] < 2
     assert min(figures["path_psnr_db"]) > 20
-    assert figures["worst_iou"] > 0.97
-    assert figures["depth_error_p99"] < 0.005
+    assert figures["agreement"]["worst_iou"] > 0.97
+    assert figures["agreement"]["depth_error_p99"] < 0.005

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dope_datagen.renderers import edges
+from dope_datagen.renderers.matrices import NEAR, in_view, projection
 from dope_datagen.renderers.tiles import LARGEST, PAGE, pages
 from dope_datagen.scene import Body, Scene
 from dope_ros2.camera import CameraModel
@@ -90,3 +91,17 @@ def test_alone_is_what_a_picture_of_nothing_else_shows(raster):
         everything = Scene(tuple(wide.K.ravel()), wide.width, wide.height, (body,))
         whole = np.count_nonzero(raster.render(everything).ids)
         np.testing.assert_allclose(alone[k], [whole, inside], rtol=0.01, atol=4)
+
+
+def test_what_may_be_seen_is_never_left_out():
+    rng = np.random.default_rng(5)
+    centres, radii = rng.uniform(-2, 2, (400, 3)), rng.uniform(0.01, 0.5, 400)
+    seen = in_view(projection(CAMERA.K, CAMERA.width, CAMERA.height), np.column_stack([centres, radii]))
+    around = rng.normal(size=(2000, 3))
+    around *= (rng.random((2000, 1)) ** (1 / 3)) / np.linalg.norm(around, axis=1, keepdims=True)  # in the unit ball
+    for centre, radius, may in zip(centres, radii, seen, strict=True):
+        points = centre + radius * around
+        u, v = CAMERA.project(points[points[:, 2] > NEAR]).T
+        inside = (u > -0.5) & (u < CAMERA.width - 0.5) & (v > -0.5) & (v < CAMERA.height - 0.5)
+        assert may or not inside.any()
+    assert 0.02 < seen.mean() < 0.5
