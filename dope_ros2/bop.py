@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,51 @@ def _row(estimate: Estimate) -> str:
     t = " ".join(f"{value:.6f}" for value in estimate.pose.translation / MM)
     ids = f"{estimate.scene_id},{estimate.im_id},{estimate.obj_id}"
     return f"{ids},{estimate.score:.6f},{R},{t},{estimate.time:.6f}"
+
+
+def read_results(path: Path) -> list[Estimate]:
+    """Read a BOP results file, of this program or of another.
+
+    Raises:
+        UserError: it cannot be read or is malformed; the message names the line and the column.
+    """
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'no text'})") from error
+    names, columns = HEADER.split(","), [name.strip() for name in lines[0].split(",")] if lines else []
+    for number, (name, column) in enumerate(zip_longest(names, columns), 1):
+        if name != column:
+            raise UserError(f"{path}: line 1: column {number} is {column!r} instead of {name!r}; BOP's are {HEADER}")
+    return [_estimate(line, f"{path}: line {number}") for number, line in enumerate(lines[1:], 2) if line.strip()]
+
+
+def _estimate(line: str, where: str) -> Estimate:
+    names, cells = HEADER.split(","), line.split(",")
+    if len(cells) != len(names):
+        raise UserError(f"{where} has {len(cells)} columns instead of {len(names)}: {HEADER}")
+    values = {}
+    for name, cell in zip(names, cells, strict=True):
+        count = {"R": 9, "t": 3}.get(name, 1)
+        try:
+            values[name] = np.array(cell.split(), float)
+        except ValueError:
+            values[name] = np.zeros(0)
+        if len(values[name]) != count or not np.isfinite(values[name]).all():
+            what = "a finite number" if count == 1 else f"{count} finite numbers with spaces between them"
+            raise UserError(f"{where}: column {name} is not {what}: {cell.strip()[:40]!r}")
+    scene_id, im_id, obj_id = (_whole(values[name][0], name, where) for name in names[:3])
+    R = values["R"].reshape(3, 3)
+    if np.abs(R @ R.T - np.eye(3)).max() > 1e-2 or np.linalg.det(R) < 0:
+        raise UserError(f"{where}: column R is not a rotation matrix, row by row")
+    pose = Pose(R, values["t"] * MM)
+    return Estimate(scene_id, im_id, obj_id, float(values["score"][0]), pose, float(values["time"][0]))
+
+
+def _whole(value: float, name: str, where: str) -> int:
+    if value != int(value):
+        raise UserError(f"{where}: column {name} is not a whole number: {value:g}")
+    return int(value)
 
 
 def _read_json(path: Path) -> dict:

@@ -40,7 +40,7 @@ VERBS = {
     "learn": Verb("dope_training.learn:main", "from a mesh to weights in one go: prepare, render, train, judge"),
     "train": Verb("dope_training.train:main", "train a network on a dataset"),
     "calibrate": Verb("dope_training.calibrate:main", "measure how weights err and store it with them"),
-    "evaluate": Verb("dope_training.evaluate:main", "recall, precision and errors of weights on a dataset"),
+    "evaluate": Verb("dope_training.evaluate:main", "judge poses of weights or results files, with a report"),
     "import-weights": Verb("dope_ros2.import_weights:main", "turn a public DOPE .pth into a weights file"),
 }
 

@@ -60,6 +60,16 @@ def draw_cuboid(canvas: np.ndarray, camera: CameraModel, model: ObjectModel, pos
         _segment(canvas, camera, np.stack([corners[cuboid.CENTRE], pose.apply(tip)]), color, width)
 
 
+def draw_wires(
+    canvas: np.ndarray, camera: CameraModel, model: ObjectModel, pose: Pose, color: tuple[int, int, int]
+) -> None:
+    """Draw the edges of a cuboid into an (H, W, 3) RGB canvas, all alike, with a dark rim."""
+    corners, width = pose.apply(model.keypoints), _line_width(canvas)
+    for ink, thickness in (((20, 20, 20), width + 2), (color, width)):
+        for edge in cuboid.EDGES:
+            _segment(canvas, camera, corners[list(edge)], ink, thickness)
+
+
 def draw_keypoints(canvas: np.ndarray, keypoints: np.ndarray, color: tuple[int, int, int]) -> None:
     """Draw (9, 2) keypoints [px] as dots with a dark rim; those that are NaN are not drawn."""
     radius = 1.5 * _line_width(canvas)

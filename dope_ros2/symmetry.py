@@ -53,3 +53,26 @@ def canonical(pose: Pose, model: ObjectModel) -> Pose:
         along = candidates[:, :3, :3] @ np.array(of_object) @ np.array(of_camera)
         candidates = candidates[along > along.max() - TIE]
     return Pose(candidates[0, :3, :3], candidates[0, :3, 3])
+
+
+def nearest(pose: Pose, other: Pose, model: ObjectModel, transforms: np.ndarray | None = None) -> Pose:
+    """Of all poses that look like `pose`, the one that is turned least against `other`.
+
+    Discrete symmetries are tried out; about a continuous one's axis the best angle is computed, without steps.
+
+    Args:
+        pose: of the object, T_camera_object.
+        other: to be near to, of the same kind.
+        model: the object.
+        transforms: `group(model)`, when it is at hand.
+    """
+    transforms = group(model) if transforms is None else transforms
+    candidates = pose.matrix @ transforms
+    best = candidates[np.einsum("nij,ij->n", candidates[:, :3, :3], other.rotation).argmax()]
+    for entry in model.symmetries_continuous:
+        axis = np.array(entry["axis"], float) / np.linalg.norm(entry["axis"])
+        Q = best[:3, :3].T @ other.rotation
+        swing = axis @ [Q[2, 1] - Q[1, 2], Q[0, 2] - Q[2, 0], Q[1, 0] - Q[0, 1]]
+        angle = float(np.arctan2(swing, np.trace(Q) - axis @ Q @ axis))  # makes trace(turn.T @ Q) largest
+        best = best @ about(axis, np.array(entry.get("offset", (0, 0, 0)), float), angle)
+    return Pose.from_matrix(best)

@@ -1,23 +1,32 @@
-"""How good the poses of a weights file are on stored pictures it was not trained on."""
+"""How good the poses of weights, or of a results file, are on labelled pictures they were not made from."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from dope_datagen.store import Dataset
 from dope_ros2.cli import run_typer
-from dope_ros2.estimator import Estimator, Settings
-from dope_ros2.geometry import Pose
-from dope_ros2.matching import Instance, match
+from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel, load_objects
+from dope_ros2.predict import make_folder
 from dope_ros2.resources import share
+from dope_training.evaluation import report
+from dope_training.evaluation.figures import counts
+from dope_training.evaluation.judge import Contender, Judged, judge
+from dope_training.evaluation.pictures import Pictures, open_pictures
+from dope_training.evaluation.shape import Shape
+
+if TYPE_CHECKING:
+    from dope_ros2.estimator import Estimator, Settings
+
+PICTURES = 200  # that weights are shown, unless asked otherwise
 
 
 @dataclass(frozen=True)
@@ -42,56 +51,110 @@ class Report:
 def evaluate(
     estimator: Estimator, data: Path, indices: range, settings: Settings, min_visibility: float
 ) -> dict[str, Report]:
-    """Run the estimator over stored pictures and compare with their labels, class by class."""
-    store = Dataset.open(data)
-    rows: dict[str, list[tuple[float, float, float]]] = {model.name: [] for model in estimator.models}
-    detected = dict.fromkeys(rows, 0)
-    for index in indices:
-        sample = store[index]
-        found = [_instance(d.model, d.score, d.pose) for d in estimator(sample.rgb, sample.camera, settings)]
-        models = {model.name: model for model in estimator.models}
-        truths = [_instance(models[o.name], o.visibility, o.pose) for o in sample.objects if o.name in models]
-        for pair in match(truths, found):
-            error = (pair.translation, np.rad2deg(pair.rotation)) if pair.found else (np.inf, np.inf)
-            rows[truths[pair.truth].name].append((truths[pair.truth].score, *error))
-        for instance in found:
-            detected[instance.name] += 1
-    return {name: _report(np.array(rows[name]).reshape(-1, 3), detected[name], min_visibility) for name in rows}
+    """Run the estimator over labelled pictures and compare with their labels, class by class."""
+    contender = Contender.of_estimator(Path(data).name, estimator, settings)
+    return brief(judge(contender, open_pictures(Path(data), estimator.models), indices, {}), min_visibility)
 
 
-def _instance(model: ObjectModel, score: float, pose: Pose) -> Instance:
-    return Instance(model.name, score, pose, pose.apply(model.centre))
+def brief(judged: Judged, min_visibility: float) -> dict[str, Report]:
+    """The main figures of each class."""
+    return {model.name: _report(judged, model.name, min_visibility) for model in judged.contender.models}
 
 
-def _report(rows: np.ndarray, detected: int, min_visibility: float) -> Report:
-    visible = rows[rows[:, 0] >= min_visibility]
-    hits = visible[np.isfinite(visible[:, 1])]
+def _report(judged: Judged, name: str, min_visibility: float) -> Report:
+    visible = [row for row in judged.truths if row.name == name and counts(row.visibility, min_visibility)]
+    hits = [row for row in visible if row.right]
+    found = [row.right for row in judged.found if row.name == name]
     return Report(
         instances=len(visible),
         recall=len(hits) / max(1, len(visible)),
-        precision=float(np.isfinite(rows[:, 1]).sum() / max(1, detected)),
-        translation=float(np.median(hits[:, 1])) if len(hits) else float("nan"),
-        rotation=float(np.median(hits[:, 2])) if len(hits) else float("nan"),
+        precision=sum(found) / max(1, len(found)),
+        translation=float(np.median([row.translation / row.distance for row in hits])) if hits else float("nan"),
+        rotation=float(np.median([row.rotation for row in hits])) if hits else float("nan"),
     )
 
 
-app = typer.Typer(add_completion=False)
+def labels(paths: Sequence[Path]) -> list[str]:
+    """Short names of files that tell them apart: the stem, with as many folders before it as that takes.
+
+    Raises:
+        UserError: a file is given twice.
+    """
+    parts = [path.resolve().with_suffix("").parts for path in paths]
+    for path, own in zip(paths, parts, strict=True):
+        if parts.count(own) > 1:
+            raise UserError(f"{path}: is given twice, or differs from another in its suffix only; give each one once")
+    length = next(n for n in range(1, 100) if len({own[-n:] for own in parts}) == len(parts))
+    return ["/".join(own[-length:]) for own in parts]
+
+
+def contenders(
+    weights: Sequence[Path],
+    results: Sequence[Path],
+    data: Pictures,
+    objects: dict[str, ObjectModel],
+    device: str,
+    min_score: float | None,
+) -> tuple[list[Contender], dict]:
+    """Whom to judge: weights and results files; and the settings of the former, as values."""
+    names = labels([*weights, *results])
+    judged, settings = [], {}
+    if weights:
+        from dope_ros2.estimator import Estimator, Settings  # here, so that a results file does not wait for torch
+
+        chosen = Settings() if min_score is None else Settings(min_score=min_score)
+        settings = asdict(chosen)
+        estimators = [Estimator.load(path, objects, device) for path in weights]
+        judged = [Contender.of_estimator(*pair, chosen) for pair in zip(names, estimators, strict=False)]
+    files = zip(names[len(weights) :], results, strict=True)
+    return judged + [Contender.of_results(*file, data, objects.values()) for file in files], settings
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
 def evaluate_command(
-    data: Annotated[Path, typer.Option(help="store written by `dope generate`, not the one trained on")],
-    weights: Annotated[Path | None, typer.Option(help="weights; default: the package's")] = None,
-    images: Annotated[int, typer.Option(help="how many pictures, from the store's end")] = 200,
+    data: Annotated[
+        Path, typer.Option(help="labelled pictures, not those trained on: a dataset of ours or BOP scenes")
+    ],
+    weights: Annotated[list[Path] | None, typer.Option(help="several are compared; default: the package's")] = None,
+    csv: Annotated[list[Path] | None, typer.Option(help="BOP results to judge, of `dope predict` or others")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for report.html, report.json and results.csv")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="how many pictures, from the end [200; --csv: all]")] = None,
     min_visibility: Annotated[float, typer.Option(help="truths less visible do not count as missed")] = 0.6,
+    min_score: Annotated[float | None, typer.Option(min=0, max=1, help="weights report nothing below")] = None,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Print recall, precision and median errors per object on stored pictures."""
-    estimator = Estimator.load(weights or share() / "weights" / "dope-lite.safetensors", load_objects(), device)
-    count = len(Dataset.open(data))
-    reports = evaluate(estimator, data, range(max(0, count - images), count), Settings(), min_visibility)
-    for name, report in reports.items():
-        typer.echo(json.dumps({"object": name} | {k: round(v, 4) if v == v else None for k, v in vars(report).items()}))
+    """Judge poses by the truth: print the main figures per object, or write a report with all of them."""
+    if out is not None:
+        make_folder(out)
+    objects = load_objects(objects_file)
+    pictures = open_pictures(data, objects.values())
+    if not weights and not csv:
+        weights = [share() / "weights" / "dope-lite.safetensors"]
+    known, settings = contenders(weights or [], csv or [], pictures, objects, device, min_score)
+    count = len(pictures.keys)
+    indices = range(max(0, count - (images or (PICTURES if weights else count))), count)
+    shapes: dict[str, Shape] = {}
+    judged = [judge(contender, pictures, indices, shapes) for contender in known]
+    if out is None:
+        for one in judged:
+            _print_lines(one, min_visibility, several=len(judged) > 1)
+        return
+    content = report.content_of(judged, pictures, min_visibility, settings)
+    typer.echo(report.text(content))
+    estimated = {contender.label for contender in known[: len(weights or [])]}
+    for path in report.write(out, content, judged, pictures, estimated):
+        typer.echo(path)
+
+
+def _print_lines(judged: Judged, min_visibility: float, *, several: bool) -> None:
+    for name, figures in brief(judged, min_visibility).items():
+        who = {"weights": judged.contender.label} if several else {}
+        values = {k: round(v, 4) if v == v else None for k, v in vars(figures).items()}
+        typer.echo(json.dumps(who | {"object": name} | values))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,99 @@
+"""What an evaluation leaves behind: report.json, report.html and the answers as BOP results."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dope_datagen import scratch
+from dope_ros2 import __version__
+from dope_ros2.bop import write_results
+from dope_training.evaluation import tables
+from dope_training.evaluation.judge import Judged
+from dope_training.evaluation.page import page
+from dope_training.evaluation.pictures import Pictures
+from dope_training.evaluation.worst import worst
+
+SCHEMA = "dope-evaluation/1"
+WORST = 12  # pictures on the page, of all contenders together
+
+
+def content_of(judged: Sequence[Judged], data: Pictures, min_visibility: float, settings: dict) -> dict:
+    """What report.json holds; docs/evaluate.md explains it.
+
+    Args:
+        judged: at least one contender's answers, all to the same pictures.
+        data: the pictures.
+        min_visibility: objects less visible are not asked for.
+        settings: of the estimator.
+    """
+    shapes = {name: shape for one in judged for name, shape in one.shapes.items()}
+    return {
+        "schema": SCHEMA,
+        "code_version": __version__,
+        "data": data.path.name or str(data.path),
+        "pictures": len(judged[0].indices),
+        "min_visibility": min_visibility,
+        "settings": settings,
+        "not_judged": sorted(data.names - shapes.keys()),
+        "objects": {
+            name: {"points": s.source, "diameter_m": round(s.diameter, 6), "symmetries": len(s.symmetries)}
+            for name, s in sorted(shapes.items())
+        },
+        "runs": [one.content(min_visibility) for one in judged],
+    }
+
+
+def text(content: dict) -> str:
+    """The tables of a report: one of all contenders where there are several, then one of each."""
+    runs = content["runs"]
+    blocks = [tables.text(tables.rows_of(run), run["label"]) for run in runs]
+    if len(runs) > 1:
+        blocks.insert(0, tables.text([(run["label"], run["overall"]) for run in runs], "all objects"))
+    if content["not_judged"]:
+        blocks.append(f"also in the data, but not judged: {', '.join(content['not_judged'])}")
+    return "\n\n".join(blocks)
+
+
+def write(out: Path, content: dict, judged: Sequence[Judged], data: Pictures, estimated: set[str]) -> list[Path]:
+    """Write the report's files, each under a temporary name first.
+
+    Args:
+        out: an existing folder.
+        content: as `content_of` gives it.
+        judged: the contenders.
+        data: the pictures.
+        estimated: labels of those whose answers are not in a results file already.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    each = max(4, WORST // len(judged))
+    pictures = {one.contender.label: worst(one, data, each, content["min_visibility"]) for one in judged}
+    written = []
+    try:
+        for one in judged:
+            if (label := one.contender.label) in estimated:
+                name = "results.csv" if len(estimated) == 1 else "results-" + re.sub(r"[^\w.-]+", "_", label) + ".csv"
+                write_results(out / name, one.estimates(data))
+                written.append(out / name)
+        for name, text in (("report.html", page(content, pictures)), ("report.json", json.dumps(content, indent=1))):
+            _write(out / name, text + "\n")
+            written.append(out / name)
+    except OSError as error:
+        raise scratch.refused(out, error) from error
+    return written
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.parent / scratch.name(path.name)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        scratch.replace(partial, path)
+    finally:
+        scratch.remove(partial)
