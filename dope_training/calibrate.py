@@ -21,6 +21,7 @@ from dope_ros2.objects import ObjectModel, load_objects
 from dope_ros2.resources import share
 from dope_ros2.weights import load, save
 from dope_training.data import held_out
+from dope_training.reading import readable
 
 FEWEST = 200  # corners; fewer say too little
 NEAR = 1.0  # a decoded centroid so near a true one is that object's [cells]
@@ -95,7 +96,9 @@ def calibrate(
     """
     estimator = Estimator.load(weights, objects, device)
     stores = [(Dataset.open(path), held_out(path, share_kept)[1]) for path in data]
-    calibration = fit(np.concatenate([corner_errors(estimator, store[i]) for store, kept in stores for i in kept]))
+    calibration = fit(
+        np.concatenate([corner_errors(estimator, s) for store, kept in stores for s in readable(store, kept)])
+    )
     if calibration is not None:
         network, metadata = load(weights)
         save(weights, network, replace(metadata, calibration=calibration))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -10,43 +13,64 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset
 from torch.utils.data import Dataset as TorchDataset
 
+from dope_datagen.inspection import records
 from dope_datagen.store import Dataset, Sample
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_training.augment import Crop, augment
+from dope_training.classes import check_objects, spelled
 from dope_training.config import TrainConfig
+from dope_training.reading import Reading
 
 MOST_OBJECTS = 12  # of the trained classes in one crop; further ones are ignored where they are
 
 
-class Crops(TorchDataset):
-    """Augmented crops of one store, several of each picture; every visit to an index draws others."""
+@dataclass(frozen=True)
+class Source:
+    """A store to train on.
 
-    def __init__(self, path: Path, objects: list[str], size: int, indices: range, *, seed: int, crops: int = 1) -> None:
-        self._store = Dataset.open(path)
-        self._classes = {name: index for index, name in enumerate(objects)}
-        self._cuboids = {r["name"]: (np.array(r["centre"]), np.array(r["size"]) / 2) for r in self._store.objects}
-        self._size, self._indices, self._seed, self._crops = size, indices, seed, crops
-        self._visits = 0
+    Attributes:
+        path: of the store.
+        weight: how often an epoch has each of its pictures.
+    """
 
-    def __len__(self) -> int:
-        return len(self._indices)
+    path: Path
+    weight: float = 1.0
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """The crops of one picture, K of them.
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Read `PATH` or `PATH=WEIGHT`; what is there as a whole is a path, also with `=` in its name.
 
-        Returns:
-            image (K, S, S, 3) uint8; keypoints (K, M, 9, 2) float32 [px], classes (K, M) with -1 where unused,
-            visibility (K, M), M = `MOST_OBJECTS`; seen (K, S, S) uint8, m + 1 where object m is seen;
-            rays (K, M, 3, 4) float32, see `viewing_rays`.
+        Raises:
+            UserError: the weight is not above 0.
         """
-        self._visits += 1
-        rng = np.random.default_rng([self._seed, torch.initial_seed() % 2**32, index, self._visits])
-        sample = self._store[self._indices[index]]
-        crops = [self._one(sample, augment(rng, sample, self._size)) for _ in range(self._crops)]
-        return {key: torch.from_numpy(np.stack([crop[key] for crop in crops])) for key in crops[0]}
+        path, equals, number = text.rpartition("=")
+        if not equals or Path(text).exists():
+            return cls(Path(text))
+        try:
+            weight = float(number)
+        except ValueError:
+            return cls(Path(text))
+        if not isfinite(weight) or weight <= 0:
+            raise UserError(f"--data {text}: the weight {number} must be above 0, such as {path}=3")
+        return cls(Path(path), weight)
 
-    def _one(self, sample: Sample, crop: Crop) -> dict[str, np.ndarray]:
+
+class Encoder:
+    """Crops of one store as arrays for the network.
+
+    Attributes:
+        names: those of the store that are trained, and how the recipe spells them.
+    """
+
+    def __init__(self, store: Dataset, objects: list[str]) -> None:
+        models = records(store.path)
+        self.names = spelled(models, objects)
+        self._classes = {there: objects.index(name) for there, name in self.names.items()}
+        self._cuboids = {name: (np.array(model.centre), np.array(model.size) / 2) for name, model in models.items()}
+
+    def __call__(self, sample: Sample, crop: Crop) -> dict[str, np.ndarray]:
+        """One crop of a picture, as `Crops` returns K of them."""
         known = [i for i, name in enumerate(crop.names) if name in self._classes][:MOST_OBJECTS]
         entry = {
             "image": crop.image,
@@ -64,6 +88,61 @@ class Crops(TorchDataset):
                                                *self._cuboids[crop.names[i]])  # fmt: skip
             slots[i + 1] = slot + 1
         return entry | {"seen": slots[crop.mask]}
+
+
+class Crops(TorchDataset):
+    """Augmented crops of one store, several of each picture; they depend on the seed, the epoch and the ticket alone.
+
+    A ticket is the picture's index, plus the store's length for each time that the epoch has had it already. A picture
+    that cannot be read is replaced by another one, see `reading`.
+    """
+
+    def __init__(
+        self, path: Path, objects: list[str], size: int, indices: range, *, seed: tuple[int, ...], crops: int = 1
+    ) -> None:
+        self.reading = Reading(path)
+        self._encode = Encoder(self.reading.store, objects)
+        self._size, self._indices, self._seed, self._crops = size, indices, seed, crops
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, visit: tuple[int, int]) -> dict[str, Tensor]:
+        """The crops of one picture, K of them.
+
+        Args:
+            visit: epoch and ticket.
+
+        Returns:
+            image (K, S, S, 3) uint8; keypoints (K, M, 9, 2) float32 [px], classes (K, M) with -1 where unused,
+            visibility (K, M), M = `MOST_OBJECTS`; seen (K, S, S) uint8, m + 1 where object m is seen;
+            rays (K, M, 3, 4) float32, see `viewing_rays`.
+        """
+        epoch, (repeat, place) = visit[0], divmod(visit[1], len(self))
+        rng = np.random.default_rng([*self._seed, epoch, place, repeat])
+        sample = self.reading.one_of(self._indices, place, rng)
+        crops = [self._encode(sample, augment(rng, sample, self._size)) for _ in range(self._crops)]
+        return {key: torch.from_numpy(np.stack([crop[key] for crop in crops])) for key in crops[0]}
+
+
+class Stores(ConcatDataset):
+    """Several stores as one, which takes visits: an epoch, and a ticket of `sampler.Mix` over all of them."""
+
+    @property
+    def lengths(self) -> list[int]:
+        """Pictures of each store."""
+        return [len(crops) for crops in self.datasets]
+
+    def __getitem__(self, visit: tuple[int, int]) -> dict[str, Tensor]:
+        """The crops of one picture."""
+        epoch, (repeat, index) = visit[0], divmod(visit[1], len(self))
+        number = bisect_right(self.cumulative_sizes, index)
+        crops = self.datasets[number]
+        return crops[epoch, index - [0, *self.cumulative_sizes][number] + repeat * len(crops)]
+
+    def unreadable(self) -> list[str]:
+        """A line for each store in which pictures could not be read."""
+        return [line for crops in self.datasets if (line := crops.reading.summary())]
 
 
 def viewing_rays(K: np.ndarray, pose: Pose, window: np.ndarray, centre: np.ndarray, half: np.ndarray) -> np.ndarray:
@@ -99,26 +178,16 @@ def held_out(path: Path, share: float) -> tuple[range, range]:
     return range(count - kept), range(count - kept, count)
 
 
-def check_classes(path: Path, objects: list[str], look_at: int = 200) -> None:
-    """Refuse a store in which an object to be trained does not occur.
+def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Stores:
+    """All training or held-out pictures of several stores.
 
     Raises:
-        UserError: naming the missing object and those that are there.
+        UserError: an object is in none of them, or is another one in one than in another.
     """
-    store = Dataset.open(path)
-    step = max(1, len(store) // look_at)
-    found = {label.name for i in range(0, len(store), step) for label in store.labels(i)}
-    for name in objects:
-        if name not in found:
-            raise UserError(f"{path}: no picture of {name!r} in it{closest(name, found)}")
-
-
-def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> ConcatDataset:
-    """All training or held-out pictures of several stores."""
+    check_objects(paths, config.objects)
     sets = []
-    for path in paths:
-        check_classes(path, config.objects)
+    for number, path in enumerate(paths):
         indices = held_out(path, config.validation_share)[0 if training else 1]
-        seed = config.seed if training else config.seed + 1
+        seed = (config.seed, int(training), number)
         sets.append(Crops(path, config.objects, config.crop, indices, seed=seed, crops=config.crops_per_picture))
-    return ConcatDataset(sets)
+    return Stores(sets)

@@ -25,10 +25,15 @@ from dope_ros2.objects import ObjectModel, load_objects, pick
 from dope_ros2.weights import Metadata, TrainedObject, load, save
 from dope_training.calibrate import calibrate
 from dope_training.config import TrainConfig, load_config
-from dope_training.data import crops_of, stack
+from dope_training.data import Source, crops_of, stack
 from dope_training.module import BeliefModule, Progress
+from dope_training.preflight import ready
+from dope_training.sampler import Visits
+from dope_training.selftest import self_test
 
 CHECKPOINT = "last.ckpt"
+DATA_HELP = "store written by `dope generate`, may be given several times; PATH=3 has its pictures three times an epoch"
+SELF_TEST_HELP = "learn 32 pictures by heart, of --data or rendered ones, and say whether it works: exit status 0 or 1"
 
 
 def train(
@@ -41,6 +46,8 @@ def train(
     init: Path | None = None,
     workers: int | None = None,
     max_time: timedelta | None = None,
+    weights: list[float] | None = None,
+    save: Path | None = None,
 ) -> Path:
     """Train, and write `weights.safetensors` into the run's folder.
 
@@ -53,27 +60,32 @@ def train(
         init: weights file to start from, of the same network and objects; random weights if None.
         workers: loader processes; all cores but one if None.
         max_time: stop cleanly after this time; `resume` goes on.
+        weights: how often an epoch has each picture of a store, one number for each of `data`; once if None.
+        save: folder for sheets of crops as the network sees them.
 
     Returns:
         Path of the weights.
 
     Raises:
-        UserError: the folder is in use, there is nothing to resume, an object is not in the data.
+        UserError: the folder is in use, there is nothing to resume, the data cannot be learned from.
     """
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise UserError(f"{out}: holds a training run; add --resume to go on with it, or name another folder")
     if resume and not checkpoint.exists():
         raise UserError(f"{out}: nothing to resume, {CHECKPOINT} is missing; leave out --resume to start")
+    weights = weights or [1.0] * len(data)
+    ready(config, [Source(*source) for source in zip(data, weights, strict=True)], models, save)
     lightning.seed_everything(config.seed, verbose=False)
     torch.set_flush_denormal(True)  # vanishing gradients would make a CPU several times slower
     workers = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
-    loaders = _loaders(config, data, workers)
+    loaders = _loaders(config, data, weights, workers)
     module = BeliefModule(config)
     if init is not None:
         start_from(module, init)
     trainer = _trainer(config, out, max_time)
     trainer.fit(module, *loaders, ckpt_path=checkpoint if resume else None)
+    print("".join(f"{line}\n" for line in loaders[0].dataset.unreadable()), end="")
     path = export(module, config, data, out, models, trainer.global_step)
     calibrate(path, data, config.validation_share, {model.name: model for model in models})
     return path
@@ -95,16 +107,20 @@ def start_from(module: BeliefModule, path: Path) -> None:
     module.network.load_state_dict(network.state_dict())
 
 
-def _loaders(config: TrainConfig, data: list[Path], workers: int) -> tuple[DataLoader, DataLoader]:
+def _loaders(
+    config: TrainConfig, data: list[Path], weights: list[float], workers: int
+) -> tuple[DataLoader, DataLoader]:
     """Training and validation loaders."""
     pictures = config.batch_size // config.crops_per_picture
     train_set, kept = (crops_of(data, config, training=training) for training in (True, False))
     common = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
     if len(train_set) < pictures:
         raise UserError(f"{len(train_set)} pictures are fewer than a step's {pictures}; generate more")
-    training = DataLoader(train_set, pictures, shuffle=True, drop_last=True, collate_fn=stack, **common)
+    visits = Visits(train_set.lengths, weights, config.seed)
+    training = DataLoader(train_set, pictures, sampler=visits, drop_last=True, collate_fn=stack, **common)
     few = common | {"num_workers": min(workers, 2)}
-    validation = DataLoader(kept, min(pictures, len(kept)), collate_fn=stack, **few)
+    held = [(0, index) for index in range(len(kept))]
+    validation = DataLoader(kept, min(pictures, len(kept)), sampler=held, collate_fn=stack, **few)
     return training, validation
 
 
@@ -163,8 +179,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def train_command(
     config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
-    data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
-    out: Annotated[Path, typer.Option(help="folder of the run: checkpoints, logs, weights.safetensors")],
+    data: Annotated[list[str] | None, typer.Option(help=DATA_HELP)] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the run: checkpoints, logs, weights.safetensors")] = None,
     resume: Annotated[bool, typer.Option(help="go on with the run in --out")] = False,
     init: Annotated[Path | None, typer.Option(help="start from this weights file instead of random weights")] = None,
     steps: Annotated[int | None, typer.Option(help="steps in all, instead of the recipe's")] = None,
@@ -173,13 +189,33 @@ def train_command(
     workers: Annotated[int | None, typer.Option(help="loader processes; default: all cores but one")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="stop cleanly after so many minutes")] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
-) -> None:
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="look at the data as training would, and stop")
+    ] = False,
+    save: Annotated[Path | None, typer.Option(help="folder for sheets of crops and target maps")] = None,
+    learn_by_heart: Annotated[bool, typer.Option("--self-test", help=SELF_TEST_HELP)] = False,
+) -> int:
     """Train a belief-map network on stored pictures."""
     recipe = load_config(config, {"steps": steps, "batch_size": batch_size, "precision": precision})
     models = pick(load_objects(objects_file), recipe.objects)
+    sources = [Source.parse(text) for text in data or []]
+    if learn_by_heart:
+        outcome = self_test(recipe, sources, models)
+        typer.echo(outcome.line())
+        return 0 if outcome.passed else 1
+    if not sources:
+        raise UserError("--data is missing; give a store written by `dope generate`")
+    if check_only:
+        ready(recipe, sources, models, save)
+        return 0
+    if out is None:
+        raise UserError("--out is missing; give a folder for the run: checkpoints, logs, weights")
     limit = None if max_minutes is None else timedelta(minutes=max_minutes)
-    path = train(recipe, data, out, models=models, resume=resume, init=init, workers=workers, max_time=limit)
+    paths, weights = [source.path for source in sources], [source.weight for source in sources]
+    path = train(recipe, paths, out, models=models, resume=resume, init=init, workers=workers, max_time=limit,
+                 weights=weights, save=save)  # fmt: skip
     typer.echo(f"{path}: trained weights; try `dope predict PICTURE --weights {path} --out out/predictions`")
+    return 0
 
 
 def main(argv: list[str] | None = None) -> int:

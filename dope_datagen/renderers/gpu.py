@@ -16,7 +16,7 @@ from dope_datagen.renderers.pictures import load, own_texture
 
 T = TypeVar("T")
 SRGB8_ALPHA8 = 0x8C43
-MOST_TEXTURES, MOST_PANORAMAS = 150, 20  # about 0.2 GB; more are quickly made again
+MOST_MESHES, MOST_TEXTURES, MOST_PANORAMAS = 150, 150, 20  # about 0.2 GB; more are quickly made again
 
 
 class Kept(Generic[T]):
@@ -41,23 +41,14 @@ class Store:
     def __init__(self, ctx: moderngl.Context, programs: list[moderngl.Program], assets: Assets) -> None:
         self._ctx, self._programs, self._assets = ctx, programs, assets
         self._software = "llvmpipe" in ctx.info["GL_RENDERER"]  # where sharp slanted textures cost a quarter more
-        self._meshes: dict[str, list[moderngl.VertexArray]] = {}
+        self._meshes = Kept(self._mesh, lambda parts: [part.release() for part in parts], MOST_MESHES)
         self._textures = Kept(self._texture, lambda texture: texture.release(), MOST_TEXTURES)
         self._panoramas = Kept(self._panorama, lambda pair: [t.release() for t in pair[1:]], MOST_PANORAMAS)
         self._white = self._upload(np.full((1, 1, 3), 255, np.uint8))
 
     def mesh(self, key: str) -> list[moderngl.VertexArray]:
         """One vertex array per program."""
-        if key not in self._meshes:
-            mesh = self._assets.mesh(key)
-            data = np.hstack([mesh.positions, mesh.normals, mesh.uvs * [1, -1]]).astype("f4")  # v down, as rows
-            vertices, index = self._ctx.buffer(data.tobytes()), self._ctx.buffer(mesh.triangles.astype("i4").tobytes())
-            layouts = [("3f 3f 2f", "in_position", "in_normal", "in_uv"), ("3f 20x", "in_position")]
-            self._meshes[key] = [
-                self._ctx.vertex_array(program, [(vertices, *layout)], index)
-                for program, layout in zip(self._programs, layouts, strict=True)
-            ]
-        return self._meshes[key]
+        return self._meshes[key][: len(self._programs)]
 
     def texture(self, key: str, mesh: str | None = None) -> moderngl.Texture:
         """The texture of a key; "own" is that of the mesh."""
@@ -68,6 +59,18 @@ class Store:
     def panorama(self, key: str) -> tuple[Environment, moderngl.Texture, moderngl.Texture]:
         """An environment, its light and its backdrop as textures."""
         return self._panoramas[key]
+
+    def _mesh(self, key: str) -> list[moderngl.VertexArray | moderngl.Buffer]:
+        """The vertex arrays, then the buffers that they use."""
+        mesh = self._assets.mesh(key)
+        data = np.hstack([mesh.positions, mesh.normals, mesh.uvs * [1, -1]]).astype("f4")  # v down, as rows
+        vertices, index = self._ctx.buffer(data.tobytes()), self._ctx.buffer(mesh.triangles.astype("i4").tobytes())
+        layouts = [("3f 3f 2f", "in_position", "in_normal", "in_uv"), ("3f 20x", "in_position")]
+        arrays = [
+            self._ctx.vertex_array(program, [(vertices, *layout)], index)
+            for program, layout in zip(self._programs, layouts, strict=True)
+        ]
+        return [*arrays, vertices, index]
 
     def _texture(self, key: str | bytes) -> moderngl.Texture:
         texture = self._upload(load(key))
