@@ -48,7 +48,7 @@ train: setup  ## the shipped weights again: render, then train twice (a GPU is u
 	$(PY) -m dope_ros2.cli generate config/datagen/dope-lite.yaml --images $(IMAGES) --out $(OUT)/data
 	$(PY) -m dope_ros2.cli train config/train/dope-lite.yaml --data $(OUT)/data --out $(OUT)/train/coarse
 	$(PY) -m dope_ros2.cli train config/train/dope-lite-fine.yaml --data $(OUT)/data --out $(OUT)/train/fine \
-	  --init $(OUT)/train/coarse/weights.safetensors
+	  --net $(OUT)/train/coarse/weights.safetensors
 
 clean:  ## remove what was built and rendered
 	rm -rf build install log dist $(OUT) *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -98,6 +98,7 @@ class Profile:
 PROFILES = {
     "nvlabs-2018": Profile((0.5,) * 3, (0.5,) * 3, origin=0.4395 * 8),
     "nvlabs-2024": Profile(IMAGENET_MEAN, IMAGENET_STD, origin=0.0),
+    "native": Profile(IMAGENET_MEAN, IMAGENET_STD, origin=(STRIDE - 1) / 2),  # as `dope export-legacy` writes them
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,16 +25,24 @@ class TrainConfig(BaseModel):
     sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
     affinity: str = MapSpec.affinity
     steps: int = Field(20_000, ge=1)
-    batch_size: int = Field(32, ge=1)
+    epochs: int | None = Field(None, ge=1, description="visits of every picture, instead of `steps`")
+    batch_size: int = Field(32, ge=1, description="crops a step, on all devices together")
+    subbatch_size: int = Field(0, ge=0, description="crops a device takes at once, to save memory; 0 takes all")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     warmup: int = Field(500, ge=0, description="steps of linear warm-up")
     clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
-    precision: str = "bf16-mixed"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     validation_share: float = Field(0.02, gt=0, lt=0.5, description="last pictures of each store, kept from training")
     validation_images: int = Field(100, ge=1)
-    validate_every: int = Field(2_000, ge=1, description="steps between validations and checkpoints")
+    validation_poses: int = Field(32, ge=0, description="held-out pictures whose poses are estimated at a validation")
+    validate_every: int = Field(2_000, ge=1, description="steps between validations")
+    checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints; there is one at each validation")
+    keep: int = Field(3, ge=1, description="checkpoints that are kept, besides the best")
+    log_every: int = Field(50, ge=1, description="steps between lines of progress")
+    patience: int = Field(0, ge=0, description="stop after so many validations without a better one; 0 never does")
     seed: int = 0
 
     @model_validator(mode="after")
@@ -64,10 +73,24 @@ def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:
         raise UserError(f"{path}: needs keys such as `objects`; known: {', '.join(TrainConfig.model_fields)}")
     for key in entries.keys() - TrainConfig.model_fields.keys():
         raise UserError(f"{path}: unknown key {key!r}{closest(str(key), TrainConfig.model_fields)}")
+    return changed(entries, changes, str(path))
+
+
+def changed(entries: dict, changes: dict[str, object], source: str) -> TrainConfig:
+    """The configuration with the changes that are not None; steps replace epochs and the other way round.
+
+    Raises:
+        UserError: naming the source, the key and what is allowed.
+    """
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if changes.keys() >= {"steps", "epochs"}:
+        raise UserError("give steps or epochs, not both")
+    if "steps" in changes:
+        entries = entries | {"epochs": None}
     try:
-        return TrainConfig(**entries | {key: value for key, value in changes.items() if value is not None})
+        return TrainConfig(**entries | changes)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}"
+            f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}"
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,8 +16,7 @@ AFFINITY_WEIGHT = 10.0  # votes are errors per cell, beliefs per keypoint
 SURFACE_WEIGHT = 20.0
 
 
-@dataclass(frozen=True, eq=False)
-class Targets:
+class Targets(NamedTuple):
     """Maps of a batch: belief (B, C, 9, h, w), affinity (B, C, 16, h, w) and where each counts (0 or 1)."""
 
     belief: Tensor
@@ -64,18 +63,32 @@ def _class_targets(squared: Tensor, cells: Tensor, wanted: Tensor, chosen: Tenso
     return belief, affinity, belief_counts, near
 
 
-def belief_loss(belief: Tensor, affinity: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """Squared error of the beliefs per keypoint, peaks weighted up; smooth L1 of the affinities near corners."""
+def count_maps(targets: Targets) -> dict[str, Tensor]:
+    """What `belief_loss` divides by: keypoints in the picture, and cells that vote."""
+    keypoints = (targets.belief.flatten(3).amax(-1) > 0.5).sum()
+    return {"belief": keypoints.float(), "affinity": targets.affinity_counts.sum()}
+
+
+def belief_loss(
+    belief: Tensor, affinity: Tensor, targets: Targets, counts: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Squared error of the beliefs per keypoint, peaks weighted up; smooth L1 of the affinities near corners.
+
+    Args:
+        belief: (B, C, 9, h, w).
+        affinity: (B, C, 16, h, w).
+        targets: what they should be.
+        counts: what to divide by, where this is a part of a larger batch: the losses of the parts add up to its loss.
+    """
+    counts = count_maps(targets) if counts is None else counts
     weight = (1 + PEAK_WEIGHT * targets.belief) * targets.belief_counts
-    keypoints = (targets.belief.flatten(3).amax(-1) > 0.5).sum().clamp(min=1)
-    error = (weight * (belief.float() - targets.belief) ** 2).sum() / keypoints
+    error = (weight * (belief.float() - targets.belief) ** 2).sum() / counts["belief"].clamp(min=1)
     votes = functional.smooth_l1_loss(affinity.float(), targets.affinity, reduction="none", beta=0.1)
-    votes = (votes * targets.affinity_counts).sum() / targets.affinity_counts.sum().clamp(min=1)
+    votes = (votes * targets.affinity_counts).sum() / counts["affinity"].clamp(min=1)
     return {"belief": error, "affinity": votes, "loss": error + AFFINITY_WEIGHT * votes}
 
 
-@dataclass(frozen=True, eq=False)
-class SurfaceTargets:
+class SurfaceTargets(NamedTuple):
     """What each cell shows: seen (B, C, h, w), 0 or 1; coordinates (B, 3, h, w), 0 to 1 across the cuboid."""
 
     seen: Tensor
@@ -109,11 +122,22 @@ def draw_surface(batch: dict[str, Tensor], objects: int, stride: int) -> Surface
     return SurfaceTargets(seen, (point.permute(0, 3, 1, 2) + 1) / 2)
 
 
-def surface_loss(surface: Tensor, targets: SurfaceTargets) -> dict[str, Tensor]:
-    """Cross-entropies of the surface's logits (B, C, 4, h, w): of all cells `seen`, of own cells `coordinates`."""
+def count_surface(targets: SurfaceTargets) -> dict[str, Tensor]:
+    """What `surface_loss` divides by: all cells, and those that show an object."""
+    return {"seen": torch.ones_like(targets.seen).sum(), "coordinates": targets.seen.sum()}
+
+
+def surface_loss(
+    surface: Tensor, targets: SurfaceTargets, counts: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Cross-entropies of the surface's logits (B, C, 4, h, w): of all cells `seen`, of own cells `coordinates`.
+
+    `counts` as in `belief_loss`.
+    """
+    counts = count_surface(targets) if counts is None else counts
     entropy = functional.binary_cross_entropy_with_logits
-    seen = entropy(surface[:, :, 0].float(), targets.seen)
+    seen = entropy(surface[:, :, 0].float(), targets.seen, reduction="sum") / counts["seen"]
     wanted = targets.coordinates[:, None].expand_as(surface[:, :, 1:])
     each = entropy(surface[:, :, 1:].float(), wanted, reduction="none").mean(2)
-    coordinates = (each * targets.seen).sum() / targets.seen.sum().clamp(min=1)
+    coordinates = (each * targets.seen).sum() / counts["coordinates"].clamp(min=1)
     return {"seen": seen, "coordinates": coordinates, "loss": SURFACE_WEIGHT * (seen + coordinates)}
