@@ -37,7 +37,8 @@ def ranks() -> Ranks:
 
 def make_fabric(precision: str) -> Fabric:
     """Lightning for this process: the GPUs there are, or the CPU; several ranks talk by NCCL or gloo."""
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    for name in ("fabric", "pytorch"):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
     _, world, local = ranks()
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator == "cuda" and local > torch.cuda.device_count():
