@@ -38,7 +38,7 @@ format: setup  ## let ruff rewrite the files
 bench-decode: setup  ## decode perfect maps: share of poses, errors, time
 	$(PY) -m dope_training.bench_decode $(ARGS)
 
-bench-datagen: setup  ## both renderers on crowded scenes: images a second, quality, agreement (a quarter of an hour)
+bench-datagen: setup  ## both renderers on crowded scenes: images a second, quality, agreement, memory (over half an hour)
 	$(PY) -m dope_datagen.bench_datagen --out $(OUT)/bench-datagen.json $(ARGS)
 
 # The YCB meshes of two of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
