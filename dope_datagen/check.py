@@ -102,6 +102,7 @@ def repair(report: Report, shards: Sequence[int], workers: int, tolerance: float
     """
     from dope_datagen.config import parse_config
     from dope_datagen.generate import generate
+    from dope_datagen.sharing import with_processes
 
     path, about = report.path, state.attributes(report.path)
     try:
@@ -109,7 +110,7 @@ def repair(report: Report, shards: Sequence[int], workers: int, tolerance: float
     except UserError as error:
         raise UserError(f"{error}; only what `dope generate` has rendered can be rendered again") from error
     mark(path, shards)
-    generate(config, path, about["images"], about["seed"], shards, workers)
+    generate(config, path, about["images"], about["seed"], shards, runner=with_processes(workers))
     for shard in shards:
         report.shards.pop(shard, None)
     again = sorted(set(shards) & set(state.finished(path)))

@@ -146,7 +146,6 @@ def generate(
     images: int,
     seed: int = 0,
     shards: Sequence[int] | None = None,
-    workers: int = 1,
     scenes: Path | None = None,
     runner: Runner | None = None,
 ) -> None:
@@ -158,9 +157,8 @@ def generate(
         images: how many pictures it has when it is complete.
         seed: of all draws.
         shards: which shards of 256 pictures to do, all if None; several machines may share the work.
-        workers: processes.
         scenes: folder of scenes that `arrange` has written, to be rendered instead of drawing them here.
-        runner: shares the shards out, instead of `workers` processes.
+        runner: shares the shards out; this process does them all if None.
     """
     order = Order(config, _objects(config), images, seed, scenes)
     if scenes is not None:
@@ -170,7 +168,7 @@ def generate(
     todo = _todo(job, shards)
     if todo:
         store.prepare(out)
-    _work(job, todo, runner or with_processes(workers))
+    _work(job, todo, runner or with_processes(1))
     store.tidy(out)
 
 
@@ -180,13 +178,12 @@ def arrange(
     images: int,
     seed: int = 0,
     shards: Sequence[int] | None = None,
-    workers: int = 1,
     runner: Runner | None = None,
 ) -> None:
     """Draw scenes and write them to a folder, to be rendered elsewhere; the arguments are those of `generate`."""
     job = Job(Order(config, _objects(config), images, seed), out, scenes_only=True)
     handover.begin(out, config, seed, images)
-    _work(job, _todo(job, shards), runner or with_processes(workers))
+    _work(job, _todo(job, shards), runner or with_processes(1))
 
 
 def _objects(config: DatagenConfig) -> dict[str, ObjectModel]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,13 +73,9 @@ def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) ->
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        scratch.write(path, content)
     except OSError as error:
-        scratch.remove(partial)
         raise scratch.refused(path, error) from error
     print(path)
 

@@ -64,6 +64,17 @@ def replace(file: Path, target: Path) -> None:
     os.replace(file, target)
 
 
+def write(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.parent / name(target.name)
+    try:
+        partial.write_bytes(content)
+        replace(partial, target)
+    finally:
+        remove(partial)
+
+
 def refused(path: Path, error: OSError) -> UserError:
     """The user's view of a folder that did not take what was to be written."""
     why = error.strerror or str(error)

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from dope_datagen import scratch
 from dope_ros2 import cli
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
@@ -112,7 +113,7 @@ def learn(plan: Plan) -> dict[str, float]:
     plan.out.mkdir(parents=True, exist_ok=True)
     for file, content in plan.recipes().items():
         if not file.exists():
-            file.write_text(yaml.safe_dump(content, sort_keys=False))
+            scratch.write(file, yaml.safe_dump(content, sort_keys=False).encode())
     seconds: dict[str, float] = {}
     for arguments in plan.commands():
         print(f"\n$ dope {shlex.join(arguments)}", flush=True)
@@ -120,7 +121,8 @@ def learn(plan: Plan) -> dict[str, float]:
         if status := cli.main(arguments):
             raise UserError(f"`dope {arguments[0]}` has ended with status {status}; the same command goes on from here")
         seconds[arguments[0]] = seconds.get(arguments[0], 0.0) + time.monotonic() - start
-    (plan.out / "times.json").write_text(json.dumps({verb: round(s, 1) for verb, s in seconds.items()}, indent=1))
+    times = {verb: round(s, 1) for verb, s in seconds.items()}
+    scratch.write(plan.out / "times.json", json.dumps(times, indent=1).encode())
     return seconds
 
 

@@ -69,11 +69,3 @@ class Mix(Sampler[int]):
         ]
         places = np.arange(share) + share * self._epoch - first * length  # in those rows, one after the other
         return sum(self._lengths[:number]) + np.concatenate(rows)[places] + places // length * sum(self._lengths)
-
-
-class Visits(Mix):
-    """The same, as (epoch, ticket): the keys of `data.Stores`."""
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """The visits of this process."""
-        return ((self._epoch, ticket) for ticket in super().__iter__())

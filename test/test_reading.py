@@ -15,7 +15,7 @@ from dope_training.classes import spelled
 from dope_training.config import TrainConfig
 from dope_training.data import Source, crops_of, stack
 from dope_training.reading import Reading, TooManyError, readable
-from dope_training.sampler import Visits
+from dope_training.sampler import Mix
 
 CONFIG = TrainConfig(objects=["carton"], crop=64)
 
@@ -51,8 +51,8 @@ def test_tickets_of_a_mix_lead_to_the_stores(store, tmp_path):
     second = pictures.datasets[1]
     for repeat in (0, 3):
         assert torch.equal(pictures[5, 59 + 4 + repeat * 78]["image"], second[5, 4 + repeat * 19]["image"])
-    mix = Visits(pictures.lengths, [1, 2], 0)
-    batches = list(DataLoader(pictures, 8, sampler=mix, collate_fn=stack))
+    visits = [(0, ticket) for ticket in Mix(pictures.lengths, [1, 2], 0)]
+    batches = list(DataLoader(pictures, 8, sampler=visits, collate_fn=stack))
     assert sum(len(batch["image"]) for batch in batches) == 59 + 2 * 19
 
 

@@ -16,6 +16,8 @@ from dope_ros2.weights import load
 from dope_training.checkpoints import Checkpoints, read
 from dope_training.train import main
 
+pytestmark = pytest.mark.usefixtures("denormals")
+
 FLOAT_NOISE = {"rtol": 1e-4, "atol": 1e-6}
 PATIENCE = 300  # [s]; for a run on a busy machine
 
@@ -29,13 +31,6 @@ def data(tmp_path_factory):
 def processes():
     with server() as both:
         yield both
-
-
-@pytest.fixture(autouse=True)
-def denormals():
-    """Training flushes denormal numbers to zero, in this process for good."""
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dope_ros2.errors import UserError
-from dope_training.sampler import Mix, Visits
+from dope_training.sampler import Mix
 
 stores = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 
@@ -66,13 +66,6 @@ def test_no_ticket_is_given_twice_in_an_epoch(lengths, count, weight):
     for tickets in epochs(Mix(lengths, [weight] * len(lengths), 1), count):
         assert len(set(tickets)) == len(tickets)
         assert max(tickets) < (np.ceil(weight) + 1) * sum(lengths)
-
-
-def test_visits_are_tickets_with_their_epoch():
-    visits, mix = Visits([9], [2], 0), Mix([9], [2], 0)
-    for sampler in (visits, mix):
-        sampler.set_epoch(3)
-    assert list(visits) == [(3, ticket) for ticket in mix]
 
 
 def test_weights_are_the_proportions_of_an_epoch():

@@ -14,11 +14,7 @@ from dope_ros2.weights import Metadata, TrainedObject, build, load, save
 from dope_training.config import TrainConfig
 from dope_training.starting import Repeat, repeats_of, start_from
 
-
-@pytest.fixture(autouse=True)
-def denormals():
-    yield
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("denormals")
 
 
 @pytest.fixture(scope="module")

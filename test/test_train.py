@@ -1,5 +1,7 @@
 """Train two steps on a tiny store, then resume."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +26,7 @@ RECIPE = (
     "precision: 32-true\nvalidation_share: 0.2\nlearning_rate: 0.001\n"
 )
 
-
-@pytest.fixture(autouse=True)
-def denormals():
-    """Training flushes denormal numbers to zero, in this process for good."""
-    yield
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("denormals")
 
 
 def picture(number):
@@ -111,3 +108,8 @@ def test_the_shipped_recipe_is_valid():
     assert load_config(recipe.with_name("paper.yaml"), {}).affinity == "unit"  # which code for DOPE wants
     with pytest.raises(UserError, match="batch_size"):
         load_config(recipe, {"batch_size": 0})
+
+
+def test_importing_the_package_does_not_wait_for_torch():
+    code = "import sys, dope_training; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

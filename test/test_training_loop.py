@@ -1,7 +1,6 @@
 """The parts of training: sub-batches, the order of pictures, starting from weights, verdicts, logs, public files."""
 
 import re
-import subprocess
 import sys
 from datetime import timedelta
 from itertools import chain
@@ -28,11 +27,7 @@ from dope_training.stopping import parse_duration
 from dope_training.verdict import Validation, verdict
 from dope_training.watch import chosen, summed_up
 
-
-@pytest.fixture(autouse=True)
-def denormals():
-    yield
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("denormals")
 
 
 @pytest.fixture(scope="module")
@@ -272,11 +267,6 @@ def test_training_is_called_from_a_notebook(tmp_path, data, capsys):
     assert {"loss", "belief", "affinity", "empty", "recall", "translation", "rotation", "verdict"} <= row.keys()
     with pytest.raises(UserError, match="stepps: Extra inputs"):
         train(recipe, data, tmp_path / "other", stepps=4)
-
-
-def test_importing_the_package_does_not_wait_for_torch():
-    code = "import sys, dope_training; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_without_tensorboard_there_is_a_hint_and_with_it_there_are_logs(tmp_path, data, capsys, monkeypatch):

@@ -83,17 +83,8 @@ def write(out: Path, content: dict, judged: Sequence[Judged], data: Pictures, es
                 write_results(out / name, one.estimates(data))
                 written.append(out / name)
         for name, text in (("report.html", page(content, pictures)), ("report.json", json.dumps(content, indent=1))):
-            _write(out / name, text + "\n")
+            scratch.write(out / name, f"{text}\n".encode())
             written.append(out / name)
     except OSError as error:
         raise scratch.refused(out, error) from error
     return written
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.parent / scratch.name(path.name)
-    try:
-        partial.write_text(text, encoding="utf-8")
-        scratch.replace(partial, path)
-    finally:
-        scratch.remove(partial)
