@@ -64,6 +64,7 @@ class DatagenConfig(BaseModel):
     hdri: float = Field(0.6, ge=0, le=1, description="share of pictures lit by a panorama of hdri_folders, if any")
     photo_folders: tuple[Path, ...] = ()
     variety: int = Field(100, ge=1, description="different procedural pictures of each kind, and panoramas")
+    variety_from: int = Field(0, ge=0, description="number of the first; held-out pictures take others than the training")
     jpeg_quality: int = Field(93, ge=1, le=100)
     depth: bool = Field(False, description="store depth too (0.3 MB a picture)")
 
@@ -122,9 +123,14 @@ class DatagenConfig(BaseModel):
     @classmethod
     def _folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         for folder in value:
-            if not folder.is_dir():
-                raise ValueError(f"{folder} is not a folder")
+            if not folder.exists():
+                raise ValueError(f"{folder} does not exist; give a folder or a file")
         return value
+
+
+def files_of(place: Path) -> list[Path]:
+    """An entry of those folders: the files below it, in the order of their names, or itself if it is a file."""
+    return [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
 
 
 def load_config(path: Path) -> DatagenConfig:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dope_datagen.assets import Assets
+from dope_datagen.config import files_of
 from dope_ros2.errors import UserError
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf", ".dae")
@@ -50,10 +51,9 @@ def meshes_of(folder: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    found = [path for path in found if path.is_file()]
+    found = [p for p in files_of(folder) if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     if not found:
-        raise UserError(f"{folder}: no mesh ({', '.join(SUFFIXES)}) in this folder of distractors")
+        raise UserError(f"{folder}: no mesh ({', '.join(SUFFIXES)}) here, for distractors")
     shown = {path for path in found if not _collision(path, folder)}
     around = {above for path in shown for above in path.parents}
     return [path for path in found if path in shown or _home(path, folder) not in around]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from dope_datagen import environment, textures
-from dope_datagen.config import DatagenConfig
+from dope_datagen.config import DatagenConfig, files_of
 from dope_datagen.scene import Light, Material
 from dope_ros2.errors import UserError
 
@@ -78,7 +78,7 @@ class Looks:
     def light(self, rng: np.random.Generator, upright: np.ndarray) -> dict:
         """The light's part of a `Scene`; `upright` is R_frame_world of the frame it is given in, world z up."""
         measured = self._panoramas and rng.random() < self.config.hdri
-        key = str(rng.choice(self._panoramas)) if measured else f"procedural:{rng.integers(self.config.variety)}"
+        key = str(rng.choice(self._panoramas)) if measured else f"procedural:{self._number(rng)}"
         surroundings = environment.load(key)
         # The environment's z is against gravity, wherever the camera looks; its yaw is free.
         R = environment.rotation(rng.uniform(0, 2 * np.pi)) @ upright.T
@@ -111,15 +111,18 @@ class Looks:
         return {"backdrop": self._procedural(rng, textures.BEHIND), **look}
 
     def _procedural(self, rng: np.random.Generator, kinds: tuple[str, ...]) -> str:
-        return f"procedural:{rng.choice(kinds)}:{rng.integers(self.config.variety)}"
+        return f"procedural:{rng.choice(kinds)}:{self._number(rng)}"
+
+    def _number(self, rng: np.random.Generator) -> int:
+        return self.config.variety_from + int(rng.integers(self.config.variety))
 
 
 def _files(folders: tuple[Path, ...], suffixes: tuple[str, ...]) -> list[str]:
     keys = []
     for folder in folders:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
+        found = [p for p in files_of(folder) if p.suffix.lower() in suffixes]
         if not found:
-            raise UserError(f"{folder}: no {' or '.join(suffixes)} file in this folder")
+            raise UserError(f"{folder}: no {' or '.join(suffixes)} file here")
         keys += [f"file:{path}" for path in found]
     return keys
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import ObjectModel
+from dope_ros2.trust import Evidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,11 +15,12 @@ class Detection:
 
     Attributes:
         model: the object.
-        score: in [0, 1].
+        score: probability that the pose is right, in [0, 1].
         pose: T_camera_object, camera optical frame, the object's frame is its mesh's frame.
         covariance: (6, 6) of (x, y, z [m], rotation about x, y, z [rad]) in the camera frame, fixed axes.
         keypoints: (9, 2) detected keypoints in the image [px], NaN where none was found or it was an outlier.
         reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px].
+        evidence: what the score was made of; None of detections that no network made.
     """
 
     model: ObjectModel
@@ -27,3 +29,4 @@ class Detection:
     covariance: np.ndarray
     keypoints: np.ndarray
     reprojection_error: float
+    evidence: Evidence | None = None

@@ -28,13 +28,13 @@ class Settings:
     """What a user may change from frame to frame.
 
     Attributes:
-        min_score: detections below are not reported, in [0, 1].
+        min_score: detections less probably right are not reported, in [0, 1].
         peak_threshold: lowest belief to count as a keypoint, in (0, 1].
         max_reprojection_error: largest root mean square error of a pose's keypoints [px at the network's scale].
         input_height: images are scaled to this height first [px]; 0 keeps their own, -1 takes the weights' advice.
     """
 
-    min_score: float = 0.25
+    min_score: float = 0.5
     peak_threshold: float = 0.15
     max_reprojection_error: float = 6.0
     input_height: int = -1
@@ -114,7 +114,7 @@ class Estimator:
         for index, model in enumerate(self.models):
             own = [instance for instance in instances if instance.class_index == index]
             cells = read(None if surface is None else surface[index], model, spec.stride)
-            detections += detect(model, own, cells, camera.K, gate, settings.min_score)
+            detections += detect(model, own, cells, camera.K, gate, spec.trust, settings.min_score)
         return detections
 
     def maps(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -48,14 +48,14 @@ class Solution:
         covariance: (6, 6) of x, y, z [m] and rotation about x, y, z [rad], camera frame, fixed axes.
         inliers: (N,) keypoints that agree.
         rms: root mean square error of the inliers [px].
-        agreement: share of the cells that agree; NaN without cells.
+        cells: how many cells agree.
     """
 
     pose: Pose
     covariance: np.ndarray
     inliers: np.ndarray
     rms: float
-    agreement: float = np.nan
+    cells: int = 0
 
 
 def solve(
@@ -102,7 +102,7 @@ def solve(
         return None
     inliers = np.zeros(len(points), bool)
     inliers[np.flatnonzero(usable)[keypoints]] = True
-    return Solution(pose, problem.covariance(pose, agreeing), inliers, rms, problem.agreement(agreeing))
+    return Solution(pose, problem.covariance(pose, agreeing), inliers, rms, int(agreeing[problem.keypoints :].sum()))
 
 
 def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -11,12 +11,19 @@ from dope_ros2.detection import Detection
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pnp import Gate, solve
 from dope_ros2.surface import Cells
+from dope_ros2.trust import Evidence, Trust
 
 APART = 0.25  # detections of a class whose centres are nearer than this share of their extent are the same object
 
 
 def detect(
-    model: ObjectModel, instances: list[Instance], cells: Cells, K: np.ndarray, gate: Gate, min_score: float
+    model: ObjectModel,
+    instances: list[Instance],
+    cells: Cells,
+    K: np.ndarray,
+    gate: Gate,
+    trust: Trust,
+    min_score: float,
 ) -> list[Detection]:
     """Poses of the instances of one class.
 
@@ -29,6 +36,7 @@ def detect(
         cells: all cells that show objects of this class.
         K: (3, 3) camera matrix.
         gate: which poses are believed.
+        trust: what scores and ellipsoids are made with.
         min_score: detections below are left out, and take no cells.
     """
     found: list[Detection] = []
@@ -38,7 +46,7 @@ def detect(
         for instance, tried_with in waiting:
             if tried_with == len(cells):
                 continue
-            detection = _detection(model, instance, cells, K, gate)
+            detection = _detection(model, instance, cells, K, gate, trust)
             if detection is None:
                 refused.append((instance, len(cells)))
             elif detection.score >= min_score:
@@ -48,25 +56,24 @@ def detect(
     return found
 
 
-def _detection(model: ObjectModel, instance: Instance, cells: Cells, K: np.ndarray, gate: Gate) -> Detection | None:
+def _detection(
+    model: ObjectModel, instance: Instance, cells: Cells, K: np.ndarray, gate: Gate, trust: Trust
+) -> Detection | None:
     """The pose of one instance; None when the gate refuses it."""
     around = cells.around(instance.keypoints[cuboid.CENTRE])
     solution = solve(model.keypoints, instance.keypoints, K, instance.sigmas, gate, around)
     if solution is None:
         return None
+    evidence = Evidence.of(instance.scores, solution)
     return Detection(
         model=model,
-        score=score(instance.scores, solution.inliers),
+        score=trust.score(evidence),
         pose=solution.pose,
-        covariance=solution.covariance,
+        covariance=solution.covariance * trust.spread**2,
         keypoints=np.where(solution.inliers[:, None], instance.keypoints, np.nan),
         reprojection_error=solution.rms,
+        evidence=evidence,
     )
-
-
-def score(beliefs: np.ndarray, inliers: np.ndarray) -> float:
-    """Mean belief of the nine keypoints, those not used counting as zero; in [0, 1]."""
-    return float(np.clip(np.where(inliers, beliefs, 0), 0, 1).sum() / len(inliers))
 
 
 def suppress(detections: list[Detection], camera: CameraModel) -> list[Detection]:

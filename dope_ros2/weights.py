@@ -22,6 +22,7 @@ from dope_ros2.errors import UserError, closest
 from dope_ros2.maps import Calibration, MapSpec
 from dope_ros2.network import ARCHITECTURES, STRIDE
 from dope_ros2.objects import ObjectModel
+from dope_ros2.trust import Trust
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give wrong distances
@@ -48,6 +49,7 @@ class Metadata:
         affinity: kind of affinity, see `maps.MapSpec`.
         origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
         calibration: how the peaks of its maps err.
+        trust: what scores and ellipsoids are made with.
         input_height: height to which images were scaled in training and are for inference [px]; 0 keeps their own.
         data, training: summaries in words and figures.
     """
@@ -62,6 +64,7 @@ class Metadata:
     origin: float = (STRIDE - 1) / 2
     input_height: int = 480
     calibration: Calibration = field(default_factory=Calibration)
+    trust: Trust = field(default_factory=Trust)
     data: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -82,6 +85,7 @@ class Metadata:
             TrainedObject(name=o["name"], size=tuple(o["size"]), centre=tuple(o["centre"])) for o in entry["objects"]
         )
         entry["calibration"] = Calibration(**entry.get("calibration", {}))
+        entry["trust"] = Trust(**entry.get("trust", {}))
         return cls(**entry)
 
 

@@ -1,8 +1,9 @@
-"""Measure how the peaks of a network's maps err, and store it with the weights."""
+"""Measure how a network's peaks and poses err, and store it with the weights."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,9 @@ from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.maps import Calibration
 from dope_ros2.objects import ObjectModel, load_objects
 from dope_ros2.resources import share
-from dope_ros2.weights import load, save
+from dope_ros2.trust import Trust
+from dope_ros2.weights import Metadata, load, save
+from dope_training import trust
 from dope_training.data import held_out
 from dope_training.reading import readable
 
@@ -81,8 +84,11 @@ def fit(errors: np.ndarray) -> Calibration | None:
 
 def calibrate(
     weights: Path, data: list[Path], share_kept: float, objects: dict[str, ObjectModel], device: str = "auto"
-) -> Calibration | None:
+) -> Metadata | None:
     """Measure weights on the held-out pictures of stores and write the result into the file.
+
+    Peaks come first, as they move the poses; then scores and ellipsoids, which keep their defaults when too few poses
+    are right.
 
     Args:
         weights: of any network.
@@ -92,17 +98,23 @@ def calibrate(
         device: where to run the network.
 
     Returns:
-        The calibration; None, and nothing is written, when the network finds too few corners for it.
+        What the weights say of themselves now; None, and nothing is written, when the network finds too few corners.
     """
     estimator = Estimator.load(weights, objects, device)
     stores = [(Dataset.open(path), held_out(path, share_kept)[1]) for path in data]
-    calibration = fit(
-        np.concatenate([corner_errors(estimator, s) for store, kept in stores for s in readable(store, kept)])
-    )
-    if calibration is not None:
-        network, metadata = load(weights)
-        save(weights, network, replace(metadata, calibration=calibration))
-    return calibration
+
+    def samples() -> Iterator[Sample]:
+        return (sample for store, kept in stores for sample in readable(store, kept))
+
+    calibration = fit(np.concatenate([corner_errors(estimator, sample) for sample in samples()]))
+    if calibration is None:
+        return None
+    network, metadata = load(weights)
+    metadata = replace(metadata, calibration=calibration, trust=Trust())
+    trusted = trust.fit(trust.outcomes(Estimator(network, metadata, estimator.models, device), samples()))
+    metadata = replace(metadata, trust=trusted or metadata.trust)
+    save(weights, load(weights)[0], metadata)
+    return metadata
 
 
 app = typer.Typer(add_completion=False)
@@ -116,15 +128,20 @@ def calibrate_command(
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Measure how the peaks of a network's maps err, and store it with the weights."""
+    """Measure how a network's peaks and poses err, and store it with the weights."""
     path = weights or share() / "weights" / "dope-lite.safetensors"
-    calibration = calibrate(path, data, kept, load_objects(objects_file), device)
-    if calibration is None:
+    metadata = calibrate(path, data, kept, load_objects(objects_file), device)
+    if metadata is None:
         raise UserError(f"{path}: finds fewer than {FEWEST} corners in these pictures; train longer or raise --kept")
+    calibration = metadata.calibration
     typer.echo(
         f"{path}: at height h a corner is off by {calibration.sure} + {calibration.unsure} (1 - h) cells, "
         f"of them {calibration.inward} (1 - h) inward"
     )
+    if metadata.trust == Trust():
+        typer.echo(f"{path}: fewer than {trust.FEWEST} right poses in these pictures; scores stay rough ones")
+    else:
+        typer.echo(f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,5 +1,8 @@
 """Folders of distractors: which files are taken, and what becomes of broken ones."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 from intake_meshes import box, picture, save
@@ -128,3 +131,23 @@ def test_the_users_meshes_are_drawn_as_often_as_all_others(folder):
     keys = distractor_keys(True, (folder,))
     own = sum(str(folder) in key for key in keys)
     assert own == pytest.approx(len(keys) / 2, rel=0.05)
+
+
+def test_a_single_file_may_be_named_instead_of_a_folder(tmp_path):
+    touch(tmp_path, "a.obj", "b.obj")
+    assert distractor_keys(False, (tmp_path / "b.obj",)) == [f"file:{tmp_path / 'b.obj'}"]
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"notes\.txt: no mesh"):
+        meshes_of(tmp_path / "notes.txt")
+
+
+def test_held_out_pictures_have_looks_that_training_has_not():
+    def looks(**changes):
+        sampler = Sampler(config(variety=4, **changes), Assets(load_objects()))
+        scenes = [sampler.scene(3, index) for index in range(12)]
+        return set(re.findall(r"procedural:[a-z_:]*\d+", json.dumps([scene.to_dict() for scene in scenes])))
+
+    seen, held_out = looks(), looks(variety_from=4)
+    assert len(seen) > 6
+    assert {int(key.rpartition(":")[2]) for key in held_out} <= set(range(4, 8))
+    assert not seen & held_out

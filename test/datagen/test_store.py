@@ -143,7 +143,7 @@ def test_several_processes_and_one_make_the_same_dataset(raster, small_config, t
         ("objects: {carton: 1}\nfocal: [900, 400]\n", "focal: .*lowest, highest"),
         ("objects: {}\n", "objects: give at least one"),
         ("objects: {cartoon: 1}\n", "no object 'cartoon'; did you mean 'carton'"),
-        ("objects: {carton: 1}\nhdri_folders: [/nowhere/at/all]\n", "/nowhere/at/all is not a folder"),
+        ("objects: {carton: 1}\nhdri_folders: [/nowhere/at/all]\n", "/nowhere/at/all does not exist"),
         ("objects: [\n", "not valid YAML"),
     ],
 )

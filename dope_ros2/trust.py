@@ -1,0 +1,69 @@
+"""How far a pose is to be trusted: the probability that it is right, and how wide its ellipsoid has to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.special import expit
+
+from dope_ros2.pnp import Solution
+
+CLOSEST = 1e-6  # distances and deviations below are taken for this [m, rad]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a pose rests on.
+
+    Attributes:
+        belief: mean belief of the nine keypoints, those not used counting as zero, in [0, 1].
+        cells: natural logarithm of one more than the cells that agree.
+        range: of the claimed standard deviation along the optical axis over the distance.
+        turn: of the claimed standard deviation of the rotation [rad], root mean square over three axes.
+    """
+
+    belief: float
+    cells: float
+    range: float
+    turn: float
+
+    @classmethod
+    def of(cls, beliefs: np.ndarray, solution: Solution) -> Evidence:
+        """Collect it from the beliefs (9,) at the keypoints and the pose that was found."""
+        variances = np.maximum(np.diag(solution.covariance), CLOSEST**2)
+        used = np.where(solution.inliers, np.clip(beliefs, 0, 1), 0)
+        return cls(
+            belief=float(used.mean()),
+            cells=float(np.log1p(solution.cells)),
+            range=float(np.log(np.sqrt(variances[2]) / max(solution.pose.translation[2], CLOSEST))),
+            turn=float(np.log(np.sqrt(variances[3:].mean()))),
+        )
+
+    @property
+    def row(self) -> np.ndarray:
+        """(4,) in the order of the attributes."""
+        return np.array([getattr(self, f.name) for f in fields(self)])
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Facts of the weights that `dope calibrate` measures; the defaults are for networks of which nothing is known.
+
+    Attributes:
+        bias: log-odds of being right, of a pose whose evidence is all zero.
+        belief, cells, range, turn: what is added to the log-odds by one of each of `Evidence`.
+        spread: claimed standard deviations are this many times those of independent errors.
+    """
+
+    bias: float = -2.0
+    belief: float = 8.0
+    cells: float = 0.0
+    range: float = 0.0
+    turn: float = 0.0
+    spread: float = 2.0
+
+    def score(self, evidence: Evidence) -> float:
+        """Probability that a pose is right: within 10 % of the distance and 20 degrees (`matching`)."""
+        weights = np.array([self.belief, self.cells, self.range, self.turn])
+        return float(expit(self.bias + weights @ evidence.row))

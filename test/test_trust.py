@@ -1,0 +1,109 @@
+"""Scores that are probabilities, and ellipsoids that hold what they claim: fitted to poses whose fate is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from dope_datagen.labels import Label
+from dope_datagen.store import Sample
+from dope_ros2.camera import CameraModel
+from dope_ros2.estimator import Estimator
+from dope_ros2.geometry import Pose
+from dope_ros2.maps import MapSpec, encode
+from dope_ros2.objects import load_objects
+from dope_ros2.pnp import Solution
+from dope_ros2.trust import Evidence, Trust
+from dope_ros2.weights import Metadata, TrainedObject
+from dope_training.metrics.calibration import expected_error, reliability
+from dope_training.metrics.coverage import coverage
+from dope_training.trust import FEWEST, Outcomes, fit, outcomes
+
+CARTON = load_objects()["carton"]
+CAMERA = CameraModel.from_focal(600, 640, 480)
+TRUE = Trust(bias=-1.5, belief=4.0, cells=0.6, range=-0.8, turn=-0.3, spread=2.5)
+
+
+def fates(count, trust=TRUE, seed=0):
+    """Poses that are right as often as `trust` says, with errors as wide."""
+    rng = np.random.default_rng(seed)
+    evidence = np.column_stack(
+        [rng.uniform(0.2, 0.9, count), rng.uniform(0, 4, count), rng.normal(-4, 0.7, count), rng.normal(-3, 0.6, count)]
+    )
+    odds = trust.bias + evidence @ [trust.belief, trust.cells, trust.range, trust.turn]
+    right = rng.random(count) < expit(odds)
+    lengths = np.where(right, trust.spread**2 * rng.chisquare(6, count), np.nan)
+    return Outcomes(evidence, right, lengths)
+
+
+def test_fitted_scores_are_the_share_of_right_poses():
+    trust, unseen = fit(fates(3000, seed=1)), fates(20_000, seed=2)
+    scores = np.array([trust.score(Evidence(*row)) for row in unseen.evidence])
+    assert expected_error(reliability(scores, unseen.right)) < 0.02
+
+
+def test_fitted_ellipsoids_hold_95_percent():
+    trust, unseen = fit(fates(3000, seed=1)), fates(20_000, seed=2)
+    assert trust.spread == pytest.approx(TRUE.spread, rel=0.04)
+    assert coverage(unseen.lengths / trust.spread**2, "pose") == pytest.approx(0.95, abs=0.015)
+
+
+def test_a_network_that_is_never_wrong_gets_high_scores_but_no_certainty():
+    always = fates(400)._replace(right=np.ones(400, bool), lengths=np.random.default_rng(0).chisquare(6, 400))
+    scores = [fit(always).score(Evidence(*row)) for row in always.evidence]
+    assert min(scores) > 0.9
+    assert max(scores) < 1
+
+
+def test_little_evidence_says_nothing():
+    few = fates(FEWEST)
+    assert few.right.sum() < FEWEST
+    assert fit(few) is None
+    assert fit(Outcomes(np.zeros((0, 4)), np.zeros(0, bool), np.zeros(0))) is None
+
+
+def test_evidence_is_what_the_pose_rests_on():
+    covariance = np.diag([1, 1, 0.02, 0.1, 0.2, 0.2]) ** 2
+    used = np.array([True] * 6 + [False] * 3)
+    solution = Solution(Pose.from_rotvec([0, 0, 0], [0.1, 0, 0.5]), covariance, used, 1.0, cells=9)
+    evidence = Evidence.of(np.full(9, 0.6), solution)
+    assert evidence.belief == pytest.approx(0.4)
+    np.testing.assert_allclose(np.exp(evidence.row[1:]), [10, 0.04, np.sqrt(0.03)])
+
+
+def test_degenerate_evidence_still_gives_a_probability():
+    solution = Solution(Pose.from_rotvec([0, 0, 0], [0, 0, 0]), np.zeros((6, 6)), np.zeros(9, bool), 0.0)
+    for trust in (Trust(), TRUE):
+        assert 0 <= trust.score(Evidence.of(np.zeros(9), solution)) <= 1
+
+
+class Drawn(torch.nn.Module):
+    """Says what it is told to see, whatever the picture."""
+
+    def __init__(self, poses):
+        super().__init__()
+        keypoints = np.array([CAMERA.project(pose.apply(CARTON.keypoints)) for pose in poses])
+        belief, affinity = encode(keypoints, (640, 480), MapSpec())
+        self.maps = torch.from_numpy(belief)[None, None], torch.from_numpy(affinity)[None, None]
+
+    def forward(self, _):
+        return self.maps
+
+
+def test_poses_are_compared_with_their_labels():
+    truth = Pose.from_rotvec([0.4, -0.8, 1.1], [-0.15, 0, 0.8])
+    stray = Pose.from_rotvec([0.2, 0.8, -1.1], [0.2, 0.05, 0.9])
+    trained = TrainedObject(name="carton", size=CARTON.size, centre=CARTON.centre)
+    metadata = Metadata(architecture="paper", objects=(trained,), input_height=0)
+    keypoints = CAMERA.project(truth.apply(CARTON.keypoints))
+    label = Label("carton", CARTON.class_id, truth, keypoints, 1.0, 0.0, (50, 40, 60, 40), 2400, 2400)
+    blank = np.zeros((480, 640), np.uint8)
+    sample = Sample(np.zeros((480, 640, 3), np.uint8), CAMERA, [label], blank)
+    for spread in (1.0, 3.0):  # lengths are those before the ellipsoids are widened
+        known = replace(metadata, trust=Trust(spread=spread))
+        seen = outcomes(Estimator(Drawn([truth, stray]), known, [CARTON], "cpu"), [sample])
+        assert sorted(seen.right) == [False, True]
+        assert np.isnan(seen.lengths[~seen.right]).all()
+        assert 0 <= seen.lengths[seen.right] < 1
