@@ -64,7 +64,7 @@ class DatagenConfig(BaseModel):
     hdri: float = Field(0.6, ge=0, le=1, description="share of pictures lit by a panorama of hdri_folders, if any")
     photo_folders: tuple[Path, ...] = ()
     variety: int = Field(100, ge=1, description="different procedural pictures of each kind, and panoramas")
-    variety_from: int = Field(0, ge=0, description="number of the first; held-out pictures take others than the training")
+    variety_from: int = Field(0, ge=0, description="number of the first; held-out pictures take others than training")
     jpeg_quality: int = Field(93, ge=1, le=100)
     depth: bool = Field(False, description="store depth too (0.3 MB a picture)")
 

@@ -41,6 +41,7 @@ VERBS = {
     "train": Verb("dope_training.train:main", "train a network on a dataset"),
     "calibrate": Verb("dope_training.calibrate:main", "measure how weights err and store it with them"),
     "evaluate": Verb("dope_training.evaluate:main", "judge poses of weights or results files, with a report"),
+    "card": Verb("dope_training.card:main", "write the model card and the checksum of weights"),
     "import-weights": Verb("dope_ros2.import_weights:main", "turn a public DOPE .pth into a weights file"),
     "export-legacy": Verb("dope_ros2.export_legacy:main", "turn a weights file of DOPE's network into a public .pth"),
 }

@@ -90,6 +90,15 @@ def text(rows: Sequence[tuple[str, dict]], heading: str) -> str:
     )
 
 
+def markdown(rows: Sequence[tuple[str, dict]], heading: str) -> str:
+    """A table of Markdown, of the same columns; those that say nothing in any row are left out."""
+    known = [column for column in COLUMNS if column.title in IN_TEXT]
+    columns = [column for column in known if any(column.read(figures) is not None for _, figures in rows)]
+    cells = [[heading, *(column.title for column in columns)], ["---"] * (len(columns) + 1)]
+    cells += [[name, *(_cell(column, figures) for column in columns)] for name, figures in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
 def html(rows: Sequence[tuple[str, dict]], heading: str) -> str:
     """A table of HTML; columns that say nothing in any row are left out."""
     columns = [column for column in COLUMNS if any(column.read(figures) is not None for _, figures in rows)]
