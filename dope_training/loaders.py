@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from dope_ros2.errors import UserError
 from dope_training.config import TrainConfig
 from dope_training.data import Stores, crops_of, stack
 from dope_training.sampler import Mix
+from dope_training.stopping import outlive
 
 MOST_WORKERS = 16
 
@@ -92,7 +93,7 @@ def pictures_a_step(config: TrainConfig, available: int, ranks: int) -> int:
 
 def training_loader(stores: Stores, stream: Stream, workers: int) -> DataLoader:
     """Brings the batches of a stream."""
-    return DataLoader(stores, batch_sampler=stream, collate_fn=stack, num_workers=workers, pin_memory=_pinned())
+    return _loader(stores, stream, workers)
 
 
 def validation_loader(paths: list[Path], config: TrainConfig, workers: int) -> DataLoader:
@@ -102,8 +103,17 @@ def validation_loader(paths: list[Path], config: TrainConfig, workers: int) -> D
     visits = [(0, round(k * len(stores) / wanted)) for k in range(wanted)]
     size = max(1, (config.subbatch_size or config.batch_size) // config.crops_per_picture)
     batches = [visits[k : k + size] for k in range(0, wanted, size)]
+    return _loader(stores, batches, min(workers, 2))
+
+
+def _loader(stores: Stores, batches: Iterable[list[tuple[int, int]]], workers: int) -> DataLoader:
     return DataLoader(
-        stores, batch_sampler=batches, collate_fn=stack, num_workers=min(workers, 2), pin_memory=_pinned()
+        stores,
+        batch_sampler=batches,
+        collate_fn=stack,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=outlive,
     )
 
 
@@ -111,7 +121,3 @@ def auto_workers(ranks: int) -> int:
     """Loader processes of each of the ranks of this machine: all cores but one for each of them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
     return min(MOST_WORKERS, max(1, cores // ranks - 1))
-
-
-def _pinned() -> bool:
-    return torch.cuda.is_available()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +104,21 @@ def test_told_to_end_a_run_saves_at_once_and_goes_on_from_there(tmp_path, proces
     more = endless | {"steps": done + 3}
     assert set(wait(start(command("run", "--resume", **more), log, ranks))) == {0}, log.read_text()
     assert steps(run) == list(range(1, done + 4))
+
+
+def test_a_whole_group_of_processes_may_be_told_to_end(tmp_path, processes, command):
+    start, wait = processes
+    log, run = tmp_path / "log", tmp_path / "run"
+    endless = {"steps": 100_000, "checkpoint_every": 100_000, "validate_every": 100_000}
+    [number] = start(command("run", "--workers", "1", **endless), log)
+    when(lambda: ended(number) or len(steps(run)) > 3)
+    loaders = [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+    assert loaders
+    for process in (*loaders, number):  # as SLURM and containers do
+        os.kill(process, signal.SIGTERM)
+    assert wait([number]) == [128 + signal.SIGTERM], log.read_text()
+    assert "told to end; --resume goes on" in log.read_text()
+    when(lambda: all(map(ended, loaders)))
 
 
 def test_sub_batches_and_ranks_do_not_change_the_losses(tmp_path, processes, command):
