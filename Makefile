@@ -13,7 +13,7 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup system demo test lint format bench-decode bench-datagen train clean distclean
+.PHONY: help setup system demo test lint format bench-decode bench-datagen bench-training train clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -40,6 +40,9 @@ bench-decode: setup  ## decode perfect maps: share of poses, errors, time
 
 bench-datagen: setup  ## both renderers on crowded scenes: images a second, quality, agreement, memory (over half an hour)
 	$(PY) -m dope_datagen.bench_datagen --out $(OUT)/bench-datagen.json $(ARGS)
+
+bench-training: setup  ## a training step of DOPE's network against the published recipe; the loader alone (half an hour on a CPU)
+	$(PY) -m dope_training.bench_training --out $(OUT)/bench-training.json $(ARGS)
 
 # The YCB meshes of two of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
 # that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/ and the distractors of the recipe.

@@ -14,13 +14,12 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.decode import decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
+from dope_ros2.network import MULTIPLE
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pnp import Gate
 from dope_ros2.poses import detect, suppress
 from dope_ros2.surface import read
 from dope_ros2.weights import Metadata, load, match_objects
-
-MULTIPLE = 32  # the network wants sides that are multiples of its coarsest stride
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ BELIEFS = 9
 AFFINITIES = 16
 SURFACE = 4
 STRIDE = 8
+MULTIPLE = 32  # the light network wants sides that are multiples of its coarsest stride
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dope_ros2.errors import UserError, closest
 from dope_ros2.maps import MapSpec
+from dope_ros2.network import MULTIPLE
 
 
 class TrainConfig(BaseModel):
@@ -19,7 +20,7 @@ class TrainConfig(BaseModel):
 
     architecture: str = "dope-lite"
     objects: list[str] = Field(min_length=1)
-    crop: int = Field(320, ge=64, multiple_of=32, description="side of a training crop [px]")
+    crop: int = Field(320, ge=64, multiple_of=8, description="side of a training crop [px]")
     crops_per_picture: int = Field(1, ge=1, description="crops cut from a picture once it is decoded")
     input_height: int = Field(480, ge=0, description="height images are scaled to when the weights are used [px]")
     sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
@@ -49,6 +50,8 @@ class TrainConfig(BaseModel):
     def _whole_pictures(self) -> TrainConfig:
         if self.batch_size % self.crops_per_picture:
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of crops_per_picture")
+        if self.architecture != "paper" and self.crop % MULTIPLE:
+            raise ValueError(f"crop {self.crop} must be a multiple of {MULTIPLE}")
         return self
 
     @property
