@@ -100,7 +100,7 @@ extras = {
     ],
     "path": ["mitsuba>=3.5", "pyoidn>=2.3"],
     "beam": ["apache-beam>=2.71"],
-    "training": ["lightning>=2.2", "matplotlib>=3.7", "pydantic>=2.5", "tqdm>=4.60", "zarr>=3"],
+    "training": ["lightning>=2.2", "matplotlib>=3.7", "pydantic>=2.5", "tensorboard>=2.14", "tqdm>=4.60", "zarr>=3"],
     "test": ["pytest>=7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }
 # Not Beam and rerun: 330 and 670 MB for one command each, and Beam wants an older pillow.

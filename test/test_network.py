@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dope_ros2.network import DopeLite, Paper
+from dope_ros2.network import DopeLite, DopeM, Paper
 
 
 def parameters(network):
@@ -18,7 +18,7 @@ def test_the_papers_network_has_the_key_names_of_published_checkpoints():
     assert len(keys) == 2 * (12 + 2 * 5 + 10 * 7)  # weight and bias of every convolution
 
 
-@pytest.mark.parametrize(("network", "objects"), [(Paper(), 1), (DopeLite(3), 3)])
+@pytest.mark.parametrize(("network", "objects"), [(Paper(), 1), (DopeLite(3), 3), (DopeM(2), 2)])
 def test_maps_are_an_eighth_of_the_image(network, objects):
     with torch.inference_mode():
         belief, affinity, *surface = network.eval()(torch.zeros(2, 3, 64, 96))
@@ -29,6 +29,10 @@ def test_maps_are_an_eighth_of_the_image(network, objects):
 
 def test_dope_lite_stays_under_eight_million_parameters():
     assert parameters(DopeLite(3)) < 8e6
+
+
+def test_dope_m_fits_into_60_mebibytes_in_half_precision():
+    assert 2 * parameters(DopeM(10)) < 60 * 2**20
 
 
 def test_a_further_object_costs_less_than_three_percent():
