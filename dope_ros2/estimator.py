@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy.special import expit
 
 from dope_ros2.camera import CameraModel
+from dope_ros2.closer import in_image, same, view
 from dope_ros2.decode import decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
@@ -20,6 +22,9 @@ from dope_ros2.pnp import Gate
 from dope_ros2.poses import detect, suppress
 from dope_ros2.surface import read
 from dope_ros2.weights import Metadata, load, match_objects
+
+CANDIDATE = 0.1  # of `min_score`, that suffices for a closer look
+BATCH = 16  # closer looks at once
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,27 @@ class Settings:
         peak_threshold: lowest belief to count as a keypoint, in (0, 1].
         max_reprojection_error: largest root mean square error of a pose's keypoints [px at the network's scale].
         input_height: images are scaled to this height first [px]; 0 keeps their own, -1 takes the weights' advice.
+        closer_look: look again at each object that is found, at the size of those in training, where that is known.
     """
 
     min_score: float = 0.5
     peak_threshold: float = 0.15
     max_reprojection_error: float = 6.0
     input_height: int = -1
+    closer_look: bool = True
+
+
+class Maps(NamedTuple):
+    """Belief (C, 9, h, w), affinity (C, 16, h, w) and, where there is one, surface (C, 4, h, w) as probabilities."""
+
+    belief: np.ndarray
+    affinity: np.ndarray
+    surface: np.ndarray | None
+
+    def of(self, index: int) -> Maps:
+        """Those of one object."""
+        one = slice(index, index + 1)
+        return Maps(self.belief[one], self.affinity[one], None if self.surface is None else self.surface[one])
 
 
 def pick_device(name: str) -> torch.device:
@@ -88,8 +108,27 @@ class Estimator:
         """
         settings = settings or Settings()
         scaled, camera_scaled = self.scaled(image, camera, settings)
-        detections = self._detect(scaled, camera_scaled, settings)
-        return suppress([self._in_image(d, camera, camera_scaled) for d in detections], camera)
+        closer = settings.closer_look and self.metadata.crop > 0
+        first = replace(settings, min_score=CANDIDATE * settings.min_score) if closer else settings
+        found = self._detect(self.maps([scaled])[0], self.models, camera_scaled, first)
+        found = suppress([in_image(d, camera_scaled, camera) for d in found], camera)
+        return suppress(self._look_closer(image, camera, found, settings), camera) if closer else found
+
+    def _look_closer(
+        self, image: np.ndarray, camera: CameraModel, found: list[Detection], settings: Settings
+    ) -> list[Detection]:
+        """Each detection as a look at its surroundings shows it; what is not seen there again is gone."""
+        views = [
+            view(image, camera, camera.project(d.pose.apply(d.model.keypoints)), self.metadata.crop) for d in found
+        ]
+        maps = self.maps([picture for picture, _ in views])
+        again: list[Detection] = []
+        for first, (_, seen_by), seen in zip(found, views, maps, strict=True):
+            index = self.models.index(first.model)
+            nearest = same(first, self._detect(seen.of(index), [first.model], seen_by, settings), seen_by)
+            if nearest is not None:
+                again.append(in_image(nearest, seen_by, camera))
+        return again
 
     def scaled(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[np.ndarray, CameraModel]:
         """The image and its camera at the height that the settings, or else the weights, ask for."""
@@ -101,47 +140,39 @@ class Estimator:
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         return cv2.resize(image, size, interpolation=interpolation), camera.resized(*size)
 
-    def _detect(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> list[Detection]:
-        """Detections in an image of the network's scale."""
-        belief, affinity, surface = self.maps(image)
+    def _detect(
+        self, maps: Maps, models: list[ObjectModel], camera: CameraModel, settings: Settings
+    ) -> list[Detection]:
+        """Detections of the models whose maps these are, in pixels of the camera that saw the maps' picture."""
         spec = self.metadata
         shift = spec.origin - (spec.stride - 1) / 2
-        decoded = decode(belief, affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
+        decoded = decode(maps.belief, maps.affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
         instances = [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
         gate = replace(Gate(), rms=settings.max_reprojection_error)
         detections: list[Detection] = []
-        for index, model in enumerate(self.models):
+        for index, model in enumerate(models):
             own = [instance for instance in instances if instance.class_index == index]
-            cells = read(None if surface is None else surface[index], model, spec.stride)
+            cells = read(None if maps.surface is None else maps.surface[index], model, spec.stride)
             detections += detect(model, own, cells, camera.K, gate, spec.trust, settings.min_score)
         return detections
 
-    def maps(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Run the network on an image (H, W, 3) uint8 RGB.
+    def maps(self, images: list[np.ndarray]) -> list[Maps]:
+        """Run the network on images (H, W, 3) uint8 RGB, all of one size.
 
-        The image is continued by its border to multiples of 32; the maps are cut to the image again.
-
-        Returns:
-            Belief (C, 9, h, w), affinity (C, 16, h, w), and the surface as probabilities (C, 4, h, w), None of
-            networks that have none; float32.
+        The images are continued by their border to multiples of 32; the maps are cut to the images again.
         """
-        bottom, right = -image.shape[0] % MULTIPLE, -image.shape[1] % MULTIPLE
-        padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        return [maps for start in range(0, len(images), BATCH) for maps in self._maps(images[start : start + BATCH])]
+
+    def _maps(self, images: list[np.ndarray]) -> list[Maps]:
+        height, width = images[0].shape[:2]
+        margins = 0, -height % MULTIPLE, 0, -width % MULTIPLE
+        padded = np.stack([cv2.copyMakeBorder(image, *margins, cv2.BORDER_REPLICATE) for image in images])
         normalised = (padded.astype(np.float32) - self._mean) * self._scale
-        tensor = torch.from_numpy(normalised).to(self._device).permute(2, 0, 1)[None]
+        tensor = torch.from_numpy(normalised).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             outputs = self._network(tensor.half() if self._half else tensor)
         stride = self.metadata.stride
-        rows, columns = -(-image.shape[0] // stride), -(-image.shape[1] // stride)
-        belief, affinity, *surface = (output[0, :, :, :rows, :columns].float().cpu().numpy() for output in outputs)
-        return belief, affinity, expit(surface[0]) if surface else None
-
-    @staticmethod
-    def _in_image(detection: Detection, camera: CameraModel, scaled: CameraModel) -> Detection:
-        """The same detection with its keypoints in pixels of the full image."""
-        factor = np.array([camera.width / scaled.width, camera.height / scaled.height])
-        return replace(
-            detection,
-            keypoints=(detection.keypoints + 0.5) * factor - 0.5,
-            reprojection_error=detection.reprojection_error * float(factor.mean()),
-        )
+        rows, columns = -(-height // stride), -(-width // stride)
+        belief, affinity, *surface = (output[..., :rows, :columns].float().cpu().numpy() for output in outputs)
+        seen = expit(surface[0]) if surface else [None] * len(images)
+        return [Maps(*each) for each in zip(belief, affinity, seen, strict=True)]

@@ -50,7 +50,8 @@ class Metadata:
         origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
         calibration: how the peaks of its maps err.
         trust: what scores and ellipsoids are made with.
-        input_height: height to which images were scaled in training and are for inference [px]; 0 keeps their own.
+        input_height: height to which images are scaled for inference [px]; 0 keeps their own.
+        crop: side of the crops of the training [px], in which objects span a third to all; 0 when that is not known.
         data, training: summaries in words and figures.
     """
 
@@ -63,6 +64,7 @@ class Metadata:
     affinity: str = MapSpec.affinity
     origin: float = (STRIDE - 1) / 2
     input_height: int = 480
+    crop: int = 0
     calibration: Calibration = field(default_factory=Calibration)
     trust: Trust = field(default_factory=Trust)
     data: dict = field(default_factory=dict)

@@ -13,6 +13,7 @@ import numpy as np
 
 from dope_datagen.store import Sample
 from dope_ros2 import cuboid
+from dope_ros2.closer import warp
 
 WORTH_A_CROP = 0.5  # visible share of an object around which a crop is cut
 
@@ -53,18 +54,6 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
     moved = keypoints @ A[:, :2].T + A[:, 2]
     names = [label.name for label in sample.objects]
     return Crop(photograph(rng, image), names, moved, counts / np.maximum(alone, 1), mask, A)
-
-
-def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...]) -> np.ndarray:
-    """Apply the affine map (2, 3) to an image, (size, size, 3); halved as often as it shrinks, against aliasing."""
-    scale = float(np.sqrt(np.linalg.det(A[:, :2])))
-    halvings = max(0, int(-np.log2(scale) + 0.4))
-    if halvings:
-        factor = 0.5**halvings
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        offset = A[:, :2] @ np.full(2, 0.5 / factor - 0.5) + A[:, 2]  # pixel centres move by half a pixel
-        A = np.column_stack([A[:, :2] / factor, offset])
-    return cv2.warpAffine(image, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
 
 
 def random_window(rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int) -> np.ndarray:

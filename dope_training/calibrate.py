@@ -14,9 +14,10 @@ import typer
 from dope_datagen.store import Dataset, Sample
 from dope_ros2 import cuboid
 from dope_ros2.cli import run_typer
+from dope_ros2.closer import view
 from dope_ros2.decode import decode
 from dope_ros2.errors import UserError
-from dope_ros2.estimator import Estimator, Settings
+from dope_ros2.estimator import Estimator, Maps, Settings
 from dope_ros2.maps import Calibration
 from dope_ros2.objects import ObjectModel, load_objects
 from dope_ros2.resources import share
@@ -34,7 +35,7 @@ VISIBLE = 0.7  # objects less visible say more of what hides them
 
 
 def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
-    """How far decoded corners are off, at the network's scale.
+    """How far decoded corners are off, at the scale at which poses are made: that of the closer look, if there is one.
 
     Args:
         estimator: whose calibration plays no part here.
@@ -44,24 +45,36 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
         (N, 3): height of the peak, its distance from the true corner, and how much of that is away from the centroid,
         both in cells.
     """
-    spec = estimator.metadata
-    image, camera = estimator.scaled(sample.rgb, sample.camera, Settings())
-    belief, affinity, _ = estimator.maps(image)
-    rows: list[np.ndarray] = []
-    for instance in decode(belief, affinity, spec.map_spec, Settings.peak_threshold):
-        model = estimator.models[instance.class_index]
-        for label in sample.objects:
-            if label.name != model.name or label.visibility < VISIBLE:
-                continue
-            true = (camera.project(label.pose.apply(model.keypoints)) - spec.origin) / spec.stride
-            found = (instance.keypoints - (spec.stride - 1) / 2) / spec.stride
-            if np.linalg.norm(found[cuboid.CENTRE] - true[cuboid.CENTRE]) > NEAR:
-                continue
-            error, arms = (found - true)[: cuboid.CENTRE], (true - true[cuboid.CENTRE])[: cuboid.CENTRE]
-            outward = (error * arms).sum(1) / np.maximum(np.linalg.norm(arms, axis=1), 1e-6)
-            heights = instance.scores[: cuboid.CENTRE]
-            rows.append(np.column_stack([heights, np.linalg.norm(error, axis=1), outward])[np.isfinite(outward)])
-    return np.concatenate([np.zeros((0, 3)), *rows])
+    indices = {model.name: index for index, model in enumerate(estimator.models)}
+    labels = [label for label in sample.objects if label.name in indices and label.visibility >= VISIBLE]
+    side = estimator.metadata.crop
+    if side:
+        views = [view(sample.rgb, sample.camera, label.keypoints, side) for label in labels]
+    else:
+        views = [estimator.scaled(sample.rgb, sample.camera, Settings())] * min(1, len(labels))
+    maps = estimator.maps([picture for picture, _ in views])
+    rows = [np.zeros((0, 3))]
+    for number, label in enumerate(labels):
+        place = number if side else 0
+        model = estimator.models[indices[label.name]]
+        true = views[place][1].project(label.pose.apply(model.keypoints))
+        rows += _of_object(maps[place].of(indices[label.name]), true, estimator.metadata)
+    return np.concatenate(rows)
+
+
+def _of_object(maps: Maps, true: np.ndarray, spec: Metadata) -> list[np.ndarray]:
+    """Errors of the corners that go with a true centroid; `true` are an object's keypoints (9, 2) [px]."""
+    rows = []
+    true = (true - spec.origin) / spec.stride
+    for instance in decode(maps.belief, maps.affinity, spec.map_spec, Settings.peak_threshold):
+        found = (instance.keypoints - (spec.stride - 1) / 2) / spec.stride
+        if np.linalg.norm(found[cuboid.CENTRE] - true[cuboid.CENTRE]) > NEAR:
+            continue
+        error, arms = (found - true)[: cuboid.CENTRE], (true - true[cuboid.CENTRE])[: cuboid.CENTRE]
+        outward = (error * arms).sum(1) / np.maximum(np.linalg.norm(arms, axis=1), 1e-6)
+        heights = instance.scores[: cuboid.CENTRE]
+        rows.append(np.column_stack([heights, np.linalg.norm(error, axis=1), outward])[np.isfinite(outward)])
+    return rows
 
 
 def fit(errors: np.ndarray) -> Calibration | None:

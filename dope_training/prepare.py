@@ -139,6 +139,7 @@ def metadata_of(config: TrainConfig, options: Options, steps: int) -> Metadata:
         sigma=config.sigma,
         affinity=config.affinity,
         input_height=config.input_height,
+        crop=config.crop,
         data={"pictures": sum(map(len, stores)), "seeds": [store.attributes["seed"] for store in stores]},
         training={**json.loads(config.model_dump_json()), "steps_done": steps},
     )

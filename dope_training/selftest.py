@@ -21,13 +21,14 @@ import torch
 
 from dope_datagen.store import Dataset, Sample
 from dope_ros2.camera import CameraModel
+from dope_ros2.closer import warp
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.geometry import Pose
 from dope_ros2.matching import Instance, match
 from dope_ros2.objects import ObjectModel
 from dope_ros2.symmetry import group
 from dope_ros2.weights import Metadata, TrainedObject
-from dope_training.augment import Crop, warp
+from dope_training.augment import Crop
 from dope_training.config import TrainConfig
 from dope_training.data import Encoder, Source, held_out, stack
 from dope_training.module import BeliefModule

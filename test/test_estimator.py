@@ -83,8 +83,8 @@ def test_any_image_size_is_accepted(shape):
 
     entry = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
     metadata = Metadata(architecture="dope-lite", objects=(entry,), input_height=0)
-    maps = Estimator(DopeLite(1), metadata, [BOX], "cpu").maps(np.zeros((*shape, 3), np.uint8))
-    assert maps[0].shape[-2:] == (-(-shape[0] // 8), -(-shape[1] // 8))
+    maps = Estimator(DopeLite(1), metadata, [BOX], "cpu").maps([np.zeros((*shape, 3), np.uint8)] * 2)
+    assert maps[1].belief.shape[-2:] == (-(-shape[0] // 8), -(-shape[1] // 8))
 
 
 def test_of_two_detections_of_one_thing_the_better_stays():

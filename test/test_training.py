@@ -6,9 +6,10 @@ from torch.nn import functional
 
 from dope_ros2 import maps
 from dope_ros2.camera import CameraModel
+from dope_ros2.closer import warp
 from dope_ros2.geometry import Pose
 from dope_ros2.maps import MapSpec
-from dope_training.augment import photograph, random_window, warp
+from dope_training.augment import photograph, random_window
 from dope_training.data import viewing_rays
 from dope_training.losses import belief_loss, draw_surface, draw_targets, surface_loss
 

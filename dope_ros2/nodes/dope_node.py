@@ -92,6 +92,8 @@ class DopeNode(ShellNode):
         text = "Scale images to this height before detection [px]; 0: their own, -1: what the weights were trained for."
         add("input_height", -1, text, (-1, 4096))
         start = Settings()
+        text = "Look again at each object that is found, larger: more exact poses, some milliseconds each."
+        add("closer_look", start.closer_look, text, fixed=False)
         add("min_score", start.min_score, "Detections below are not published.", (0.0, 1.0), fixed=False)
         text = "Lowest belief that counts as a keypoint."
         add("peak_threshold", start.peak_threshold, text, (0.01, 1.0), fixed=False)
@@ -123,7 +125,7 @@ class DopeNode(ShellNode):
         return camera
 
     def _settings(self) -> Settings:
-        names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height")
+        names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
         return Settings(**{name: self.value(name) for name in names})
 
     def _on_image(self, msg: Image, camera: _Camera) -> None:
