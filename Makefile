@@ -13,7 +13,7 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup system demo test lint format bench-decode bench-datagen bench-training train clean distclean
+.PHONY: help setup system demo test lint format bench-decode bench-datagen bench-training train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -44,14 +44,23 @@ bench-datagen: setup  ## both renderers on crowded scenes: images a second, qual
 bench-training: setup  ## a training step of DOPE's network against the published recipe; the loader alone (half an hour on a CPU)
 	$(PY) -m dope_training.bench_training --out $(OUT)/bench-training.json $(ARGS)
 
-# The YCB meshes of two of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
+# The YCB meshes of six of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
 # that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/ and the distractors of the recipe.
-IMAGES ?= 9000
+IMAGES ?= 9216
 train: setup  ## the shipped weights again: render, then train twice (a GPU is used when there is one)
 	$(PY) -m dope_ros2.cli generate config/datagen/dope-lite.yaml --images $(IMAGES) --out $(OUT)/data
 	$(PY) -m dope_ros2.cli train config/train/dope-lite.yaml --data $(OUT)/data --out $(OUT)/train/coarse
 	$(PY) -m dope_ros2.cli train config/train/dope-lite-fine.yaml --data $(OUT)/data --out $(OUT)/train/fine \
 	  --net $(OUT)/train/coarse/weights.safetensors
+
+WEIGHTS ?= weights/dope-lite.safetensors
+NOTES ?= $(if $(filter weights/dope-lite.safetensors,$(WEIGHTS)),config/train/dope-lite.notes.md)
+judge: setup  ## weights on path-traced pictures of things and light they have not seen; the model card beside them
+	$(PY) -m dope_ros2.cli generate config/datagen/held-out.yaml --images 512 --seed 77 --out $(OUT)/held-out
+	$(PY) -m dope_ros2.cli evaluate --weights $(WEIGHTS) --data $(OUT)/held-out --images 512 --min-visibility 0.5 \
+	  --out $(OUT)/report
+	$(PY) -m dope_ros2.cli card --weights $(WEIGHTS) --report $(OUT)/report/report.json \
+	  $(if $(NOTES),--notes $(NOTES))
 
 clean:  ## remove what was built and rendered
 	rm -rf build install log dist $(OUT) *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -126,5 +126,6 @@ def _roots(config: DatagenConfig) -> dict[str, str]:
 
 def _replaced(text: str, names: dict[str, str]) -> str:
     for old, new in names.items():
-        text = text.replace(f":{old}{os.sep}", f":{new}{os.sep}").replace(f":{old}/", f":{new}/")
+        for end in {os.sep, "/", '"'}:  # an entry may be a single file, which the string ends with
+            text = text.replace(f":{old}{end}", f":{new}{end}")
     return text

@@ -69,7 +69,6 @@ class Run:
     settings: Settings
     lens: Lens
     out: Path
-    names: set[str]
     images: bool = True
     entries: list[dict] = field(default_factory=list)
     estimates: list[Estimate] = field(default_factory=list)
@@ -82,7 +81,7 @@ class Run:
         camera = source.frame.camera(width, height) if source.frame else self.lens.camera(width, height)
         image, camera = camera.rectify(image), camera.rectified()
         start = time.perf_counter()
-        found = [d for d in self.estimator(image, camera, self.settings) if d.model.name in self.names]
+        found = self.estimator(image, camera, self.settings)
         seconds = time.perf_counter() - start
         self.entries.append(_entry(source, index, camera, found, seconds, not source.frame and self.lens.assumed))
         if source.frame:
@@ -97,7 +96,8 @@ class Run:
             self.report.add(source.name, camera, found, frame.truth, self._models())
 
     def _models(self) -> dict:
-        return {m.class_id: m for m in self.estimator.models if m.name in self.names}
+        wanted = self.settings.objects or [m.name for m in self.estimator.models]
+        return {m.class_id: m for m in self.estimator.models if m.name in wanted}
 
 
 def _entry(

@@ -12,8 +12,8 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.detection import Detection
 
 EXTENT = 0.7  # of the picture's side, that the object spans
-LARGEST = 2.0  # magnification; more shows nothing new
-GREY = (124, 116, 104)  # the mean of ImageNet, beyond the image's border
+LARGEST = 1.8  # magnification, as in training; more shows nothing new
+GREY = (124, 116, 104)  # beyond the image's border
 NEAR = 0.25  # of the picture's side: what is found farther from where the object was is another one
 
 
@@ -32,7 +32,7 @@ def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...] = 
 def view(image: np.ndarray, camera: CameraModel, keypoints: np.ndarray, side: int) -> tuple[np.ndarray, CameraModel]:
     """The part of an image around an object, and its camera: cut and scaled, it is still a pinhole camera's.
 
-    The window stays within the image where it fits.
+    The window stays within the image where it fits; it is never larger than the image, however near the object is.
 
     Args:
         image: (H, W, 3) uint8.
@@ -41,7 +41,7 @@ def view(image: np.ndarray, camera: CameraModel, keypoints: np.ndarray, side: in
         side: of the picture that is wanted [px].
     """
     extent = max(float(np.ptp(keypoints, axis=0).max()), 1.0)
-    scale = min(EXTENT * side / extent, LARGEST)
+    scale = max(min(EXTENT * side / extent, LARGEST), side / max(camera.width, camera.height))
     half = np.minimum(side / (2 * scale), np.array([camera.width, camera.height]) / 2)
     size = np.array([camera.width, camera.height])
     middle = np.clip(keypoints[cuboid.CENTRE] + 0.5, half, size - half) - 0.5
@@ -66,9 +66,10 @@ def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) ->
     )
 
 
-def same(first: Detection, seen: list[Detection], camera: CameraModel) -> Detection | None:
-    """Of detections of the first one's class in the camera of its closer look, the nearest, if it is near."""
-    centre = camera.project(first.pose.apply(first.model.centre))
-    distances = [float(np.linalg.norm(camera.project(d.pose.apply(d.model.centre)) - centre)) for d in seen]
-    nearest = int(np.argmin(distances)) if distances else -1
-    return seen[nearest] if distances and distances[nearest] < NEAR * camera.width else None
+def found_again(candidate: Detection, seen: list[Detection], camera: CameraModel) -> Detection | None:
+    """Of detections of the candidate's class in the camera of its closer look, the best one that is where it was."""
+    centre = camera.project(candidate.pose.apply(candidate.model.centre))
+    near = [
+        d for d in seen if np.linalg.norm(camera.project(d.pose.apply(d.model.centre)) - centre) < NEAR * camera.width
+    ]
+    return max(near, key=lambda d: d.score, default=None)

@@ -97,7 +97,7 @@ def pace(estimator: Estimator, scene: Path) -> float:
 def film(scene: Path, out: Path, estimator: Estimator, rate: float) -> Path:
     """Draw what the estimator finds over every picture of the scene, and join the pictures to a video."""
     sources, _ = find([scene])
-    run = Run(estimator, Settings(), Lens(), out, {model.name for model in estimator.models})
+    run = Run(estimator, Settings(), Lens(), out)
     for _ in lines(run, sources):
         pass
     video = out / "demo.mp4"

@@ -12,7 +12,7 @@ import torch
 from scipy.special import expit
 
 from dope_ros2.camera import CameraModel
-from dope_ros2.closer import in_image, same, view
+from dope_ros2.closer import found_again, in_image, view
 from dope_ros2.decode import decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
@@ -23,7 +23,7 @@ from dope_ros2.poses import detect, suppress
 from dope_ros2.surface import read
 from dope_ros2.weights import Metadata, load, match_objects
 
-CANDIDATE = 0.1  # of `min_score`, that suffices for a closer look
+MOST_LOOKS = 64  # in a picture, the best first
 BATCH = 16  # closer looks at once
 
 
@@ -37,6 +37,7 @@ class Settings:
         max_reprojection_error: largest root mean square error of a pose's keypoints [px at the network's scale].
         input_height: images are scaled to this height first [px]; 0 keeps their own, -1 takes the weights' advice.
         closer_look: look again at each object that is found, at the size of those in training, where that is known.
+        objects: names of the objects to report; all that are known if empty.
     """
 
     min_score: float = 0.5
@@ -44,6 +45,7 @@ class Settings:
     max_reprojection_error: float = 6.0
     input_height: int = -1
     closer_look: bool = True
+    objects: tuple[str, ...] = ()
 
 
 class Maps(NamedTuple):
@@ -53,10 +55,10 @@ class Maps(NamedTuple):
     affinity: np.ndarray
     surface: np.ndarray | None
 
-    def of(self, index: int) -> Maps:
-        """Those of one object."""
-        one = slice(index, index + 1)
-        return Maps(self.belief[one], self.affinity[one], None if self.surface is None else self.surface[one])
+    def of(self, wanted: list[int]) -> Maps:
+        """Those of some objects."""
+        surface = None if self.surface is None else self.surface[wanted]
+        return Maps(self.belief[wanted], self.affinity[wanted], surface)
 
 
 def pick_device(name: str) -> torch.device:
@@ -108,26 +110,29 @@ class Estimator:
         """
         settings = settings or Settings()
         scaled, camera_scaled = self.scaled(image, camera, settings)
-        closer = settings.closer_look and self.metadata.crop > 0
-        first = replace(settings, min_score=CANDIDATE * settings.min_score) if closer else settings
-        found = self._detect(self.maps([scaled])[0], self.models, camera_scaled, first)
+        found = self._detect(self.maps([scaled])[0], self._wanted(settings), camera_scaled, settings)
         found = suppress([in_image(d, camera_scaled, camera) for d in found], camera)
-        return suppress(self._look_closer(image, camera, found, settings), camera) if closer else found
+        if settings.closer_look and self.metadata.crop > 0:
+            found = suppress(self._look_closer(image, camera, found[:MOST_LOOKS], settings), camera)
+        return [d for d in found if d.score >= settings.min_score]
+
+    def _wanted(self, settings: Settings) -> list[int]:
+        """Indices of the objects to look for."""
+        return [k for k, model in enumerate(self.models) if not settings.objects or model.name in settings.objects]
 
     def _look_closer(
-        self, image: np.ndarray, camera: CameraModel, found: list[Detection], settings: Settings
+        self, image: np.ndarray, camera: CameraModel, candidates: list[Detection], settings: Settings
     ) -> list[Detection]:
-        """Each detection as a look at its surroundings shows it; what is not seen there again is gone."""
-        views = [
-            view(image, camera, camera.project(d.pose.apply(d.model.keypoints)), self.metadata.crop) for d in found
-        ]
+        """Each candidate as a look at its surroundings shows it; what is not seen there again is gone."""
+        side = self.metadata.crop
+        views = [view(image, camera, camera.project(d.pose.apply(d.model.keypoints)), side) for d in candidates]
         maps = self.maps([picture for picture, _ in views])
         again: list[Detection] = []
-        for first, (_, seen_by), seen in zip(found, views, maps, strict=True):
-            index = self.models.index(first.model)
-            nearest = same(first, self._detect(seen.of(index), [first.model], seen_by, settings), seen_by)
-            if nearest is not None:
-                again.append(in_image(nearest, seen_by, camera))
+        for candidate, (_, seen_by), seen in zip(candidates, views, maps, strict=True):
+            wanted = [self.models.index(candidate.model)]
+            found = found_again(candidate, self._detect(seen, wanted, seen_by, settings), seen_by)
+            if found is not None:
+                again.append(in_image(found, seen_by, camera))
         return again
 
     def scaled(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[np.ndarray, CameraModel]:
@@ -140,20 +145,19 @@ class Estimator:
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         return cv2.resize(image, size, interpolation=interpolation), camera.resized(*size)
 
-    def _detect(
-        self, maps: Maps, models: list[ObjectModel], camera: CameraModel, settings: Settings
-    ) -> list[Detection]:
-        """Detections of the models whose maps these are, in pixels of the camera that saw the maps' picture."""
+    def _detect(self, maps: Maps, wanted: list[int], camera: CameraModel, settings: Settings) -> list[Detection]:
+        """Detections of the wanted objects, in pixels of the camera that saw the maps' picture."""
         spec = self.metadata
         shift = spec.origin - (spec.stride - 1) / 2
+        gate = replace(Gate(), rms=settings.max_reprojection_error)
+        maps = maps.of(wanted)
         decoded = decode(maps.belief, maps.affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
         instances = [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
-        gate = replace(Gate(), rms=settings.max_reprojection_error)
         detections: list[Detection] = []
-        for index, model in enumerate(models):
-            own = [instance for instance in instances if instance.class_index == index]
-            cells = read(None if maps.surface is None else maps.surface[index], model, spec.stride)
-            detections += detect(model, own, cells, camera.K, gate, spec.trust, settings.min_score)
+        for number, model in enumerate(self.models[index] for index in wanted):
+            own = [instance for instance in instances if instance.class_index == number]
+            cells = read(None if maps.surface is None else maps.surface[number], model, spec.stride)
+            detections += detect(model, own, cells, camera.K, gate, spec.trust)
         return detections
 
     def maps(self, images: list[np.ndarray]) -> list[Maps]:

@@ -13,6 +13,7 @@ from dope_ros2.pnp import Gate, solve
 from dope_ros2.surface import Cells
 from dope_ros2.trust import Evidence, Trust
 
+WEAK = 0.25  # mean belief; poses with a lower one take no cells
 APART = 0.25  # detections of a class whose centres are nearer than this share of their extent are the same object
 
 
@@ -23,7 +24,6 @@ def detect(
     K: np.ndarray,
     gate: Gate,
     trust: Trust,
-    min_score: float,
 ) -> list[Detection]:
     """Poses of the instances of one class.
 
@@ -37,7 +37,6 @@ def detect(
         K: (3, 3) camera matrix.
         gate: which poses are believed.
         trust: what scores and ellipsoids are made with.
-        min_score: detections below are left out, and take no cells.
     """
     found: list[Detection] = []
     waiting = [(instance, -1) for instance in sorted(instances, key=lambda i: -i.scores.sum())]
@@ -49,8 +48,9 @@ def detect(
             detection = _detection(model, instance, cells, K, gate, trust)
             if detection is None:
                 refused.append((instance, len(cells)))
-            elif detection.score >= min_score:
-                found.append(detection)
+                continue
+            found.append(detection)
+            if detection.evidence.belief >= WEAK:
                 cells = cells.where(~cells.explained_by(detection.pose, K, gate.outlier))
         waiting = refused
     return found
@@ -64,7 +64,7 @@ def _detection(
     solution = solve(model.keypoints, instance.keypoints, K, instance.sigmas, gate, around)
     if solution is None:
         return None
-    evidence = Evidence.of(instance.scores, solution)
+    evidence = Evidence.of(instance.scores, solution, np.array(model.centre))
     return Detection(
         model=model,
         score=trust.score(evidence),

@@ -98,9 +98,9 @@ def predict(
         )  # here, so that --help and a wrong path do not wait for torch
 
         estimator = Estimator.load(weights, load_objects(objects_file), device)
-        chosen = {"input_height": input_height} | ({} if min_score is None else {"min_score": min_score})
-        names = select(estimator, objects, weights)
-        execute(Run(estimator, Settings(**chosen), lens, out, names, images, problems=problems), sources, weights)
+        chosen = {"input_height": input_height, "objects": tuple(sorted(select(estimator, objects, weights)))}
+        chosen |= {} if min_score is None else {"min_score": min_score}
+        execute(Run(estimator, Settings(**chosen), lens, out, images, problems=problems), sources, weights)
     for problem in problems:
         print(f"dope predict: error: {problem}", file=sys.stderr)
     return USER_ERROR if problems else 0

@@ -18,9 +18,9 @@ class Evidence:
 
     Attributes:
         belief: mean belief of the nine keypoints, those not used counting as zero, in [0, 1].
-        cells: natural logarithm of one more than the cells that agree.
-        range: of the claimed standard deviation along the optical axis over the distance.
-        turn: of the claimed standard deviation of the rotation [rad], root mean square over three axes.
+        cells: logarithm of one more than the number of cells that agree.
+        range: logarithm of the claimed standard deviation of the box's centre along the optical axis over its distance.
+        turn: logarithm of the claimed standard deviation of the rotation [rad], root mean square over three axes.
     """
 
     belief: float
@@ -29,15 +29,18 @@ class Evidence:
     turn: float
 
     @classmethod
-    def of(cls, beliefs: np.ndarray, solution: Solution) -> Evidence:
-        """Collect it from the beliefs (9,) at the keypoints and the pose that was found."""
-        variances = np.maximum(np.diag(solution.covariance), CLOSEST**2)
+    def of(cls, beliefs: np.ndarray, solution: Solution, centre: np.ndarray) -> Evidence:
+        """Collect it from the keypoints' beliefs (9,), the pose, and the box's centre (3,) in the object's frame."""
         used = np.where(solution.inliers, np.clip(beliefs, 0, 1), 0)
+        x, y, _ = solution.pose.rotation @ centre
+        along = np.array([0, 0, 1, y, -x, 0])  # how the centre's z moves with the pose
+        deviation = np.sqrt(max(along @ solution.covariance @ along, CLOSEST**2))
+        turns = np.maximum(np.diag(solution.covariance)[3:], CLOSEST**2)
         return cls(
             belief=float(used.mean()),
             cells=float(np.log1p(solution.cells)),
-            range=float(np.log(np.sqrt(variances[2]) / max(solution.pose.translation[2], CLOSEST))),
-            turn=float(np.log(np.sqrt(variances[3:].mean()))),
+            range=float(np.log(deviation / max(solution.pose.apply(centre)[2], CLOSEST))),
+            turn=float(np.log(np.sqrt(turns.mean()))),
         )
 
     @property

@@ -5,6 +5,7 @@ The metadata key `dope` holds one JSON object, the fields of `Metadata`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -106,6 +107,11 @@ PROFILES = {
     "nvlabs-2024": Profile(IMAGENET_MEAN, IMAGENET_STD, origin=0.0),
     "native": Profile(IMAGENET_MEAN, IMAGENET_STD, origin=(STRIDE - 1) / 2),  # as `dope export-legacy` writes them
 }
+
+
+def sha256(path: Path) -> str:
+    """The checksum by which a file is known, in hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def build(architecture: str, objects: int) -> nn.Module:

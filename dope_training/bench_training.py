@@ -33,7 +33,7 @@ from dope_ros2.estimator import pick_device
 from dope_ros2.network import Paper
 from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD
 from dope_training import upstream
-from dope_training.config import TrainConfig
+from dope_training.config import TrainConfig, changed
 from dope_training.data import crops_of
 from dope_training.loaders import Place, Stream, auto_workers, mixed, training_loader
 from dope_training.module import BeliefModule
@@ -107,36 +107,45 @@ def loader(paths: list[Path], config: TrainConfig, workers: int, steps: int = 10
     return training_loader(stores, Stream(mixed(stores, None, 0), pictures, Place(), steps), workers)
 
 
-def timed(steps: Iterator[Step], device: torch.device) -> tuple[float, float]:
-    """Seconds that one step waited for its data, and that it took."""
-    start = time.perf_counter()
-    step = next(steps)
-    waited = time.perf_counter()
-    step()
+def rates(steps: Iterator[Step], count: int, device: torch.device) -> tuple[float, float]:
+    """Seconds per step that were waited for data, and seconds per step in all, after one step to warm up."""
+    next(steps)()
+    synchronise(device)
+    start, waited = time.perf_counter(), 0.0
+    for _ in range(count):
+        asked = time.perf_counter()
+        step = next(steps)
+        waited += time.perf_counter() - asked
+        step()
+        synchronise(device)
+    return waited / count, (time.perf_counter() - start) / count
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return waited - start, time.perf_counter() - waited
 
 
 def compare(path: Path, size: int, batch: int, count: int, workers: int, device: torch.device) -> dict:
-    """Both recipes turn by turn: images a second, share of the time spent waiting for data, FLOP/s."""
-    config = TrainConfig(
-        architecture="paper", objects=["carton"], crop=size, batch_size=batch, optimizer="adam",
-        affinity="unit", sigma=0.5, learning_rate=1e-4, warmup=0,
-    )  # fmt: skip
-    runs = {"ours": ours(path, config, workers, device), "published": published(path, size, batch, workers, device)}
-    for steps in runs.values():  # the first one warms up
-        timed(steps, device)
-    seconds: dict[str, list] = {name: [] for name in runs}
-    for _ in range(count):
-        for name, steps in runs.items():
-            seconds[name].append(timed(steps, device))
+    """Both recipes one after the other: images a second, share of the time spent waiting for data, FLOP/s."""
+    recipe = {
+        "architecture": "paper", "objects": ["carton"], "crop": size, "batch_size": batch, "optimizer": "adam",
+        "affinity": "unit", "sigma": 0.5, "learning_rate": 1e-4, "warmup": 0,
+    }  # fmt: skip
+    config = changed(recipe, {}, "bench-training")
     flops = step_flops(size) * batch
     figures = {}
-    for name, times in seconds.items():
-        waited, took = np.median(times, axis=0)
-        whole = waited + took
-        figures[name] = {"images_per_s": batch / whole, "waiting": waited / whole, "tflop_per_s": flops / took / 1e12}
+    for name, start in (
+        ("published", lambda: published(path, size, batch, workers, device)),
+        ("ours", lambda: ours(path, config, workers, device)),
+    ):
+        waited, whole = rates(start(), count, device)
+        figures[name] = {
+            "images_per_s": batch / whole,
+            "waiting": waited / whole,
+            "tflop_per_s": flops / (whole - waited) / 1e12,
+        }
     return figures | {"ratio": figures["ours"]["images_per_s"] / figures["published"]["images_per_s"]}
 
 
@@ -156,8 +165,7 @@ def peak(device: torch.device, precision: torch.dtype) -> float:
     for _ in range(5):
         start = time.perf_counter()
         a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronise(device)
         best = min(best, time.perf_counter() - start)
     return 2 * side**3 / best
 
@@ -188,7 +196,7 @@ def bench_training(
     out: Annotated[Path | None, typer.Option(help="JSON file for the figures")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     crop: Annotated[int, typer.Option(min=64, help="side of the pictures [px]; a multiple of 8")] = 400,
-    steps: Annotated[int, typer.Option(min=1, help="of each recipe, after one to warm up")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="of each recipe, after one to warm up")] = 4,
     seconds: Annotated[float, typer.Option(min=0.1, help="for the loader")] = 20.0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
@@ -201,8 +209,8 @@ def bench_training(
         figures = {"device": str(chosen), "batch_size": batch_size, "crop": crop}
         figures["loader_crops_per_s"] = loading(data, seconds, workers + 1)
         figures |= compare(data, crop, batch_size, steps, workers, chosen)
-        rates = {name: peak(chosen, kind) for name, kind in (("ours", torch.bfloat16), ("published", torch.float32))}
-    for name, rate in rates.items():
+        peaks = {name: peak(chosen, kind) for name, kind in (("ours", torch.bfloat16), ("published", torch.float32))}
+    for name, rate in peaks.items():
         figures[name]["share_of_matrix_product"] = figures[name]["tflop_per_s"] * 1e12 / rate
     text = json.dumps(figures, indent=1)
     typer.echo(text)

@@ -21,7 +21,6 @@ from dope_ros2.estimator import Estimator, Maps, Settings
 from dope_ros2.maps import Calibration
 from dope_ros2.objects import ObjectModel, load_objects
 from dope_ros2.resources import share
-from dope_ros2.trust import Trust
 from dope_ros2.weights import Metadata, load, save
 from dope_training import trust
 from dope_training.data import held_out
@@ -58,7 +57,7 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
         place = number if side else 0
         model = estimator.models[indices[label.name]]
         true = views[place][1].project(label.pose.apply(model.keypoints))
-        rows += _of_object(maps[place].of(indices[label.name]), true, estimator.metadata)
+        rows += _of_object(maps[place].of([indices[label.name]]), true, estimator.metadata)
     return np.concatenate(rows)
 
 
@@ -97,10 +96,10 @@ def fit(errors: np.ndarray) -> Calibration | None:
 
 def calibrate(
     weights: Path, data: list[Path], share_kept: float, objects: dict[str, ObjectModel], device: str = "auto"
-) -> Metadata | None:
+) -> tuple[Metadata, bool] | None:
     """Measure weights on the held-out pictures of stores and write the result into the file.
 
-    Peaks come first, as they move the poses; then scores and ellipsoids, which keep their defaults when too few poses
+    Peaks come first, as they move the poses; then scores and ellipsoids, which stay what they were when too few poses
     are right.
 
     Args:
@@ -111,7 +110,8 @@ def calibrate(
         device: where to run the network.
 
     Returns:
-        What the weights say of themselves now; None, and nothing is written, when the network finds too few corners.
+        What the weights say of themselves now, and whether scores and ellipsoids were measured; None, and nothing is
+        written, when the network finds too few corners.
     """
     estimator = Estimator.load(weights, objects, device)
     stores = [(Dataset.open(path), held_out(path, share_kept)[1]) for path in data]
@@ -123,11 +123,11 @@ def calibrate(
     if calibration is None:
         return None
     network, metadata = load(weights)
-    metadata = replace(metadata, calibration=calibration, trust=Trust())
+    metadata = replace(metadata, calibration=calibration)
     trusted = trust.fit(trust.outcomes(Estimator(network, metadata, estimator.models, device), samples()))
     metadata = replace(metadata, trust=trusted or metadata.trust)
     save(weights, load(weights)[0], metadata)
-    return metadata
+    return metadata, trusted is not None
 
 
 app = typer.Typer(add_completion=False)
@@ -143,18 +143,20 @@ def calibrate_command(
 ) -> None:
     """Measure how a network's peaks and poses err, and store it with the weights."""
     path = weights or share() / "weights" / "dope-lite.safetensors"
-    metadata = calibrate(path, data, kept, load_objects(objects_file), device)
-    if metadata is None:
+    measured = calibrate(path, data, kept, load_objects(objects_file), device)
+    if measured is None:
         raise UserError(f"{path}: finds fewer than {FEWEST} corners in these pictures; train longer or raise --kept")
-    calibration = metadata.calibration
+    metadata, trusted = measured
+    peaks = metadata.calibration
     typer.echo(
-        f"{path}: at height h a corner is off by {calibration.sure} + {calibration.unsure} (1 - h) cells, "
-        f"of them {calibration.inward} (1 - h) inward"
+        f"{path}: at height h a corner is off by {peaks.sure} + {peaks.unsure} (1 - h) cells, "
+        f"of them {peaks.inward} (1 - h) inward"
     )
-    if metadata.trust == Trust():
-        typer.echo(f"{path}: fewer than {trust.FEWEST} right poses in these pictures; scores stay rough ones")
-    else:
-        typer.echo(f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors")
+    typer.echo(
+        f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
+        if trusted
+        else f"{path}: fewer than {trust.FEWEST} right poses in these pictures; scores and ellipsoids stay as they were"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 import yaml
 
 from dope_datagen import scratch
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
+from dope_ros2.matching import MAX_ANGLE, MAX_DISTANCE
 from dope_ros2.trust import Trust
-from dope_ros2.weights import Metadata, load
+from dope_ros2.weights import Metadata, load, sha256
 from dope_training.evaluation import tables
 from dope_training.evaluation.report import SCHEMA
 
@@ -77,18 +78,22 @@ def _errs(metadata: Metadata) -> str:
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")
     else:
         lines.append(
-            "A score is the probability that the pose is within 10 % of the distance and 20 degrees, fitted to "
-            f"held-out pictures. Covariances are {trust.spread**2:.3g} times those of independent errors."
+            f"A score is the probability that the pose is within {100 * MAX_DISTANCE:g} % of the distance and "
+            f"{np.degrees(MAX_ANGLE):g} degrees, fitted to held-out pictures. Covariances are {trust.spread**2:.3g} "
+            "times those of independent errors."
         )
     return " ".join(lines)
 
 
 def _figures(path: Path, report: dict) -> str:
-    runs = [run for run in report["runs"] if run["label"].split("/")[-1] == path.stem] or report["runs"]
-    if len(runs) != 1:
+    digest = sha256(path)
+    run = next((run for run in report["runs"] if run.get("sha256") == digest), None)
+    if run is None:
         labels = ", ".join(run["label"] for run in report["runs"])
-        raise UserError(f"the report on {report['data']} is about {labels}; none of them is clearly {path.stem}")
-    [run] = runs
+        raise UserError(
+            f"the report on {report['data']} is about {labels}, and none of them is {path} as it is now; "
+            "judge these weights with `dope evaluate --out` and give its report.json"
+        )
     least, lowest = 100 * report["min_visibility"], report["settings"]["min_score"]
     asked = f"objects at least {least:g} % visible, scores from {lowest:g} on"
     blocks = [
@@ -115,12 +120,24 @@ def read_report(path: Path) -> dict:
     return content
 
 
+def read_notes(path: Path | None) -> str:
+    """Read the notes, if there are any.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    try:
+        return path.read_text() if path else ""
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); give a text file in UTF-8, or leave --notes out") from error
+
+
 def add_sum(path: Path) -> Path:
     """Write the checksum of a file into SHA256SUMS beside it, which `sha256sum --check` reads."""
     sums = path.parent / SUMS
     lines = sums.read_text().splitlines() if sums.is_file() else []
-    known = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
-    known[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    entries = [line.split(maxsplit=1) for line in lines if line.strip()]
+    known = {name.lstrip("*"): digest for digest, name in entries} | {path.name: sha256(path)}
     scratch.write(sums, "".join(f"{digest}  {name}\n" for name, digest in sorted(known.items())).encode())
     return sums
 
@@ -137,7 +154,7 @@ def card_command(
     """Write a model card beside weights, and their checksum into SHA256SUMS."""
     _, metadata = load(weights)
     try:
-        text = card(weights, metadata, [read_report(r) for r in report or []], notes.read_text() if notes else "")
+        text = card(weights, metadata, [read_report(r) for r in report or []], read_notes(notes))
         scratch.write(weights.with_suffix(".md"), text.encode())
         typer.echo(weights.with_suffix(".md"))
         typer.echo(add_sum(weights))

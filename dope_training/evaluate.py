@@ -101,11 +101,14 @@ def contenders(
     judged, settings = [], {}
     if weights:
         from dope_ros2.estimator import Estimator, Settings  # here, so that a results file does not wait for torch
+        from dope_ros2.weights import sha256
 
         chosen = Settings() if min_score is None else Settings(min_score=min_score)
         settings = asdict(chosen)
-        estimators = [Estimator.load(path, objects, device) for path in weights]
-        judged = [Contender.of_estimator(*pair, chosen) for pair in zip(names, estimators, strict=False)]
+        judged = [
+            Contender.of_estimator(name, Estimator.load(path, objects, device), chosen, sha256(path))
+            for name, path in zip(names, weights, strict=False)
+        ]
     files = zip(names[len(weights) :], results, strict=True)
     return judged + [Contender.of_results(*file, data, objects.values()) for file in files], settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ class Outcomes(NamedTuple):
 def outcomes(estimator: Estimator, samples: Iterable[Sample]) -> Outcomes:
     """Let an estimator look at stored pictures, report whatever it finds, and compare with their labels."""
     rows = [row for sample in samples for row in _outcomes(estimator, sample)]
-    evidence = np.array([row[0] for row in rows], float).reshape(-1, len(Evidence.__dataclass_fields__))
+    evidence = np.array([row[0] for row in rows], float).reshape(-1, len(fields(Evidence)))
     return Outcomes(evidence, np.array([row[1] for row in rows], bool), np.array([row[2] for row in rows], float))
 
 
@@ -61,7 +62,7 @@ def _outcomes(estimator: Estimator, sample: Sample) -> list[tuple[np.ndarray, bo
 
 
 def fit(seen: Outcomes) -> Trust | None:
-    """The trust that fits what became of poses; None when too few are right.
+    """The trust that fits what became of poses; None when too few are right, or claim no deviation.
 
     Scores by logistic regression with a weak prior about even odds. The spread is the one with which the ellipsoids
     that should hold 95 % of the errors do.
@@ -82,5 +83,7 @@ def fit(seen: Outcomes) -> Trust | None:
     weights = minimize(cost, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
     slopes = weights[1:] / scale
     bias = weights[0] - slopes @ middle
-    widest = np.quantile(seen.lengths[right], CLAIM) / LIMITS["pose"]
-    return Trust(*(round(float(v), 4) for v in (bias, *slopes, np.sqrt(widest))))
+    spread = np.sqrt(np.quantile(seen.lengths[right], CLAIM) / LIMITS["pose"])
+    if not np.isfinite(spread) or spread == 0:
+        return None
+    return Trust(*(round(float(v), 4) for v in (bias, *slopes, spread)))

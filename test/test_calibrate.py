@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import seer
 import torch
 
 from dope_datagen import store
@@ -14,6 +15,7 @@ from dope_ros2.estimator import Estimator
 from dope_ros2.geometry import Pose
 from dope_ros2.maps import MapSpec, encode
 from dope_ros2.objects import load_objects
+from dope_ros2.trust import Trust
 from dope_ros2.weights import Metadata, TrainedObject, build, load, save
 from dope_training import calibrate as tested
 from dope_training.calibrate import calibrate, corner_errors, fit, main
@@ -101,13 +103,40 @@ def test_the_calibration_is_written_into_the_weights_and_nothing_else_changes(fi
     data, weights = files
     network, metadata = load(weights)
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
-    found = calibrate(weights, [data], 0.5, load_objects(), "cpu")
+    found, trusted = calibrate(weights, [data], 0.5, load_objects(), "cpu")
     after, said = load(weights)
     assert said == found
-    assert replace(said, calibration=metadata.calibration) == metadata  # no pose was found, so nothing of trust
+    assert not trusted  # no pose was found
+    assert replace(said, calibration=metadata.calibration) == metadata
     assert said.calibration.inward == pytest.approx(0.45, abs=0.05)
     for key, value in network.state_dict().items():
         torch.testing.assert_close(after.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(files, monkeypatch, capsys):
+    data, weights = files
+    monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
+    for measured in (Trust(bias=1.0, spread=1.7), None):
+        monkeypatch.setattr(tested.trust, "fit", lambda _, measured=measured: measured)
+        assert main(["--weights", str(weights), "--data", str(data)]) == 0
+        assert load(weights)[1].trust == Trust(bias=1.0, spread=1.7)
+    assert "1.7 times" in (told := capsys.readouterr().out)
+    assert "stay as they were" in told
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+def test_corners_are_measured_where_poses_are_made(shift):
+    pose = Pose.from_rotvec([0.4, -0.8, 1.1], [0.05, -0.03, 0.5])
+    keypoints = seer.CAMERA.project(pose.apply(seer.BOX.keypoints))
+    label = Label("box", 1, pose, keypoints, 1.0, 0.0, (50, 40, 60, 40), 2400, 2400)
+    seen = Sample(seer.ramps(), seer.CAMERA, [label], np.zeros((480, 640), np.uint8))
+    trained = TrainedObject(name="box", size=seer.BOX.size, centre=seer.BOX.centre)
+    for crop, expected in ((seer.SIDE, 0.0), (0, shift)):  # the network errs in the first look only
+        metadata = Metadata(architecture="paper", objects=(trained,), input_height=0, crop=crop)
+        network = seer.Seer([pose], shift=shift)
+        found = corner_errors(Estimator(network, metadata, [seer.BOX], "cpu"), seen)
+        assert len(found) == 8
+        np.testing.assert_allclose(found[:, 1], expected * 2**0.5 / 8, atol=0.1)
 
 
 def test_weights_that_find_too_few_corners_are_left_as_they_are(files, capsys):

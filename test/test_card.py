@@ -9,7 +9,7 @@ import pytest
 
 from dope_ros2.objects import load_objects
 from dope_ros2.trust import Trust
-from dope_ros2.weights import Metadata, TrainedObject, build, load, save
+from dope_ros2.weights import Metadata, TrainedObject, build, load, save, sha256
 from dope_training.card import main
 from dope_training.evaluation.figures import by_visibility, summary
 from dope_training.evaluation.measure import FoundRow, TruthRow
@@ -27,7 +27,8 @@ def weights(tmp_path):
     return path
 
 
-def report(path, *labels):
+def report(path, **labels):
+    """A report on runs, by label; the values are their checksums."""
     truths = [
         TruthRow(0, "carton", v, 0.8, right=r, translation=0.01, rotation=2.0) for v, r in ((0.9, True), (0.7, False))
     ]
@@ -36,14 +37,15 @@ def report(path, *labels):
     figures = summary(truths, found, 1, 0.5)
     run = {"overall": figures, "classes": {"carton": figures}, "by_visibility": by_visibility(truths, 1)}
     content = {"schema": SCHEMA, "data": "shelf", "pictures": 1, "min_visibility": 0.5, "settings": {"min_score": 0.5}}
-    path.write_text(json.dumps(content | {"runs": [{"label": label} | run for label in labels]}))
+    runs = [{"label": label, "sha256": digest} | run for label, digest in labels.items()]
+    path.write_text(json.dumps(content | {"runs": runs}))
     return path
 
 
 def test_the_card_has_the_recipe_the_figures_and_the_notes(weights, tmp_path, capsys):
     notes = tmp_path / "notes.md"
     notes.write_text("The scans are CC BY 4.0.\n")
-    figures = report(tmp_path / "report.json", "out/boxes", "out/others")
+    figures = report(tmp_path / "report.json", others="00", these=sha256(weights))
     assert main(["--weights", str(weights), "--report", str(figures), "--notes", str(notes)]) == 0
     card = tmp_path / "boxes.md"
     assert capsys.readouterr().out.split() == [str(card), str(tmp_path / "SHA256SUMS")]
@@ -77,12 +79,26 @@ def test_checksums_are_kept_for_every_file_and_renewed(weights, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "not readable"), ("{}", "no dope-evaluation/1"), (None, "none of them is clearly boxes")],
+    [("{", "not readable"), ("{}", "no dope-evaluation/1"), (None, "is about boxes, and none of them is")],
 )
 def test_reports_about_something_else_are_refused(weights, tmp_path, capsys, content, said):
-    path = report(tmp_path / "report.json", "one", "two")
+    path = report(tmp_path / "report.json", boxes="00")
     if content is not None:
         path.write_text(content)
     assert main(["--weights", str(weights), "--report", str(path)]) == 2
     assert said in capsys.readouterr().err
     assert not weights.with_suffix(".md").exists()
+
+
+def test_notes_that_cannot_be_read_are_named(weights, tmp_path, capsys):
+    (tmp_path / "latin.md").write_bytes("Maß".encode("latin-1"))
+    for name in ("none.md", "latin.md"):
+        assert main(["--weights", str(weights), "--notes", str(tmp_path / name)]) == 2
+        assert f"{name}: not readable" in capsys.readouterr().err
+
+
+def test_sums_of_other_tools_are_kept(weights, tmp_path):
+    (tmp_path / "SHA256SUMS").write_text("0" * 64 + " *other.bin\n")
+    assert main(["--weights", str(weights)]) == 0
+    lines = (tmp_path / "SHA256SUMS").read_text().splitlines()
+    assert lines == [f"{sha256(weights)}  boxes.safetensors", "0" * 64 + "  other.bin"]

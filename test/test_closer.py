@@ -4,29 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from seer import BOX, CAMERA, SIDE, Seer, ramps
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.closer import EXTENT, LARGEST, in_image, same, view
+from dope_ros2.closer import EXTENT, LARGEST, found_again, in_image, view
 from dope_ros2.detection import Detection
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.geometry import Pose
-from dope_ros2.maps import MapSpec, encode
-from dope_ros2.objects import ObjectModel
-from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD, Metadata, TrainedObject
+from dope_ros2.weights import Metadata, TrainedObject
 
-BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, -0.02))
-CAMERA = CameraModel.from_focal(600, 640, 480)
-SIDE = 160
 NEAR = Pose.from_rotvec([0.4, -0.8, 1.1], [0.05, -0.03, 0.5])
 FAR = Pose.from_rotvec([-0.9, 0.3, 0.2], [-0.3, 0.2, 1.4])
 EDGE = Pose.from_rotvec([0.1, 1.2, 0.4], [0.34, 0.1, 0.7])
-
-
-def ramps():
-    """A picture whose red grows to the right and whose green grows downward, so that any window tells where it is."""
-    x, y = np.meshgrid(np.arange(640), np.arange(480))
-    return np.stack([40 + x / 4, 40 + y / 4, np.full_like(x, 90.0)], -1).round().astype(np.uint8)
 
 
 @pytest.mark.parametrize("pose", [NEAR, FAR, EDGE])
@@ -71,35 +59,18 @@ def test_of_several_in_a_window_the_one_that_was_looked_for_is_taken():
 
     _, camera = view(ramps(), CAMERA, CAMERA.project(NEAR.apply(BOX.keypoints)), SIDE)
     first, beside, far = detection(0.0), detection(0.02), detection(0.15)
-    assert same(first, [far, beside], camera) is beside
-    assert same(first, [far], camera) is None
-    assert same(first, [], camera) is None
+    unsure = replace(beside, score=0.2)
+    assert found_again(first, [far, unsure, beside], camera) is beside
+    assert found_again(first, [far], camera) is None
+    assert found_again(first, [], camera) is None
 
 
-class Seer(torch.nn.Module):
-    """Draws the maps of given poses for whatever part of `ramps` it is shown, the first time not exactly."""
-
-    def __init__(self, poses, shift=0.0, blind=False):
-        super().__init__()
-        self.poses, self.shift, self.blind = poses, shift, blind
-
-    def forward(self, images):
-        belief, affinity = zip(*map(self.one, images), strict=True)
-        return torch.stack(belief), torch.stack(affinity)
-
-    def one(self, image):
-        rgb = image.permute(1, 2, 0).numpy() * IMAGENET_STD + IMAGENET_MEAN
-        x, y = (rgb[..., :2] * 255 - 40).transpose(2, 0, 1) * 4
-        side, closer = rgb.shape[1], rgb.shape[1] == SIDE
-        known = (y > 5) & (y < 470) & (x > 5) & (x < 630)
-        columns, rows = np.meshgrid(np.arange(side), np.arange(rgb.shape[0]))
-        scale, left = np.polyfit(x[known], columns[known], 1)
-        _, top = np.polyfit(y[known], rows[known], 1)
-        keypoints = [CAMERA.project(pose.apply(BOX.keypoints)) * scale + [left, top] for pose in self.poses]
-        keypoints = np.array(keypoints) + (0 if closer else self.shift)
-        maps = encode(keypoints, rgb.shape[1::-1], MapSpec())
-        gone = 0.0 if closer and self.blind else 1.0
-        return tuple(torch.from_numpy(gone * m)[None].float() for m in maps)
+@pytest.mark.parametrize("distance", [0.25, 0.12, 0.1])
+def test_the_window_of_a_near_object_is_the_image_and_no_larger(distance):
+    pose = Pose.from_rotvec([0.4, -0.8, 1.1], [0.0, 0.0, distance])
+    pixels = CAMERA.project(pose.apply(BOX.keypoints))
+    _, camera = view(ramps(), CAMERA, pixels, SIDE)
+    assert camera.K[0, 0] >= CAMERA.K[0, 0] * SIDE / 640 * 0.999
 
 
 def estimator(network, **metadata):
@@ -132,6 +103,12 @@ def test_what_is_not_there_on_a_closer_look_is_not_reported():
     look = estimator(Seer([NEAR, FAR], blind=True))
     assert len(look(ramps(), CAMERA, Settings(closer_look=False))) == 2
     assert look(ramps(), CAMERA) == []
+
+
+def test_only_wanted_objects_are_looked_for():
+    look = estimator(Seer([NEAR]))
+    assert len(look(ramps(), CAMERA, Settings(objects=("box",)))) == 1
+    assert look(ramps(), CAMERA, Settings(objects=("other",))) == []
 
 
 def test_weights_that_know_no_crop_look_once():

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from dope_ros2.network import DopeLite, DopeM, Paper
 
@@ -31,8 +32,12 @@ def test_dope_lite_stays_under_eight_million_parameters():
     assert parameters(DopeLite(3)) < 8e6
 
 
-def test_dope_m_fits_into_60_mebibytes_in_half_precision():
-    assert 2 * parameters(DopeM(10)) < 60 * 2**20
+def test_dope_m_stays_within_60_mebibytes_in_half_precision_and_60_gflop_at_640x480():
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network = DopeM(10)
+        network(torch.zeros(1, 3, 480, 640))
+    assert 2 * parameters(network) < 60 * 2**20
+    assert counter.get_total_flops() < 60e9
 
 
 def test_a_further_object_costs_less_than_three_percent():

@@ -61,6 +61,9 @@ def test_little_evidence_says_nothing():
     few = fates(FEWEST)
     assert few.right.sum() < FEWEST
     assert fit(few) is None
+    for length in (np.inf, 0.0):  # a pose that claims to be exact, or is, says nothing of how wide to make ellipsoids
+        many = fates(2000)
+        assert fit(many._replace(lengths=np.where(many.right, length, np.nan))) is None
     assert fit(Outcomes(np.zeros((0, 4)), np.zeros(0, bool), np.zeros(0))) is None
 
 
@@ -68,15 +71,29 @@ def test_evidence_is_what_the_pose_rests_on():
     covariance = np.diag([1, 1, 0.02, 0.1, 0.2, 0.2]) ** 2
     used = np.array([True] * 6 + [False] * 3)
     solution = Solution(Pose.from_rotvec([0, 0, 0], [0.1, 0, 0.5]), covariance, used, 1.0, cells=9)
-    evidence = Evidence.of(np.full(9, 0.6), solution)
+    evidence = Evidence.of(np.full(9, 0.6), solution, np.zeros(3))
     assert evidence.belief == pytest.approx(0.4)
     np.testing.assert_allclose(np.exp(evidence.row[1:]), [10, 0.04, np.sqrt(0.03)])
+
+
+def test_evidence_does_not_depend_on_where_the_mesh_has_its_origin():
+    rng = np.random.default_rng(0)
+    pose, centre = Pose.from_rotvec([0.3, -0.5, 0.8], [0.1, -0.05, 0.7]), np.array([0.02, -0.3, 0.5])
+    A = rng.normal(size=(6, 6)) * 0.01
+    r = pose.rotation @ centre  # from an origin to the centre, where the same uncertainty is told
+    lever = np.eye(6)
+    lever[:3, 3:] = [[0, r[2], -r[1]], [-r[2], 0, r[0]], [r[1], -r[0], 0]]
+    at_centre = Pose(pose.rotation, pose.apply(centre))
+    used = np.ones(9, bool)
+    one = Evidence.of(used, Solution(pose, A @ A.T, used, 1.0, 5), centre)
+    two = Evidence.of(used, Solution(at_centre, lever @ A @ A.T @ lever.T, used, 1.0, 5), np.zeros(3))
+    np.testing.assert_allclose(one.row, two.row)
 
 
 def test_degenerate_evidence_still_gives_a_probability():
     solution = Solution(Pose.from_rotvec([0, 0, 0], [0, 0, 0]), np.zeros((6, 6)), np.zeros(9, bool), 0.0)
     for trust in (Trust(), TRUE):
-        assert 0 <= trust.score(Evidence.of(np.zeros(9), solution)) <= 1
+        assert 0 <= trust.score(Evidence.of(np.zeros(9), solution, np.zeros(3))) <= 1
 
 
 class Drawn(torch.nn.Module):

@@ -92,7 +92,7 @@ class DopeNode(ShellNode):
         text = "Scale images to this height before detection [px]; 0: their own, -1: what the weights were trained for."
         add("input_height", -1, text, (-1, 4096))
         start = Settings()
-        text = "Look again at each object that is found, larger: more exact poses, some milliseconds each."
+        text = "Look again at each object that is found, larger: more exact poses, for a fifth more time each."
         add("closer_look", start.closer_look, text, fixed=False)
         add("min_score", start.min_score, "Detections below are not published.", (0.0, 1.0), fixed=False)
         text = "Lowest belief that counts as a keypoint."
@@ -126,7 +126,7 @@ class DopeNode(ShellNode):
 
     def _settings(self) -> Settings:
         names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
-        return Settings(**{name: self.value(name) for name in names})
+        return Settings(objects=tuple(self._names), **{name: self.value(name) for name in names})
 
     def _on_image(self, msg: Image, camera: _Camera) -> None:
         try:
@@ -135,7 +135,7 @@ class DopeNode(ShellNode):
         except UserError as error:
             self.complain(str(error))
             return
-        found = [d for d in self._estimator(image, model, self._settings()) if d.model.name in self._names]
+        found = self._estimator(image, model, self._settings())
         self._publish(found, msg.header, camera)
         if self._annotated.get_subscription_count() > 0:
             self._annotated.publish(messages.array_to_image(overlay.draw(image, model, found), msg.header))

@@ -34,23 +34,25 @@ class Contender:
         models: the objects it is judged by.
         answer: detections in a picture, and the seconds they took, -1 when that is not known.
         notes: what should be known when reading its figures.
+        sha256: checksum of the weights, empty for others.
     """
 
     label: str
     models: Sequence[ObjectModel]
     answer: Callable[[Picture], tuple[list[Detection], float]]
     notes: tuple[str, ...] = ()
+    sha256: str = ""
 
     @classmethod
-    def of_estimator(cls, label: str, estimator: Estimator, settings: Settings) -> Contender:
-        """Weights."""
+    def of_estimator(cls, label: str, estimator: Estimator, settings: Settings, sha256: str = "") -> Contender:
+        """Weights, and their checksum where it is to be told."""
 
         def answer(picture: Picture) -> tuple[list[Detection], float]:
             start = time.perf_counter()
             found = estimator(picture.rgb, picture.camera, settings)
             return found, time.perf_counter() - start
 
-        return cls(label, estimator.models, answer)
+        return cls(label, estimator.models, answer, sha256=sha256)
 
     @classmethod
     def of_results(cls, label: str, path: Path, data: Pictures, objects: Iterable[ObjectModel]) -> Contender:
@@ -124,6 +126,7 @@ class Judged:
         of_class = {name: [[r for r in rows if r.name == name] for rows in (self.truths, self.found)] for name in names}
         return {
             "label": self.contender.label,
+            "sha256": self.contender.sha256,
             "notes": list(self.contender.notes),
             "seconds_per_picture": round(float(np.median(times)), 4) if times else None,
             "overall": figures.summary(self.truths, self.found, pictures, min_visibility),

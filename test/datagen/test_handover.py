@@ -52,6 +52,19 @@ def test_paths_follow_the_folders_of_the_machine_that_renders(drawn, tmp_path):
     assert f"file:{tmp_path / 'there' / 'thing.obj'}" in keys
 
 
+def test_paths_follow_single_files(tmp_path):
+    here, there = (config(tmp_path / name) for name in ("here", "there"))
+    here, there = (
+        one.model_copy(update={"distractor_folders": (one.distractor_folders[0] / "thing.obj",)})
+        for one in (here, there)
+    )
+    arrange(here, tmp_path / "scenes", images=5, seed=3)
+    text = gzip.decompress((tmp_path / "scenes" / "000000.jsonl.gz").read_bytes()).decode()
+    assert str(tmp_path) not in text
+    keys = {body.mesh for scene in handover.read(tmp_path / "scenes", 0, there) for body in scene.bodies}
+    assert f"file:{tmp_path / 'there' / 'thing.obj'}" in keys
+
+
 @pytest.mark.render
 def test_rendered_scenes_equal_those_drawn_on_the_spot(drawn, tmp_path, raster):
     folder, recipe = drawn
