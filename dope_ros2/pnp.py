@@ -7,14 +7,16 @@ from itertools import combinations
 
 import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from dope_ros2.geometry import Pose
+from dope_ros2.p3p import p3p
 from dope_ros2.reprojection import CLOSEST, Problem
 from dope_ros2.surface import NO_CELLS, Cells
 
 FEWEST = 4  # a rigid body needs three points, a unique pose four
 TRIES = 8  # hypotheses of the robust search that are refined at most
+HOPELESS = 3.0  # outlier limits from its projection: a keypoint that no refinement brings back
+ROUNDS, STEPS_A_ROUND = 2, 4  # of their refinement
 PAIRS = 120  # of cells that are tried as hypotheses, each with the last keypoint
 
 
@@ -111,45 +113,57 @@ def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def direct(problem: Problem) -> Pose | None:
-    """Least squares over all keypoints from SQPnP's start; None when they are too close together for it."""
-    points, rays = problem.points[: problem.keypoints], problem.rays[: problem.keypoints]
+    """Least squares over all keypoints from SQPnP's start; None when it is far off, or they are too close together."""
+    only = np.arange(len(problem.points)) < problem.keypoints
+    points, rays = problem.points[only], problem.rays[only]
     try:
         ok, rotvec, translation = cv2.solvePnP(points, rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
     except cv2.error:
         return None
     if not ok or not np.isfinite(rotvec).all() or not np.isfinite(translation).all():
         return None
-    return problem.refine(Pose.from_rotvec(rotvec.ravel(), translation.ravel()), np.arange(problem.keypoints))
+    pose = Pose.from_rotvec(rotvec.ravel(), translation.ravel())
+    if np.linalg.norm(problem.residuals(pose)[only], axis=1).max() > HOPELESS * problem.outlier:
+        return None
+    return problem.refine(pose, only)
 
 
 def search(problem: Problem, gate: Gate) -> Pose | None:
     """Best refined pose over the P3P solutions of all triples; None when a different one explains as much."""
-    refined = sorted(candidates(problem, gate), key=problem.cost)
-    if not refined:
+    rotations, translations = candidates(problem, gate)
+    if not len(rotations):
         return None
-    best = refined[0]
-    different = turns(np.array([pose.rotation for pose in refined]), best.rotation) > gate.different
-    rivals = (problem.cost(pose) for pose, differs in zip(refined, different, strict=True) if differs)
-    return best if min(rivals, default=np.inf) > problem.cost(best) + gate.clearer else None
+    costs = problem.truncated(problem.squared(rotations, translations))
+    best = int(costs.argmin())
+    different = turns(rotations, rotations[best]) > gate.different
+    if costs[different].min(initial=np.inf) <= costs[best] + gate.clearer:
+        return None
+    pose = Pose(rotations[best], translations[best])
+    return problem.refine(pose, problem.agrees(pose))
 
 
-def candidates(problem: Problem, gate: Gate) -> list[Pose]:
-    """The best hypotheses that differ and that enough points agree with, each refined over those points."""
+def candidates(problem: Problem, gate: Gate) -> tuple[np.ndarray, np.ndarray]:
+    """The best hypotheses that differ and that enough points agree with, refined over those points.
+
+    Returns:
+        Rotations (H, 3, 3) and translations (H, 3), `TRIES` at most.
+    """
     rotations, translations = hypotheses(problem)
     squared = problem.squared(rotations, translations)
     agreeing = squared < problem.outlier**2
     order = np.argsort(problem.truncated(squared), kind="stable")
     order = order[problem.support(agreeing[order]) >= gate.fewest]
-    found: list[Pose] = []
-    for _ in range(TRIES):
-        if not len(order):
-            break
-        first, order = order[0], order[1:]
-        better = problem.refine(Pose(rotations[first], translations[first]), agreeing[first])
-        if better is not None:
-            found.append(better)
-            order = order[turns(rotations[order], better.rotation) > gate.different / 3]
-    return found
+    chosen: list[int] = []
+    while len(order) and len(chosen) < TRIES:
+        chosen.append(int(order[0]))
+        order = order[turns(rotations[order], rotations[order[0]]) > gate.different / 3]
+    rotations, translations = rotations[chosen], translations[chosen]
+    for _ in range(ROUNDS if chosen else 0):  # points that agree with a better pose are other ones
+        agreeing = problem.squared(rotations, translations) < problem.outlier**2
+        rotations, translations, fine = problem.refine_all(rotations, translations, agreeing, STEPS_A_ROUND)
+        fine &= problem.support(agreeing) >= FEWEST - 1
+        rotations, translations = rotations[fine], translations[fine]
+    return rotations, translations
 
 
 def hypotheses(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -158,22 +172,11 @@ def hypotheses(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Rotations (H, 3, 3) and translations (H, 3).
     """
-    rotvecs, translations = [np.zeros((0, 3, 1))], [np.zeros((0, 3, 1))]
     triples = list(combinations(range(problem.keypoints), 3))
     if len(problem.points) > problem.keypoints + 1:
         pairs = np.random.default_rng(0).integers(problem.keypoints, len(problem.points), (PAIRS, 2))
         triples += [(problem.keypoints - 1, *pair) for pair in pairs.tolist() if pair[0] != pair[1]]
-    for triple in triples:
-        chosen = list(triple)
-        try:
-            count, r, t = cv2.solveP3P(
-                problem.points[chosen], problem.rays[chosen], np.eye(3), None, flags=cv2.SOLVEPNP_AP3P
-            )
-        except cv2.error:  # collinear points
-            continue
-        if count:
-            rotvecs.append(np.array(r))
-            translations.append(np.array(t))
-    r, t = np.concatenate(rotvecs)[..., 0], np.concatenate(translations)[..., 0]
-    usable = np.isfinite(r).all(1) & np.isfinite(t).all(1) & (t[:, 2] > 0)
-    return Rotation.from_rotvec(r[usable]).as_matrix(), t[usable]
+    chosen = np.array(triples, int).reshape(-1, 3)
+    rotations, translations = p3p(problem.points[chosen], problem.rays[chosen])
+    in_front = translations[:, 2] > 0
+    return rotations[in_front], translations[in_front]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dope_ros2.geometry import Pose
 from dope_ros2.surface import Cells
@@ -14,6 +14,8 @@ HUBER = 2.0  # standard deviations beyond which a residual counts linearly
 STEPS = 12  # of Gauss-Newton at most
 WRONG = 12.0  # squared standard deviations beyond which a point is taken to be wrong; however far, it costs so much
 CELLS_A_KEYPOINT = 6  # so many agreeing cells count as one agreeing keypoint
+LONGEST = 1.0  # step [m, rad]; longer ones are cut
+CONVERGED = 1e-7  # a step that is smaller in all of x, y, z [m] and the rotation [rad] is the last
 CLOSEST = 1e-6  # nothing is seen nearer than this [m]
 FINEST, COARSEST = 1e-3, 1e3  # standard deviations are taken to lie between these [px]
 
@@ -72,6 +74,11 @@ class Problem:
         x = pose.apply(self.points)
         return x[:, :2] / np.maximum(x[:, 2:], CLOSEST) - self.rays
 
+    def residuals_all(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
+        """(H, N, 2) the same for many poses."""
+        x = self.points @ rotations.transpose(0, 2, 1) + translations[:, None]
+        return x[..., :2] / np.maximum(x[..., 2:], CLOSEST) - self.rays
+
     def agrees(self, pose: Pose) -> np.ndarray:
         """(N,) whether a point's residual is below the outlier limit."""
         return np.linalg.norm(self.residuals(pose), axis=1) < self.outlier
@@ -92,46 +99,71 @@ class Problem:
         """The cost of one pose."""
         return float(self.truncated(self.squared(pose.rotation[None], pose.translation[None]))[0])
 
-    def jacobian(self, pose: Pose, chosen: np.ndarray) -> np.ndarray:
-        """(n, 2, 6) derivative of the projection by a motion (v, w): p -> exp(w) R p + t + v, in the camera frame."""
-        turned = self.points[chosen] @ pose.rotation.T
-        x, y, z = (turned + pose.translation).T
-        zero = np.zeros_like(z)
-        by_point = np.array([[1 / z, zero, -x / z**2], [zero, 1 / z, -y / z**2]]).transpose(2, 0, 1)  # (n, 2, 3)
-        a, b, c = turned.T
-        cross = np.array([[zero, c, -b], [-c, zero, a], [b, -a, zero]]).transpose(2, 0, 1)  # -[R p]x
-        return np.concatenate([by_point, by_point @ cross], axis=2)
+    def jacobian(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
+        """(H, N, 2, 6) derivatives of projections by a motion (v, w): p -> exp(w) R p + t + v, in the camera frame."""
+        turned = self.points @ rotations.transpose(0, 2, 1)  # (H, N, 3)
+        x, y, z = np.moveaxis(turned + translations[:, None], -1, 0)
+        a, b, c = np.moveaxis(turned, -1, 0)
+        inverse = 1 / np.where(np.abs(z) < CLOSEST, CLOSEST, z)
+        u, v = x * inverse, y * inverse
+        J = np.zeros((*z.shape, 2, 6))
+        J[..., 0, 0] = J[..., 1, 1] = inverse
+        J[..., 0, 2], J[..., 1, 2] = -u * inverse, -v * inverse
+        J[..., 0, 3:] = np.stack([-u * b, c + u * a, -b], -1) * inverse[..., None]
+        J[..., 1, 3:] = np.stack([-c - v * b, v * a, a], -1) * inverse[..., None]
+        return J
 
     def refine(self, pose: Pose, chosen: np.ndarray) -> Pose | None:
         """Weighted Gauss-Newton with Huber weights over the chosen points; None when it leaves the camera's front."""
-        precision = (self.weights / self.sigmas**2)[chosen]
-        for _ in range(STEPS):
-            if (pose.apply(self.points[chosen])[:, 2] <= CLOSEST).any():
-                return None
-            residual = self.residuals(pose)[chosen]
-            length = np.linalg.norm(residual, axis=1) / self.sigmas[chosen]
+        rotations, translations, fine = self.refine_all(pose.rotation[None], pose.translation[None], chosen[None])
+        return Pose(rotations[0], translations[0]) if fine[0] else None
+
+    def refine_all(
+        self, rotations: np.ndarray, translations: np.ndarray, chosen: np.ndarray, steps: int = STEPS
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`refine` for many poses at once.
+
+        Args:
+            rotations: (H, 3, 3).
+            translations: (H, 3).
+            chosen: (H, N) which points count for each.
+            steps: at most.
+
+        Returns:
+            Rotations and translations, and (H,) whether they are poses in front of the camera.
+        """
+        precision, rows = self.weights / self.sigmas**2 * chosen, 2 * len(self.points)
+        for _ in range(steps if len(rotations) else 0):
+            residual = self.residuals_all(rotations, translations)
+            length = np.linalg.norm(residual, axis=-1) / self.sigmas
             weight = np.minimum(1, HUBER / np.maximum(length, 1e-12)) * precision
-            J = self.jacobian(pose, chosen)
-            H = np.einsum("nij,n,nik->jk", J, weight, J)
-            gradient = np.einsum("nij,n,ni->j", J, weight, residual)
-            H[np.diag_indices(6)] *= 1 + 1e-9
-            try:
-                step = -np.linalg.solve(H, gradient)
-            except np.linalg.LinAlgError:
-                return None
-            if not np.isfinite(step).all():
-                return None
-            step_rotation, _ = cv2.Rodrigues(step[3:])
-            pose = Pose(step_rotation @ pose.rotation, pose.translation + step[:3])
-            if np.abs(step[:3]).max() < 1e-9 * pose.translation[2] and np.abs(step[3:]).max() < 1e-9:
+            J = self.jacobian(rotations, translations).reshape(len(rotations), rows, 6)
+            weighted = (J * np.repeat(weight, 2, axis=1)[..., None]).transpose(0, 2, 1)
+            normal = weighted @ J
+            normal[:, range(6), range(6)] *= 1 + 1e-9
+            step = -_solved(normal, weighted @ residual.reshape(len(rotations), rows, 1))[..., 0]
+            rotations = Rotation.from_rotvec(step[:, 3:]).as_matrix() @ rotations
+            translations = translations + step[:, :3]
+            if (np.abs(step) < CONVERGED).all():
                 break
-        U, _, Vt = np.linalg.svd(pose.rotation)
-        return Pose(U @ Vt, pose.translation)
+        depths = (rotations[:, None, 2] * self.points).sum(-1) + translations[:, 2:]
+        fine = np.isfinite(translations).all(1) & ((depths > CLOSEST) | ~chosen).all(1)
+        return rotations, translations, fine
 
     def covariance(self, pose: Pose, chosen: np.ndarray) -> np.ndarray:
         """(6, 6) inverse of the weighted normal matrix, enlarged when the residuals exceed the claimed noise."""
         precision = (self.weights / self.sigmas**2)[chosen]
-        J = self.jacobian(pose, chosen)
+        J = self.jacobian(pose.rotation[None], pose.translation[None])[0, chosen]
         squared = precision @ (self.residuals(pose)[chosen] ** 2).sum(1)
         freedom = max(1.0, 2 * self.weights[chosen].sum() - 6)
         return np.linalg.pinv(np.einsum("nij,n,nik->jk", J, precision, J)) * max(1.0, squared / freedom)
+
+
+def _solved(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Solutions (H, 6, 1) of A x = b, zero where there is none."""
+    try:
+        x = np.linalg.solve(A, b)
+    except np.linalg.LinAlgError:
+        x = np.linalg.pinv(np.nan_to_num(A, posinf=0, neginf=0)) @ np.nan_to_num(b, posinf=0, neginf=0)
+    x = np.where(np.isfinite(x), x, 0)
+    return x * np.minimum(1, LONGEST / np.maximum(np.abs(x).max(1, keepdims=True), 1e-12))
