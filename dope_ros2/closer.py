@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
+from dope_ros2.decode import Instance
 from dope_ros2.detection import Detection
 
 EXTENT = 0.7  # of the picture's side, that the object spans
 LARGEST = 1.8  # magnification, as in training; more shows nothing new
 GREY = (124, 116, 104)  # beyond the image's border
+FEWEST_ARMS = 3  # corners that say how large an object is
 NEAR = 0.25  # of the picture's side: what is found farther from where the object was is another one
 
 
@@ -29,7 +32,47 @@ def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...] = 
     return cv2.warpAffine(image, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
 
 
-def view(image: np.ndarray, camera: CameraModel, keypoints: np.ndarray, side: int) -> tuple[np.ndarray, CameraModel]:
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where an object may be.
+
+    Attributes:
+        index: of the object among those that were looked for.
+        centre: (2,) of its box [px].
+        extent: about the longer side of its bounding rectangle [px].
+    """
+
+    index: int
+    centre: np.ndarray
+    extent: float
+
+
+def region(instance: Instance, seen: np.ndarray | None, stride: int) -> Region:
+    """How large an instance is, without a pose: twice its longest arm, or as far as its surface reaches.
+
+    Args:
+        instance: as decoded; its centroid is there, corners may be missing.
+        seen: (h, w) cells that show objects of its class; None where that is not known.
+        stride: pixels per cell.
+    """
+    centre = instance.keypoints[cuboid.CENTRE]
+    arms = np.abs(instance.keypoints[: cuboid.CENTRE] - centre)
+    known = np.isfinite(arms).all(1)
+    extents = [float(stride)]
+    if known.sum() >= FEWEST_ARMS:
+        extents.append(2 * float(arms[known].max()))
+    elif seen is not None:
+        patches, _ = ndimage.label(seen)
+        rows, columns = np.nonzero(seen)
+        if len(rows):
+            cells = np.column_stack([columns, rows]) * stride + (stride - 1) / 2
+            nearest = np.linalg.norm(cells - centre, axis=1).argmin()
+            own = patches[rows, columns] == patches[rows[nearest], columns[nearest]]
+            extents.append(2 * float(np.abs(cells[own] - centre).max()))
+    return Region(instance.class_index, centre, max(extents))
+
+
+def view(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tuple[np.ndarray, CameraModel]:
     """The part of an image around an object, and its camera: cut and scaled, it is still a pinhole camera's.
 
     The window stays within the image where it fits; it is never larger than the image, however near the object is.
@@ -37,17 +80,21 @@ def view(image: np.ndarray, camera: CameraModel, keypoints: np.ndarray, side: in
     Args:
         image: (H, W, 3) uint8.
         camera: of the image.
-        keypoints: (9, 2) of the object, centre last [px].
+        place: where the object is, in pixels of the image.
         side: of the picture that is wanted [px].
     """
-    extent = max(float(np.ptp(keypoints, axis=0).max()), 1.0)
-    scale = max(min(EXTENT * side / extent, LARGEST), side / max(camera.width, camera.height))
-    half = np.minimum(side / (2 * scale), np.array([camera.width, camera.height]) / 2)
     size = np.array([camera.width, camera.height])
-    middle = np.clip(keypoints[cuboid.CENTRE] + 0.5, half, size - half) - 0.5
+    scale = max(min(EXTENT * side / max(place.extent, 1.0), LARGEST), side / size.max())
+    half = np.minimum(side / (2 * scale), size / 2)
+    middle = np.clip(place.centre + 0.5, half, size - half) - 0.5
     A = np.column_stack([scale * np.eye(2), (side - 1) / 2 - scale * middle])
     K = np.vstack([A, [0, 0, 1]]) @ camera.K
     return warp(image, A, side), replace(camera, K=K, width=side, height=side)
+
+
+def between(camera: CameraModel, other: CameraModel) -> np.ndarray:
+    """The affine map (2, 3) from pixels of a scaled or cut image to those of another one of the same view."""
+    return (other.K @ np.linalg.inv(camera.K))[:2]
 
 
 def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) -> Detection:
@@ -58,17 +105,16 @@ def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) ->
         seen_by: the camera of the scaled or cut image.
         camera: that of the image.
     """
-    A = camera.K @ np.linalg.inv(seen_by.K)
+    A = between(seen_by, camera)
     return replace(
         detection,
-        keypoints=detection.keypoints @ A[:2, :2].T + A[:2, 2],
-        reprojection_error=detection.reprojection_error * float(np.sqrt(np.linalg.det(A[:2, :2]))),
+        keypoints=detection.keypoints @ A[:, :2].T + A[:, 2],
+        reprojection_error=detection.reprojection_error * float(np.sqrt(np.linalg.det(A[:, :2]))),
     )
 
 
-def found_again(candidate: Detection, seen: list[Detection], camera: CameraModel) -> Detection | None:
-    """Of detections of the candidate's class in the camera of its closer look, the best one that is where it was."""
-    centre = camera.project(candidate.pose.apply(candidate.model.centre))
+def found_again(centre: np.ndarray, seen: list[Detection], camera: CameraModel) -> Detection | None:
+    """Of detections in a closer look, the best one whose box's centre is near the one looked for (2,) [px]."""
     near = [
         d for d in seen if np.linalg.norm(camera.project(d.pose.apply(d.model.centre)) - centre) < NEAR * camera.width
     ]

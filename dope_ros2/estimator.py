@@ -12,15 +12,15 @@ import torch
 from scipy.special import expit
 
 from dope_ros2.camera import CameraModel
-from dope_ros2.closer import found_again, in_image, view
-from dope_ros2.decode import decode
+from dope_ros2.closer import Region, between, found_again, in_image, region, view
+from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.network import MULTIPLE
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pnp import Gate
 from dope_ros2.poses import detect, suppress
-from dope_ros2.surface import read
+from dope_ros2.surface import SEEN, read
 from dope_ros2.weights import Metadata, load, match_objects
 
 MOST_LOOKS = 64  # in a picture, the best first
@@ -110,30 +110,45 @@ class Estimator:
         """
         settings = settings or Settings()
         scaled, camera_scaled = self.scaled(image, camera, settings)
-        found = self._detect(self.maps([scaled])[0], self._wanted(settings), camera_scaled, settings)
-        found = suppress([in_image(d, camera_scaled, camera) for d in found], camera)
+        wanted = self._wanted(settings)
+        maps = self.maps([scaled])[0].of(wanted)
         if settings.closer_look and self.metadata.crop > 0:
-            found = suppress(self._look_closer(image, camera, found[:MOST_LOOKS], settings), camera)
-        return [d for d in found if d.score >= settings.min_score]
+            found = self._look_closer(image, camera, self._regions(maps, camera_scaled, camera, settings), settings)
+        else:
+            models = [self.models[index] for index in wanted]
+            found = [in_image(d, camera_scaled, camera) for d in self._detect(maps, models, camera_scaled, settings)]
+        return [d for d in suppress(found, camera) if d.score >= settings.min_score]
 
     def _wanted(self, settings: Settings) -> list[int]:
         """Indices of the objects to look for."""
         return [k for k, model in enumerate(self.models) if not settings.objects or model.name in settings.objects]
 
+    def _regions(self, maps: Maps, seen_by: CameraModel, camera: CameraModel, settings: Settings) -> list[Region]:
+        """Where in the image wanted objects may be, the most promising first."""
+        A = between(seen_by, camera)
+        instances = sorted(self._decoded(maps, settings), key=lambda instance: -instance.scores.sum())
+        regions: list[Region] = []
+        for instance in instances[:MOST_LOOKS]:
+            seen = None if maps.surface is None else maps.surface[instance.class_index, 0] > SEEN
+            place = region(instance, seen, self.metadata.stride)
+            extent = place.extent * float(np.sqrt(np.linalg.det(A[:, :2])))
+            regions.append(Region(self._wanted(settings)[place.index], A[:, :2] @ place.centre + A[:, 2], extent))
+        return regions
+
     def _look_closer(
-        self, image: np.ndarray, camera: CameraModel, candidates: list[Detection], settings: Settings
+        self, image: np.ndarray, camera: CameraModel, regions: list[Region], settings: Settings
     ) -> list[Detection]:
-        """Each candidate as a look at its surroundings shows it; what is not seen there again is gone."""
-        side = self.metadata.crop
-        views = [view(image, camera, camera.project(d.pose.apply(d.model.keypoints)), side) for d in candidates]
+        """The object of each region as a look at its surroundings shows it, if it does."""
+        views = [view(image, camera, place, self.metadata.crop) for place in regions]
         maps = self.maps([picture for picture, _ in views])
-        again: list[Detection] = []
-        for candidate, (_, seen_by), seen in zip(candidates, views, maps, strict=True):
-            wanted = [self.models.index(candidate.model)]
-            found = found_again(candidate, self._detect(seen, wanted, seen_by, settings), seen_by)
-            if found is not None:
-                again.append(in_image(found, seen_by, camera))
-        return again
+        found: list[Detection] = []
+        for place, (_, seen_by), seen in zip(regions, views, maps, strict=True):
+            A = between(camera, seen_by)
+            detections = self._detect(seen.of([place.index]), [self.models[place.index]], seen_by, settings)
+            again = found_again(A[:, :2] @ place.centre + A[:, 2], detections, seen_by)
+            if again is not None:
+                found.append(in_image(again, seen_by, camera))
+        return found
 
     def scaled(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[np.ndarray, CameraModel]:
         """The image and its camera at the height that the settings, or else the weights, ask for."""
@@ -145,19 +160,24 @@ class Estimator:
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         return cv2.resize(image, size, interpolation=interpolation), camera.resized(*size)
 
-    def _detect(self, maps: Maps, wanted: list[int], camera: CameraModel, settings: Settings) -> list[Detection]:
-        """Detections of the wanted objects, in pixels of the camera that saw the maps' picture."""
+    def _decoded(self, maps: Maps, settings: Settings) -> list[Instance]:
+        """Instances of all objects of the maps, in pixels of the maps' picture."""
         spec = self.metadata
         shift = spec.origin - (spec.stride - 1) / 2
-        gate = replace(Gate(), rms=settings.max_reprojection_error)
-        maps = maps.of(wanted)
         decoded = decode(maps.belief, maps.affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
-        instances = [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
+        return [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
+
+    def _detect(
+        self, maps: Maps, models: list[ObjectModel], camera: CameraModel, settings: Settings
+    ) -> list[Detection]:
+        """Detections of the models whose maps these are, in pixels of the camera that saw the maps' picture."""
+        instances = self._decoded(maps, settings)
+        gate = replace(Gate(), rms=settings.max_reprojection_error)
         detections: list[Detection] = []
-        for number, model in enumerate(self.models[index] for index in wanted):
-            own = [instance for instance in instances if instance.class_index == number]
-            cells = read(None if maps.surface is None else maps.surface[number], model, spec.stride)
-            detections += detect(model, own, cells, camera.K, gate, spec.trust)
+        for index, model in enumerate(models):
+            own = [instance for instance in instances if instance.class_index == index]
+            cells = read(None if maps.surface is None else maps.surface[index], model, self.metadata.stride)
+            detections += detect(model, own, cells, camera.K, gate, self.metadata.trust)
         return detections
 
     def maps(self, images: list[np.ndarray]) -> list[Maps]:

@@ -14,7 +14,7 @@ import typer
 from dope_datagen.store import Dataset, Sample
 from dope_ros2 import cuboid
 from dope_ros2.cli import run_typer
-from dope_ros2.closer import view
+from dope_ros2.closer import Region, view
 from dope_ros2.decode import decode
 from dope_ros2.errors import UserError
 from dope_ros2.estimator import Estimator, Maps, Settings
@@ -48,7 +48,8 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
     labels = [label for label in sample.objects if label.name in indices and label.visibility >= VISIBLE]
     side = estimator.metadata.crop
     if side:
-        views = [view(sample.rgb, sample.camera, label.keypoints, side) for label in labels]
+        places = [Region(0, label.keypoints[cuboid.CENTRE], np.ptp(label.keypoints, axis=0).max()) for label in labels]
+        views = [view(sample.rgb, sample.camera, place, side) for place in places]
     else:
         views = [estimator.scaled(sample.rgb, sample.camera, Settings())] * min(1, len(labels))
     maps = estimator.maps([picture for picture, _ in views])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from seer import BOX, CAMERA, SIDE, Seer, ramps
 
-from dope_ros2.closer import EXTENT, LARGEST, found_again, in_image, view
+from dope_ros2.closer import EXTENT, LARGEST, Region, found_again, in_image, region, view
+from dope_ros2.decode import Instance
 from dope_ros2.detection import Detection
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.geometry import Pose
@@ -17,10 +18,14 @@ FAR = Pose.from_rotvec([-0.9, 0.3, 0.2], [-0.3, 0.2, 1.4])
 EDGE = Pose.from_rotvec([0.1, 1.2, 0.4], [0.34, 0.1, 0.7])
 
 
+def around(pixels):
+    return Region(0, pixels[8], np.ptp(pixels, axis=0).max())
+
+
 @pytest.mark.parametrize("pose", [NEAR, FAR, EDGE])
 def test_a_window_is_a_pinhole_cameras_picture(pose):
     pixels = CAMERA.project(pose.apply(BOX.keypoints))
-    picture, camera = view(ramps(), CAMERA, pixels, SIDE)
+    picture, camera = view(ramps(), CAMERA, around(pixels), SIDE)
     assert picture.shape == (SIDE, SIDE, 3)
     seen = camera.project(pose.apply(BOX.keypoints))
     extent = np.ptp(seen, axis=0).max()
@@ -35,41 +40,67 @@ def test_a_window_is_a_pinhole_cameras_picture(pose):
 
 def test_a_window_stays_within_the_image_where_it_fits():
     pixels = CAMERA.project(EDGE.apply(BOX.keypoints))
-    picture, camera = view(np.full((480, 640, 3), 255, np.uint8), CAMERA, pixels, SIDE)
+    picture, camera = view(np.full((480, 640, 3), 255, np.uint8), CAMERA, around(pixels), SIDE)
     assert picture.min() > 200  # bilinear at the very border
     assert camera.project(EDGE.apply(BOX.keypoints))[8, 0] > SIDE / 2 + 5  # so the object is beside its middle
-    whole, _ = view(np.full((60, 640, 3), 255, np.uint8), replace(CAMERA, height=60), pixels, SIDE)
+    whole, _ = view(np.full((60, 640, 3), 255, np.uint8), replace(CAMERA, height=60), around(pixels), SIDE)
     assert whole.min() < 130  # an image that is too low is continued in grey
 
 
 def test_detections_come_back_into_the_image():
     pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
-    _, camera = view(ramps(), CAMERA, pixels, SIDE)
+    _, camera = view(ramps(), CAMERA, around(pixels), SIDE)
     seen = camera.project(NEAR.apply(BOX.keypoints))
     found = in_image(Detection(BOX, 0.9, NEAR, np.eye(6), seen, 2.0), camera, CAMERA)
     np.testing.assert_allclose(found.keypoints, pixels, atol=1e-9)
     assert found.reprojection_error == pytest.approx(2.0 * CAMERA.K[0, 0] / camera.K[0, 0])
 
 
-def test_of_several_in_a_window_the_one_that_was_looked_for_is_taken():
-    def detection(x):
-        return Detection(
-            BOX, 0.9, Pose(NEAR.rotation, NEAR.translation + np.array([x, 0, 0])), np.eye(6), np.zeros((9, 2)), 1.0
-        )
+def test_of_several_in_a_window_the_best_of_those_where_it_was_is_taken():
+    def detection(x, score=0.9):
+        pose = Pose(NEAR.rotation, NEAR.translation + np.array([x, 0, 0]))
+        return Detection(BOX, score, pose, np.eye(6), np.zeros((9, 2)), 1.0)
 
-    _, camera = view(ramps(), CAMERA, CAMERA.project(NEAR.apply(BOX.keypoints)), SIDE)
-    first, beside, far = detection(0.0), detection(0.02), detection(0.15)
-    unsure = replace(beside, score=0.2)
-    assert found_again(first, [far, unsure, beside], camera) is beside
-    assert found_again(first, [far], camera) is None
-    assert found_again(first, [], camera) is None
+    pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
+    _, camera = view(ramps(), CAMERA, around(pixels), SIDE)
+    centre = camera.project(NEAR.apply(BOX.keypoints))[8]
+    beside, far = detection(0.02), detection(0.15)
+    assert found_again(centre, [far, detection(0.02, score=0.2), beside], camera) is beside
+    assert found_again(centre, [far], camera) is None
+    assert found_again(centre, [], camera) is None
+
+
+def instance(corners, pixels):
+    keypoints = np.full((9, 2), np.nan)
+    keypoints[[*corners, 8]] = pixels[[*corners, 8]]
+    return Instance(0, keypoints, np.ones(9), np.ones(9))
+
+
+@pytest.mark.parametrize("pose", [NEAR, FAR, EDGE])
+def test_corners_say_how_large_an_object_is(pose):
+    pixels = CAMERA.project(pose.apply(BOX.keypoints))
+    place = region(instance(range(8), pixels), None, 8)
+    assert place.extent == pytest.approx(np.ptp(pixels, axis=0).max(), rel=0.25)
+    np.testing.assert_array_equal(place.centre, pixels[8])
+
+
+def test_where_corners_are_missing_its_cells_say_it():
+    pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
+    seen = np.zeros((60, 80), bool)
+    column, row = np.rint((pixels[8] - 3.5) / 8).astype(int)
+    seen[row - 5 : row + 6, column - 8 : column + 9] = True
+    seen[2:5, 2:9] = True  # another object of the class
+    assert region(instance([], pixels), seen, 8).extent == pytest.approx(2 * 8 * 8, abs=10)
+    assert region(instance([3], pixels), seen, 8).extent == pytest.approx(2 * 8 * 8, abs=10)
+    for nothing in (None, np.zeros((60, 80), bool)):
+        assert region(instance([], pixels), nothing, 8).extent == 8
 
 
 @pytest.mark.parametrize("distance", [0.25, 0.12, 0.1])
 def test_the_window_of_a_near_object_is_the_image_and_no_larger(distance):
     pose = Pose.from_rotvec([0.4, -0.8, 1.1], [0.0, 0.0, distance])
     pixels = CAMERA.project(pose.apply(BOX.keypoints))
-    _, camera = view(ramps(), CAMERA, pixels, SIDE)
+    _, camera = view(ramps(), CAMERA, around(pixels), SIDE)
     assert camera.K[0, 0] >= CAMERA.K[0, 0] * SIDE / 640 * 0.999
 
 
