@@ -40,7 +40,7 @@ class Settings:
         objects: names of the objects to report; all that are known if empty.
     """
 
-    min_score: float = 0.5
+    min_score: float = 0.3
     peak_threshold: float = 0.15
     max_reprojection_error: float = 6.0
     input_height: int = -1

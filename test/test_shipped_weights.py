@@ -10,7 +10,7 @@ import pytest
 from dope_ros2.bop import read_scene
 from dope_ros2.estimator import Estimator
 from dope_ros2.objects import load_objects
-from dope_ros2.weights import load
+from dope_ros2.weights import load, sha256
 from dope_training.config import load_config
 
 REPO = Path(__file__).resolve().parents[1]
@@ -21,12 +21,20 @@ FRAMES = Path(os.environ.get("DOPE_DATA", "")) / "real_dev" / "000001"
 def test_the_file_is_small_and_says_how_it_was_trained():
     assert WEIGHTS.stat().st_size <= 16 * 2**20
     _, metadata = load(WEIGHTS)
-    assert [trained.name for trained in metadata.objects] == ["carton", "cracker", "mustard"]
+    assert [trained.name for trained in metadata.objects] == ["carton", "cracker", "sugar", "soup", "mustard", "gelatin", "meat"]
     recipe = load_config(REPO / "config" / "train" / "dope-lite-fine.yaml", {})
     assert recipe.model_dump(mode="json", exclude_unset=True).items() <= metadata.training.items()
     common = recipe.model_dump(mode="json", include=metadata.training.keys())  # keys that came later have defaults
     assert common.items() <= metadata.training.items()
     assert len(common) >= 15
+
+
+def test_the_checksum_and_the_card_are_those_of_the_file():
+    sums = dict(line.split()[::-1] for line in (WEIGHTS.parent / "SHA256SUMS").read_text().splitlines())
+    assert sums == {path.name: sha256(path) for path in WEIGHTS.parent.glob("*.safetensors")}
+    card, (_, metadata) = WEIGHTS.with_suffix(".md").read_text(), load(WEIGHTS)
+    assert f"Covariances are {metadata.trust.spread**2:.3g} times" in card
+    assert all(f"| {trained.name} |" in card for trained in metadata.objects)
 
 
 @pytest.mark.data
@@ -52,5 +60,5 @@ def test_boxes_are_found_in_real_photographs_and_nothing_else():
             right += off[nearest] <= 15 and turned <= 20
             if off[nearest] > 40:
                 stray.append((frame.path.name, found.model.name, centre))
-    assert right >= 8  # of ten
+    assert right >= 12  # of fifteen
     assert stray == []
