@@ -21,7 +21,8 @@ FRAMES = Path(os.environ.get("DOPE_DATA", "")) / "real_dev" / "000001"
 def test_the_file_is_small_and_says_how_it_was_trained():
     assert WEIGHTS.stat().st_size <= 16 * 2**20
     _, metadata = load(WEIGHTS)
-    assert [trained.name for trained in metadata.objects] == ["carton", "cracker", "sugar", "soup", "mustard", "gelatin", "meat"]
+    names = [trained.name for trained in metadata.objects]
+    assert names == ["carton", "cracker", "sugar", "soup", "mustard", "gelatin", "meat"]
     recipe = load_config(REPO / "config" / "train" / "dope-lite-fine.yaml", {})
     assert recipe.model_dump(mode="json", exclude_unset=True).items() <= metadata.training.items()
     common = recipe.model_dump(mode="json", include=metadata.training.keys())  # keys that came later have defaults
