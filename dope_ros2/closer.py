@@ -113,9 +113,12 @@ def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) ->
     )
 
 
+def is_near(place: np.ndarray, centre: np.ndarray, camera: CameraModel) -> bool:
+    """Whether something at a place (2,) in a closer look may be the object that it is about, at `centre` (2,) [px]."""
+    return bool(np.linalg.norm(place - centre) < NEAR * camera.width)
+
+
 def found_again(centre: np.ndarray, seen: list[Detection], camera: CameraModel) -> Detection | None:
     """Of detections in a closer look, the best one whose box's centre is near the one looked for (2,) [px]."""
-    near = [
-        d for d in seen if np.linalg.norm(camera.project(d.pose.apply(d.model.centre)) - centre) < NEAR * camera.width
-    ]
+    near = [d for d in seen if is_near(camera.project(d.pose.apply(d.model.centre)), centre, camera)]
     return max(near, key=lambda d: d.score, default=None)

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
-from dope_ros2.closer import Region, between, found_again, in_image, region, view
+from dope_ros2.closer import Region, between, found_again, in_image, is_near, region, view
 from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
@@ -23,6 +24,7 @@ from dope_ros2.poses import detect, suppress
 from dope_ros2.surface import SEEN, read
 from dope_ros2.weights import Metadata, load, match_objects
 
+PROMISING = 0.2  # mean belief of its nine keypoints, from which on an instance is looked at
 MOST_LOOKS = 64  # in a picture, the best first
 BATCH = 16  # closer looks at once
 
@@ -126,7 +128,8 @@ class Estimator:
     def _regions(self, maps: Maps, seen_by: CameraModel, camera: CameraModel, settings: Settings) -> list[Region]:
         """Where in the image wanted objects may be, the most promising first."""
         A = between(seen_by, camera)
-        instances = sorted(self._decoded(maps, settings), key=lambda instance: -instance.scores.sum())
+        promising = [i for i in self._decoded(maps, settings) if i.scores.mean() >= PROMISING]
+        instances = sorted(promising, key=lambda instance: -instance.scores.sum())
         regions: list[Region] = []
         for instance in instances[:MOST_LOOKS]:
             seen = None if maps.surface is None else maps.surface[instance.class_index, 0] > SEEN
@@ -144,8 +147,10 @@ class Estimator:
         found: list[Detection] = []
         for place, (_, seen_by), seen in zip(regions, views, maps, strict=True):
             A = between(camera, seen_by)
-            detections = self._detect(seen.of([place.index]), [self.models[place.index]], seen_by, settings)
-            again = found_again(A[:, :2] @ place.centre + A[:, 2], detections, seen_by)
+            centre = A[:, :2] @ place.centre + A[:, 2]
+            models = [self.models[place.index]]
+            detections = self._detect(seen.of([place.index]), models, seen_by, settings, around=centre)
+            again = found_again(centre, detections, seen_by)
             if again is not None:
                 found.append(in_image(again, seen_by, camera))
         return found
@@ -168,10 +173,20 @@ class Estimator:
         return [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
 
     def _detect(
-        self, maps: Maps, models: list[ObjectModel], camera: CameraModel, settings: Settings
+        self,
+        maps: Maps,
+        models: list[ObjectModel],
+        camera: CameraModel,
+        settings: Settings,
+        around: np.ndarray | None = None,
     ) -> list[Detection]:
-        """Detections of the models whose maps these are, in pixels of the camera that saw the maps' picture."""
+        """Detections of the models whose maps these are, in pixels of the camera that saw the maps' picture.
+
+        Where a place (2,) [px] is given, those beside it are left out.
+        """
         instances = self._decoded(maps, settings)
+        if around is not None:
+            instances = [i for i in instances if is_near(i.keypoints[cuboid.CENTRE], around, camera)]
         gate = replace(Gate(), rms=settings.max_reprojection_error)
         detections: list[Detection] = []
         for index, model in enumerate(models):
