@@ -115,7 +115,8 @@ class Estimator:
         wanted = self._wanted(settings)
         maps = self.maps([scaled])[0].of(wanted)
         if settings.closer_look and self.metadata.crop > 0:
-            found = self._look_closer(image, camera, self._regions(maps, camera_scaled, camera, settings), settings)
+            places = self._regions(maps, wanted, between(camera_scaled, camera), settings)
+            found = self._look_closer(image, camera, places, settings)
         else:
             models = [self.models[index] for index in wanted]
             found = [in_image(d, camera_scaled, camera) for d in self._detect(maps, models, camera_scaled, settings)]
@@ -125,9 +126,8 @@ class Estimator:
         """Indices of the objects to look for."""
         return [k for k, model in enumerate(self.models) if not settings.objects or model.name in settings.objects]
 
-    def _regions(self, maps: Maps, seen_by: CameraModel, camera: CameraModel, settings: Settings) -> list[Region]:
-        """Where in the image wanted objects may be, the most promising first."""
-        A = between(seen_by, camera)
+    def _regions(self, maps: Maps, wanted: list[int], A: np.ndarray, settings: Settings) -> list[Region]:
+        """Where in the image wanted objects may be, the most promising first; A (2, 3) leads from the maps' picture."""
         promising = [i for i in self._decoded(maps, settings) if i.scores.mean() >= PROMISING]
         instances = sorted(promising, key=lambda instance: -instance.scores.sum())
         regions: list[Region] = []
@@ -135,7 +135,7 @@ class Estimator:
             seen = None if maps.surface is None else maps.surface[instance.class_index, 0] > SEEN
             place = region(instance, seen, self.metadata.stride)
             extent = place.extent * float(np.sqrt(np.linalg.det(A[:, :2])))
-            regions.append(Region(self._wanted(settings)[place.index], A[:, :2] @ place.centre + A[:, 2], extent))
+            regions.append(Region(wanted[place.index], A[:, :2] @ place.centre + A[:, 2], extent))
         return regions
 
     def _look_closer(

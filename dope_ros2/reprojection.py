@@ -60,19 +60,15 @@ class Problem:
         few, many = agreeing[..., : self.keypoints], agreeing[..., self.keypoints :]
         return few.sum(-1) + many.sum(-1) // CELLS_A_KEYPOINT
 
-    def agreement(self, agreeing: np.ndarray) -> float:
-        """Share of the cells that agree."""
-        return float(agreeing[self.keypoints :].mean()) if len(agreeing) > self.keypoints else np.nan
-
     def convincing(self, pose: Pose) -> bool:
         """Whether all keypoints agree, and half of the cells if there are any."""
         agreeing = self.agrees(pose)
-        return agreeing[: self.keypoints].all() and not self.agreement(agreeing) < 0.5
+        cells = agreeing[self.keypoints :]
+        return bool(agreeing[: self.keypoints].all() and 2 * cells.sum() >= len(cells))
 
     def residuals(self, pose: Pose) -> np.ndarray:
         """(N, 2) projection minus observation; large for points behind the camera."""
-        x = pose.apply(self.points)
-        return x[:, :2] / np.maximum(x[:, 2:], CLOSEST) - self.rays
+        return self.residuals_all(pose.rotation[None], pose.translation[None])[0]
 
     def residuals_all(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
         """(H, N, 2) the same for many poses."""
@@ -85,19 +81,18 @@ class Problem:
 
     def squared(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
         """(H, N) squared residuals of many poses; infinite all over when a point lies behind the camera."""
-        x = self.points @ rotations.transpose(0, 2, 1) + translations[:, None]  # (H, N, 3)
-        in_front = (x[..., 2] > CLOSEST).all(1)
-        squared = ((x[..., :2] / np.maximum(x[..., 2:], CLOSEST) - self.rays) ** 2).sum(-1)
+        squared = (self.residuals_all(rotations, translations) ** 2).sum(-1)
+        in_front = (self.depths(rotations, translations) > CLOSEST).all(1)
         return np.where(in_front[:, None], squared, np.inf)
+
+    def depths(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
+        """(H, N) how far in front of the camera the points are [m]."""
+        return rotations[:, 2] @ self.points.T + translations[:, 2:]
 
     def truncated(self, squared: np.ndarray) -> np.ndarray:
         """(H,) costs of squared residuals (H, N): their sum in variances, a wrong point counts as much as any other."""
         variances = np.minimum(squared, self.outlier**2) / self.sigmas**2
         return np.minimum(variances, WRONG) @ self.weights
-
-    def cost(self, pose: Pose) -> float:
-        """The cost of one pose."""
-        return float(self.truncated(self.squared(pose.rotation[None], pose.translation[None]))[0])
 
     def jacobian(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
         """(H, N, 2, 6) derivatives of projections by a motion (v, w): p -> exp(w) R p + t + v, in the camera frame."""
@@ -146,8 +141,8 @@ class Problem:
             translations = translations + step[:, :3]
             if (np.abs(step) < CONVERGED).all():
                 break
-        depths = (rotations[:, None, 2] * self.points).sum(-1) + translations[:, 2:]
-        fine = np.isfinite(translations).all(1) & ((depths > CLOSEST) | ~chosen).all(1)
+        in_front = (self.depths(rotations, translations) > CLOSEST) | ~chosen
+        fine = np.isfinite(translations).all(1) & in_front.all(1)
         return rotations, translations, fine
 
     def covariance(self, pose: Pose, chosen: np.ndarray) -> np.ndarray:

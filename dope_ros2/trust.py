@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from dope_ros2.pnp import Solution
 
-CLOSEST = 1e-6  # distances and deviations below are taken for this [m, rad]
+LEAST = 1e-6  # distances and deviations below are taken for this [m, rad]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Evidence:
         used = np.where(solution.inliers, np.clip(beliefs, 0, 1), 0)
         x, y, _ = solution.pose.rotation @ centre
         along = np.array([0, 0, 1, y, -x, 0])  # how the centre's z moves with the pose
-        deviation = np.sqrt(max(along @ solution.covariance @ along, CLOSEST**2))
-        turns = np.maximum(np.diag(solution.covariance)[3:], CLOSEST**2)
+        deviation = np.sqrt(max(along @ solution.covariance @ along, LEAST**2))
+        turns = np.maximum(np.diag(solution.covariance)[3:], LEAST**2)
         return cls(
             belief=float(used.mean()),
             cells=float(np.log1p(solution.cells)),
-            range=float(np.log(deviation / max(solution.pose.apply(centre)[2], CLOSEST))),
+            range=float(np.log(deviation / max(solution.pose.apply(centre)[2], LEAST))),
             turn=float(np.log(np.sqrt(turns.mean()))),
         )
 

@@ -40,6 +40,7 @@ from dope_training.module import BeliefModule
 from dope_training.optimise import make_optimiser, train_step
 
 PICTURES = 64
+ENDLESS = 10**6  # steps, or pictures
 Step = Callable[[], None]
 
 
@@ -73,7 +74,7 @@ def published(path: Path, size: int, batch: int, workers: int, device: torch.dev
     """Steps of the published recipe, each with a batch that its loader has brought."""
     network = Paper().to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
-    crops = PublishedCrops(path, size, 10**6)
+    crops = PublishedCrops(path, size, ENDLESS)
     for image, belief, affinity in DataLoader(crops, batch, num_workers=workers, drop_last=True):
 
         def step(image: Tensor = image, belief: Tensor = belief, affinity: Tensor = affinity) -> None:
@@ -92,7 +93,7 @@ def ours(path: Path, config: TrainConfig, workers: int, device: torch.device) ->
     fabric = Fabric(accelerator=device.type, devices=1, precision=config.precision)
     module = BeliefModule(config)
     model, optimiser = fabric.setup(module, make_optimiser(module.network, config))
-    for batch in loader([path], config, workers):
+    for batch in loader(path, config, workers):
 
         def step(batch: dict[str, Tensor] = batch) -> None:
             train_step(fabric, model, optimiser, {key: value.to(device) for key, value in batch.items()})
@@ -100,11 +101,11 @@ def ours(path: Path, config: TrainConfig, workers: int, device: torch.device) ->
         yield step
 
 
-def loader(paths: list[Path], config: TrainConfig, workers: int, steps: int = 10**6) -> DataLoader:
-    """The training loader of a recipe."""
-    stores = crops_of(paths, config, training=True)
+def loader(path: Path, config: TrainConfig, workers: int) -> DataLoader:
+    """The training loader of a recipe, without end."""
+    stores = crops_of([path], config, training=True)
     pictures = config.batch_size // config.crops_per_picture
-    return training_loader(stores, Stream(mixed(stores, None, 0), pictures, Place(), steps), workers)
+    return training_loader(stores, Stream(mixed(stores, None, 0), pictures, Place(), ENDLESS), workers)
 
 
 def rates(steps: Iterator[Step], count: int, device: torch.device) -> tuple[float, float]:
@@ -173,7 +174,7 @@ def peak(device: torch.device, precision: torch.dtype) -> float:
 def loading(path: Path, seconds: float, workers: int) -> float:
     """Crops a second of the training loader alone, with the light network's recipe."""
     config = TrainConfig(objects=["carton"], crop=160, crops_per_picture=4, batch_size=32)
-    batches = iter(loader([path], config, workers))
+    batches = iter(loader(path, config, workers))
     for _ in range(2 + 2 * workers):  # what the processes had begun before
         next(batches)
     start, crops = time.perf_counter(), 0

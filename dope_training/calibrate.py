@@ -127,7 +127,7 @@ def calibrate(
     metadata = replace(metadata, calibration=calibration)
     trusted = trust.fit(trust.outcomes(Estimator(network, metadata, estimator.models, device), samples()))
     metadata = replace(metadata, trust=trusted or metadata.trust)
-    save(weights, load(weights)[0], metadata)
+    save(weights, load(weights)[0], metadata)  # the estimator may have halved the precision of its own
     return metadata, trusted is not None
 
 
