@@ -6,6 +6,7 @@ that can be a look-up table. Every draw takes the generator.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -39,11 +40,16 @@ class Crop:
     window: np.ndarray
 
 
-def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
-    """Cut a random window of `size` px around a random place or object, occlude it, and photograph it badly."""
+def augment(rng: np.random.Generator, sample: Sample, size: int, focus: Mapping[str, float] | None = None) -> Crop:
+    """Cut a random window of `size` px around a random place or object, occlude it, and photograph it badly.
+
+    `focus` says how often it is an object of a class, by the class's name; 1 where it does not.
+    """
     keypoints = np.array([label.keypoints for label in sample.objects]).reshape(-1, 9, 2)
     seen = np.array([label.visibility > WORTH_A_CROP for label in sample.objects], bool)
-    A = random_window(rng, keypoints[seen] if seen.any() else keypoints, sample.rgb.shape, size)
+    seen |= not seen.any()
+    weights = np.array([(focus or {}).get(label.name, 1.0) for label in sample.objects], float)
+    A = random_window(rng, keypoints[seen], sample.rgb.shape, size, weights[seen])
     border = tuple(int(v) for v in rng.integers(0, 256, 3))
     image = warp(sample.rgb, A, size, border)
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
@@ -56,15 +62,17 @@ def augment(rng: np.random.Generator, sample: Sample, size: int) -> Crop:
     return Crop(photograph(rng, image), names, moved, counts / np.maximum(alone, 1), mask, A)
 
 
-def random_window(rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int) -> np.ndarray:
+def random_window(
+    rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int, weights: np.ndarray
+) -> np.ndarray:
     """Draw the (2, 3) affine map from picture to crop pixels.
 
     Mostly around one of the objects, which then spans a third of the crop to a little more than all of it, whatever
-    its size was; turned freely in every sixth crop.
+    its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which.
     """
     height, width = shape[:2]
     if len(keypoints) and rng.random() < 0.92:
-        chosen = keypoints[rng.integers(len(keypoints))]
+        chosen = keypoints[rng.choice(len(keypoints), p=weights / weights.sum())]
         extent = np.ptp(chosen, axis=0).max()
         scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.2, 1.8)
         target = chosen[cuboid.CENTRE]

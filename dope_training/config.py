@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ class TrainConfig(BaseModel):
     objects: list[str] = Field(min_length=1)
     crop: int = Field(320, ge=64, multiple_of=8, description="side of a training crop [px]")
     crops_per_picture: int = Field(1, ge=1, description="crops cut from a picture once it is decoded")
+    focus: dict[str, float] = Field({}, description="how often crops are cut around a class, beside 1 of the others")
     input_height: int = Field(480, ge=0, description="height images are scaled to when the weights are used [px]")
     sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
     affinity: str = MapSpec.affinity
@@ -52,12 +54,19 @@ class TrainConfig(BaseModel):
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of crops_per_picture")
         if self.architecture != "paper" and self.crop % MULTIPLE:
             raise ValueError(f"crop {self.crop} must be a multiple of {MULTIPLE}")
+        for name, weight in self.focus.items():
+            if name not in self.objects or not 0 < weight < inf:
+                raise ValueError(f"focus {name}: {weight} must be above 0, and {name} one of {', '.join(self.objects)}")
         return self
 
     @property
     def map_spec(self) -> MapSpec:
         """How targets are drawn."""
         return MapSpec(sigma=self.sigma, affinity=self.affinity)
+
+    def focus_of(self, names: dict[str, str]) -> dict[str, float]:
+        """`focus` by the names that a store has; `names` leads from those to the names here."""
+        return {there: self.focus.get(name, 1.0) for there, name in names.items()}
 
 
 def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:

@@ -97,12 +97,11 @@ class Crops(TorchDataset):
     that cannot be read is replaced by another one, see `reading`.
     """
 
-    def __init__(
-        self, path: Path, objects: list[str], size: int, indices: range, *, seed: tuple[int, ...], crops: int = 1
-    ) -> None:
+    def __init__(self, path: Path, config: TrainConfig, indices: range, seed: tuple[int, ...]) -> None:
         self.reading = Reading(path)
-        self._encode = Encoder(self.reading.store, objects)
-        self._size, self._indices, self._seed, self._crops = size, indices, seed, crops
+        self._encode = Encoder(self.reading.store, config.objects)
+        self._focus = config.focus_of(self._encode.names)
+        self._size, self._crops, self._indices, self._seed = config.crop, config.crops_per_picture, indices, seed
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -121,7 +120,7 @@ class Crops(TorchDataset):
         epoch, (repeat, place) = visit[0], divmod(visit[1], len(self))
         rng = np.random.default_rng([*self._seed, epoch, place, repeat])
         sample = self.reading.one_of(self._indices, place, rng)
-        crops = [self._encode(sample, augment(rng, sample, self._size)) for _ in range(self._crops)]
+        crops = [self._encode(sample, augment(rng, sample, self._size, self._focus)) for _ in range(self._crops)]
         return {key: torch.from_numpy(np.stack([crop[key] for crop in crops])) for key in crops[0]}
 
 
@@ -185,9 +184,9 @@ def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Store
         UserError: an object is in none of them, or is another one in one than in another.
     """
     check_objects(paths, config.objects)
+    config = config if training else config.model_copy(update={"focus": {}})
     sets = []
     for number, path in enumerate(paths):
         indices = held_out(path, config.validation_share)[0 if training else 1]
-        seed = (config.seed, int(training), number)
-        sets.append(Crops(path, config.objects, config.crop, indices, seed=seed, crops=config.crops_per_picture))
+        sets.append(Crops(path, config, indices, (config.seed, int(training), number)))
     return Stores(sets)

@@ -145,9 +145,9 @@ class _Survey:
     def __init__(self, source: Source, config: TrainConfig, looks: int) -> None:
         self.path, indices = source.path, held_out(source.path, config.validation_share)[0]
         self._reading, self._models = Reading(source.path), records(source.path)
-        self._classes = {
-            there: config.objects.index(name) for there, name in spelled(self._models, config.objects).items()
-        }
+        names = spelled(self._models, config.objects)
+        self._classes = {there: config.objects.index(name) for there, name in names.items()}
+        focus = config.focus_of(names)
         self.trained, self.weight = len(indices), source.weight * len(indices)
         self.labelled: set[str] = set()
         self.rows: list[tuple[float, ...]] = []  # class, crop, visibility, size [px], distance [m]
@@ -158,7 +158,7 @@ class _Survey:
         for index in np.unique(np.linspace(0, len(indices) - 1, looks).astype(int)):
             rng = np.random.default_rng([config.seed, int(index)])
             if (sample := self._reading(indices[index])) is not None:
-                self._add(sample, augment(rng, sample, config.crop), self._reading.store.number(indices[index]))
+                self._add(sample, augment(rng, sample, config.crop, focus), self._reading.store.number(indices[index]))
 
     def _add(self, sample: Sample, crop: Crop, number: int) -> None:
         self.labelled |= {label.name for label in sample.objects}

@@ -112,13 +112,25 @@ def test_keypoints_move_with_the_pixels():
         cv2.circle(image, (300, 200), 8, (255, 255, 255), -1)
         keypoints = np.tile([300.0, 200.0], (1, 9, 1)) + rng.uniform(-60, 60, (1, 9, 2))
         keypoints[0, 8] = [300, 200]
-        A = random_window(rng, keypoints, image.shape, 320)
+        A = random_window(rng, keypoints, image.shape, 320, np.ones(len(keypoints)))
         moved = A[:, :2] @ [300, 200] + A[:, 2]
         crop = cv2.warpAffine(image, A, (320, 320))[..., 0].astype(float)
         ys, xs = np.mgrid[:320, :320]
         centre = np.array([(crop * xs).sum(), (crop * ys).sum()]) / max(crop.sum(), 1)
         if (moved > 20).all() and (moved < 300).all():
             np.testing.assert_allclose(centre, moved, atol=0.3)
+
+
+def test_crops_are_cut_as_often_around_an_object_as_its_weight_says():
+    rng = np.random.default_rng(4)
+    keypoints = np.array([np.full((9, 2), (200.0, 240.0)), np.full((9, 2), (440.0, 240.0))])
+    keypoints += rng.uniform(-20, 20, keypoints.shape)
+    counts = np.zeros(2)
+    for _ in range(400):
+        A = random_window(rng, keypoints, (480, 640), 160, np.array([1.0, 3.0]))
+        away = np.linalg.norm(keypoints[:, 8] @ A[:, :2].T + A[:, 2] - 79.5, axis=1)
+        counts[away.argmin()] += 1
+    assert 2 < counts[1] / counts[0] < 4.5
 
 
 def test_a_photograph_keeps_shape_and_type():

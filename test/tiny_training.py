@@ -80,12 +80,13 @@ def write_recipe(path, **changes):
 
 
 def rows(run, name="train"):
-    """The rows of a run's CSV; what was being written at a kill is left out, as a resumed run does."""
+    """The rows of a run's CSV; what was being written at a kill is left out, as a resumed run does.
+
+    The file is read whole first: a reader that finds it empty at first and then not takes a row for the header.
+    """
     path = Path(run) / f"{name}.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [row for row in csv.DictReader(lines) if None not in row.values()]
 
 
 def steps(run):
