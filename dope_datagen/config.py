@@ -159,6 +159,12 @@ def parse_config(entry: dict, where: str) -> DatagenConfig:
     try:
         return DatagenConfig(**entry)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = "".join(f"{part}: " for part in first["loc"])
-        raise UserError(f"{where}: {key}{first['msg'].removeprefix('Value error, ')}") from error
+        raise refusal(where, error) from error
+
+
+def refusal(where: str, error: ValidationError) -> UserError:
+    """The first thing that is wrong with a configuration: where, which key, what is allowed and what was given."""
+    first = error.errors()[0]
+    key = "".join(f"{part}: " for part in first["loc"])
+    given = f", not {first['input']!r}" if first["loc"] else ""
+    return UserError(f"{where}: {key}{first['msg'].removeprefix('Value error, ')}{given}")

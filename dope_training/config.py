@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dope_datagen.config import refusal
 from dope_ros2.errors import UserError, closest
 from dope_ros2.maps import MapSpec
 from dope_ros2.network import MULTIPLE
@@ -102,7 +103,4 @@ def changed(entries: dict, changes: dict[str, object], source: str) -> TrainConf
     try:
         return TrainConfig(**entries | changes)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}"
-        ) from error
+        raise refusal(source, error) from error

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import LightningEnvironment
-from tiny_training import RECIPE, make_store, rows, write_recipe
+from tiny_training import RECIPE, make_store, rows
 
 import dope_training.train
 from dope_ros2.errors import UserError
@@ -235,11 +235,6 @@ def test_a_time_is_hours_minutes_and_seconds(text):
     assert parse_duration("8:45:00") == timedelta(hours=8, minutes=45)
     with pytest.raises(UserError, match="HH:MM:SS"):
         parse_duration(text)
-
-
-def test_steps_and_epochs_exclude_each_other(tmp_path, data):
-    with pytest.raises(UserError, match="give steps or epochs, not both"):
-        dope_training.train(write_recipe(tmp_path / "r.yaml"), data, tmp_path / "run", steps=3, epochs=1)
 
 
 def test_training_is_called_from_a_notebook(tmp_path, data, capsys):
