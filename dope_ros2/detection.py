@@ -21,6 +21,7 @@ class Detection:
         keypoints: (9, 2) detected keypoints in the image [px], NaN where none was found or it was an outlier.
         reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px].
         evidence: what the score was made of; None of detections that no network made.
+        track: name of the instance over time, `<class>_<n>`; empty where nobody tracks.
     """
 
     model: ObjectModel
@@ -30,3 +31,4 @@ class Detection:
     keypoints: np.ndarray
     reprojection_error: float
     evidence: Evidence | None = None
+    track: str = ""

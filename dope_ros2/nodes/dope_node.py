@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from dope_msgs.msg import ObjectInfoArray
 from geometry_msgs.msg import PoseArray
 from rclpy.qos import QoSProfile
@@ -25,6 +26,7 @@ from dope_ros2.nodes import messages
 from dope_ros2.nodes.shell import LATCHED, NEWEST, RESULTS, ShellNode, check_running, node_parser, parse, run
 from dope_ros2.objects import load_objects
 from dope_ros2.resources import resolve, share
+from dope_ros2.tracking import Smoothing, Tracker
 
 
 @dataclass
@@ -35,10 +37,12 @@ class _Camera:
     info_topic: str
     prefix: str
     markers: messages.Markers
+    tracker: Tracker
     info: CameraInfo | None = None
+    seen_by: CameraModel | None = None
 
     def model(self, width: int, height: int) -> CameraModel:
-        """The camera of an image of this size.
+        """The camera of an image of this size; another one than before has seen nothing yet.
 
         Raises:
             UserError: there is no camera_info, or it cannot belong to the image.
@@ -51,7 +55,11 @@ class _Camera:
                 f"{self.image_topic}: an image of {width}x{height} does not fit {self.info_topic}, which is of "
                 f"{camera.width}x{camera.height}: other proportions; give both from one camera"
             )
-        return camera.resized(width, height)
+        camera = camera.resized(width, height)
+        if self.seen_by is None or not np.array_equal(camera.K, self.seen_by.K):
+            self.tracker.reset()
+        self.seen_by = camera
+        return camera
 
 
 class DopeNode(ShellNode):
@@ -99,6 +107,14 @@ class DopeNode(ShellNode):
         add("peak_threshold", start.peak_threshold, text, (0.01, 1.0), fixed=False)
         text = "Largest root mean square error of a pose's keypoints [px at the network's scale]."
         add("max_reprojection_error", start.max_reprojection_error, text, (0.1, 100.0), fixed=False)
+        add("tracking", True, "Give instances a name that lasts, and filter their poses.", fixed=False)
+        begin = Smoothing()
+        text = "Of tracked poses: 0 leaves them as measured, 1 suits what mostly lies still, 2 expects half the motion."
+        add("smoothing", begin.strength, text, (0.0, 10.0), fixed=False)
+        text = "An object that is not seen is still reported for so long [s]."
+        add("coast", begin.coast, text, (0.0, 10.0), fixed=False)
+        text = "After so long without being seen an object is forgotten, and its number is free [s]."
+        add("max_age", begin.max_age, text, (0.0, 3600.0), fixed=False)
 
     def _load(self) -> Estimator:
         weights, objects_file = self.value("weights"), self.value("objects_file")
@@ -117,7 +133,8 @@ class DopeNode(ShellNode):
     def _subscribe(self, name: str, several: bool) -> _Camera:
         topics = [self.resolve_topic_name(f"{name}/{topic}".lstrip("/")) for topic in ("image_rect", "camera_info")]
         prefix = f"{name.replace('/', '_')}_" if several else ""
-        camera = _Camera(*topics, prefix, messages.Markers(self._estimator.models, prefix))
+        models = self._estimator.models
+        camera = _Camera(*topics, prefix, messages.Markers(models, prefix), Tracker(models))
         kinds = (Image, lambda msg: self._on_image(msg, camera)), (CameraInfo, lambda msg: setattr(camera, "info", msg))
         for topic, (kind, callback) in zip(topics, kinds, strict=True):
             overridable = QoSOverridingOptions.with_default_policies()
@@ -128,6 +145,9 @@ class DopeNode(ShellNode):
         names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
         return Settings(objects=tuple(self._names), **{name: self.value(name) for name in names})
 
+    def _smoothing(self) -> Smoothing:
+        return Smoothing(self.value("smoothing"), self.value("coast"), self.value("max_age"))
+
     def _on_image(self, msg: Image, camera: _Camera) -> None:
         try:
             image = messages.image_to_array(msg, camera.image_topic)
@@ -136,6 +156,8 @@ class DopeNode(ShellNode):
             self.complain(str(error))
             return
         found = self._estimator(image, model, self._settings())
+        if self.value("tracking"):
+            found = camera.tracker(found, messages.seconds(msg.header.stamp), self._smoothing())
         self._publish(found, msg.header, camera)
         if self._annotated.get_subscription_count() > 0:
             self._annotated.publish(messages.array_to_image(overlay.draw(image, model, found), msg.header))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from dope_msgs.msg import ObjectInfo, ObjectInfoArray
 from geometry_msgs.msg import Point, PoseArray, Quaternion, Transform, TransformStamped, Vector3
 from geometry_msgs.msg import Pose as PoseMsg
@@ -107,13 +108,18 @@ def _box(detection: Detection) -> Pose:
     return detection.pose @ Pose(np.eye(3), np.asarray(detection.model.centre))
 
 
+def seconds(stamp: Time) -> float:
+    """A stamp as a number [s]."""
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
 def detections_to_msg(detections: Iterable[Detection], header: Header) -> Detection3DArray:
-    """Hypothesis: name, score, pose of the mesh's origin with covariance. Box: pose of its centre, size."""
+    """Hypothesis: name, score, pose of the mesh's origin with covariance. Box: pose of its centre, size. Id: track."""
     return Detection3DArray(header=header, detections=[_detection(d, header) for d in detections])
 
 
 def _detection(detection: Detection, header: Header) -> Detection3D:
-    msg = Detection3D(header=header)
+    msg = Detection3D(header=header, id=detection.track)
     result = ObjectHypothesisWithPose()
     result.hypothesis.class_id = detection.model.name
     result.hypothesis.score = float(detection.score)
@@ -142,17 +148,17 @@ def poses_to_msg(detections: Iterable[Detection], header: Header) -> PoseArray:
 
 
 def numbered(detections: Iterable[Detection]) -> list[tuple[Detection, int]]:
-    """Number the detections of each class from 0, the best first."""
+    """The detections with their tracks' numbers; without tracks those of each class from 0, the best first."""
     counts: dict[str, int] = {}
     result = []
     for detection in sorted(detections, key=lambda d: -d.score):
         number = counts[detection.model.name] = counts.get(detection.model.name, -1) + 1
-        result.append((detection, number))
+        result.append((detection, int(detection.track.rpartition("_")[2]) if detection.track else number))
     return result
 
 
 def transforms_to_msg(detections: Iterable[Detection], header: Header, prefix: str = "") -> TFMessage:
-    """One transform camera -> `<prefix><class>_<n>` for each detection, n from 0 per class, the best first."""
+    """One transform camera -> `<prefix><class>_<n>` for each detection, n as `numbered` says."""
     return TFMessage(
         transforms=[
             TransformStamped(header=header, child_frame_id=f"{prefix}{d.model.name}_{n}", transform=_transform(d.pose))

@@ -48,8 +48,8 @@ def info(focal=600.0, width=64, height=48):
 
 @pytest.fixture(scope="module")
 def one(start, observer):
-    """A node with one camera and every output heard."""
-    process = start(FAKE)
+    """A node with one camera and every output heard; poses are as measured."""
+    process = start(FAKE, "--ros-args", "-p", "smoothing:=0.0")
     kinds = {"detections": Detection3DArray, "poses": PoseArray, "markers": MarkerArray, "image_annotated": Image}
     for name, kind in kinds.items():
         observer.listen(kind, f"/dope/{name}")
@@ -115,11 +115,12 @@ def test_detections_carry_the_pose_that_belongs_to_P_of_the_camera_info(one, obs
     assert (centre.x, centre.y) == pytest.approx((0.01 * np.cos(0.5), 0.01 * np.sin(0.5)))
 
 
-def test_frames_are_named_after_class_and_rank(one, observer):
+def test_frames_and_ids_are_named_after_class_and_track(one, observer):
     observer.received["/tf"].clear()
-    answer(observer, picture(3, count=2))
+    found = answer(observer, picture(3, count=2))
     observer.until(lambda: observer.received["/tf"], "/tf")
     assert [t.child_frame_id for t in observer.received["/tf"][-1].transforms] == ["carton_0", "carton_1"]
+    assert [d.id for d in found.detections] == ["carton_0", "carton_1"]
 
 
 def test_nothing_seen_gives_an_empty_array_and_removes_the_markers(one, observer):
