@@ -82,6 +82,7 @@ extras = {
         "ros-sensor-msgs==5.3.6",
         "ros-geometry-msgs==5.3.6",
         "ros-std-msgs==5.3.6",
+        "ros-std-srvs==5.3.6",
         "ros-visualization-msgs==5.3.6",
     ],
     "datagen": [

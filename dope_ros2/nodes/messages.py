@@ -197,17 +197,19 @@ class Markers:
 
     def __init__(self, models: Iterable[ObjectModel], prefix: str = "") -> None:
         self._prefix = prefix
+        self._shown: set[tuple[str, int]] = set()
+        self.know(models)
+
+    def know(self, models: Iterable[ObjectModel]) -> None:
+        """Other objects from now on; what stands in the viewer goes with the next picture."""
         self._meshes = {model.name: mesh_uri(model) for model in models}
-        self._shown: dict[tuple[str, int], Marker] = {}
 
     def __call__(self, detections: Iterable[Detection], header: Header) -> MarkerArray:
         """Edges, translucent box, label and mesh of each; namespace = class, ids stable per number of the class."""
         markers = [marker for detection, n in numbered(detections) for marker in self._of(detection, n, header)]
-        shown = {(marker.ns, marker.id): marker for marker in markers}
+        shown = {(marker.ns, marker.id) for marker in markers}
         stale = [
-            Marker(header=header, ns=ns, id=number, action=Marker.DELETE)
-            for ns, number in self._shown
-            if (ns, number) not in shown
+            Marker(header=header, ns=ns, id=number, action=Marker.DELETE) for ns, number in sorted(self._shown - shown)
         ]
         self._shown = shown
         return MarkerArray(markers=stale + markers)

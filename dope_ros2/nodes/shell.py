@@ -11,6 +11,7 @@ import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidHandle, ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
@@ -27,13 +28,16 @@ USER_ERROR = 2  # exit status
 Range = tuple[float, float] | None
 
 
-class ShellNode(Node):
-    """A node with a result: spinning ends when `done` gets the exit status."""
+class Shell:
+    """What is common to our nodes: spinning ends when `done` gets the exit status. To be mixed with a kind of node."""
 
     def __init__(self, name: str, **options: object) -> None:
         super().__init__(name, **options)
         self.done = Future()
         self._told: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Called once, before spinning."""
 
     def parameter(self, name: str, default: object, text: str, limits: Range = None, *, fixed: bool = True) -> object:
         """Declare a parameter with description and range, and return its value; `fixed`: only set at the start."""
@@ -56,6 +60,14 @@ class ShellNode(Node):
             self.get_logger().error(fault)
 
 
+class ShellNode(Shell, Node):
+    """A plain node."""
+
+
+class ManagedNode(Shell, LifecycleNode):
+    """A node with a life cycle: unconfigured, inactive, active."""
+
+
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """Parse a command line except its ROS arguments (`--ros-args ...`, up to `--` or the end), which are returned."""
     own, ros = list(sys.argv[1:] if argv is None else argv), []
@@ -73,7 +85,7 @@ def node_parser(prog: str, text: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=prog, description=text, epilog=epilog)
 
 
-def run(make: Callable[[], ShellNode], prog: str, argv: list[str]) -> int:
+def run(make: Callable[[], Shell], prog: str, argv: list[str]) -> int:
     """Start ROS, make the node and spin it until it is done, interrupted (Ctrl-C) or terminated.
 
     Returns:
@@ -103,12 +115,13 @@ def _init(argv: list[str]) -> None:
         raise UserError(f"ROS arguments {' '.join(argv)}: {reason}; see `ros2 run --help`") from error
 
 
-def _spin(make: Callable[[], ShellNode]) -> int:
+def _spin(make: Callable[[], Shell]) -> int:
     try:
         node = make()
     except ParameterException as error:
         raise UserError(f"{error}; check -p and --params-file (a number with a point is a double)") from error
     try:
+        node.start()
         rclpy.spin_until_future_complete(node, node.done)
         return node.done.result() or 0
     finally:

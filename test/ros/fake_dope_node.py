@@ -5,6 +5,7 @@ import sys
 import numpy as np
 
 from dope_ros2.detection import Detection
+from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_ros2.nodes.dope_node import DopeNode
 from dope_ros2.nodes.shell import run
@@ -23,6 +24,7 @@ class Foretold:
 
     def __call__(self, image, camera, settings):
         assert image.shape == (camera.height, camera.width, 3)
+        assert image[0, 0, 1] < 255, "a picture that no estimator survives"
         scores = 0.9 - 0.2 * np.arange(image[0, 0, 0])
         return [self._carton(i, s, camera) for i, s in enumerate(scores) if s >= settings.min_score]
 
@@ -32,5 +34,12 @@ class Foretold:
         return Detection(MODELS[0], score, pose, 0.01 * np.eye(6), np.full((9, 2), 5.0), 0.5)
 
 
+def load(weights, objects_file, device):
+    """Whatever the weights, unless their name says that they are broken."""
+    if weights.endswith("broken"):
+        raise UserError(f"{weights}: damaged; copy it again")
+    return Foretold()
+
+
 if __name__ == "__main__":
-    sys.exit(run(lambda: DopeNode(Foretold()), "dope_node", sys.argv[1:]))
+    sys.exit(run(lambda: DopeNode(load), "dope_node", sys.argv[1:]))

@@ -5,20 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
 from dope_msgs.msg import ObjectInfoArray
 from geometry_msgs.msg import PoseArray
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+from talk import answer, header, info, picture, set_parameter
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker, MarkerArray
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.nodes import messages
 from dope_ros2.nodes.shell import QUIET_S
 from dope_ros2.objects import load_objects
 from dope_ros2.weights import Metadata, TrainedObject, build, save
@@ -26,24 +21,7 @@ from dope_ros2.weights import Metadata, TrainedObject, build, save
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).parent / "fake_dope_node.py"
 REPO = Path(__file__).resolve().parents[2]
-FRAME = "test_optical_frame"
 CAMERAS = ["late", "changed", "zeros", "encoding", "size", "shape"]
-
-
-def header(number):
-    msg = Header(frame_id=FRAME)
-    msg.stamp.sec, msg.stamp.nanosec = 1000 + number, 7
-    return msg
-
-
-def picture(number, count=1, width=64, height=48):
-    rgb = np.zeros((height, width, 3), np.uint8)
-    rgb[0, 0, 0] = count
-    return messages.array_to_image(rgb, header(number))
-
-
-def info(focal=600.0, width=64, height=48):
-    return messages.camera_to_info(CameraModel.from_focal(focal, width, height), header(0))
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +44,6 @@ def several(start, observer):
     process = start(FAKE, "--ros-args", "-r", "__node:=several", "-p", f"cameras:={CAMERAS}")
     observer.listen(Detection3DArray, "/several/detections")
     return process
-
-
-def answer(observer, msg, namespace="", camera_info=None, answers="/dope/detections"):
-    """Publish camera_info and image until they are answered, since best effort may lose one; return the answer."""
-
-    def answered():
-        return [a for a in observer.received[answers] if a.header.stamp == msg.header.stamp]
-
-    for _ in range(60):
-        observer.publish(camera_info or info(), f"{namespace}/camera_info")
-        observer.spin(0.1)
-        observer.publish(msg, f"{namespace}/image_rect")
-        observer.spin(0.1)
-        if answered():
-            return answered()[0]
-    raise AssertionError(f"no answer on {answers}")
 
 
 def headers(topic, msg):
@@ -146,17 +108,6 @@ def test_what_is_known_about_the_objects_is_latched(one, observer):
     assert (mustard.size.x, mustard.size.z) == (0.10, 0.19)
 
 
-def set_parameter(observer, name, value):
-    client = observer.node.create_client(SetParameters, "/dope/set_parameters")
-    assert client.wait_for_service(30)
-    kind = ParameterType.PARAMETER_DOUBLE if isinstance(value, float) else ParameterType.PARAMETER_STRING
-    field = "double_value" if isinstance(value, float) else "string_value"
-    parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-    future = client.call_async(SetParameters.Request(parameters=[parameter]))
-    rclpy.spin_until_future_complete(observer.node, future, timeout_sec=30)
-    return future.result().results[0]
-
-
 def test_a_threshold_set_while_the_node_runs_holds_from_then_on(one, observer):
     assert set_parameter(observer, "min_score", 0.8).successful
     assert len(answer(observer, picture(7, count=3)).detections) == 1
@@ -164,9 +115,9 @@ def test_a_threshold_set_while_the_node_runs_holds_from_then_on(one, observer):
     assert len(answer(observer, picture(8, count=3)).detections) == 3
 
 
-def test_a_threshold_out_of_range_and_other_weights_are_refused(one, observer):
+def test_a_threshold_out_of_range_and_another_device_are_refused(one, observer):
     assert not set_parameter(observer, "min_score", 1.5).successful
-    assert not set_parameter(observer, "weights", "other.safetensors").successful
+    assert not set_parameter(observer, "device", "cuda").successful
 
 
 def assert_told_once(process, text, begin):

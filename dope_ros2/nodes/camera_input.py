@@ -1,0 +1,86 @@
+"""One camera that `dope_node` listens to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image
+
+from dope_ros2.camera import CameraModel
+from dope_ros2.errors import UserError
+from dope_ros2.nodes import messages
+from dope_ros2.nodes.shell import NEWEST
+from dope_ros2.objects import ObjectModel
+from dope_ros2.tracking import Tracker
+
+
+class CameraInput:
+    """The topics of a camera, its newest camera_info, its tracks and markers.
+
+    Attributes:
+        image_topic, info_topic: resolved names.
+        prefix: of its frames and markers.
+        tracker, markers: of what it sees.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        prefix: str,
+        models: list[ObjectModel],
+        on_image: Callable[[Image, CameraInput], None],
+    ) -> None:
+        topics = [node.resolve_topic_name(f"{name}/{topic}".lstrip("/")) for topic in ("image_rect", "camera_info")]
+        self.image_topic, self.info_topic = topics
+        self.prefix, self.tracker, self.markers = prefix, Tracker(models), messages.Markers(models, prefix)
+        self._info: CameraInfo | None = None
+        self._seen_by: CameraModel | None = None
+        self._looked = -np.inf
+        kinds = (Image, lambda msg: on_image(msg, self)), (CameraInfo, self._on_info)
+        self.subscriptions = [
+            node.create_subscription(
+                kind, topic, callback, NEWEST, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+            )
+            for topic, (kind, callback) in zip(topics, kinds, strict=True)
+        ]
+
+    def know(self, models: list[ObjectModel]) -> None:
+        """Begin anew with these objects."""
+        self.tracker = Tracker(models)
+        self.markers.know(models)
+
+    def _on_info(self, msg: CameraInfo) -> None:
+        self._info = msg
+
+    def is_due(self, max_rate: float) -> bool:
+        """Whether so many images a second allow another one now, which then counts."""
+        now = time.monotonic()
+        if max_rate > 0 and now - self._looked < 1 / max_rate:
+            return False
+        self._looked = now
+        return True
+
+    def model(self, width: int, height: int) -> CameraModel:
+        """The camera of an image of this size; another one than before has seen nothing yet.
+
+        Raises:
+            UserError: there is no camera_info, or it cannot belong to the image.
+        """
+        if self._info is None:
+            raise UserError(f"{self.info_topic}: no camera_info yet for {self.image_topic}; start its publisher")
+        camera = messages.camera_info_to_camera(self._info, self.info_topic)
+        if abs(width * camera.height - height * camera.width) > max(width, height, camera.width, camera.height):
+            raise UserError(
+                f"{self.image_topic}: an image of {width}x{height} does not fit {self.info_topic}, which is of "
+                f"{camera.width}x{camera.height}: other proportions; give both from one camera"
+            )
+        camera = camera.resized(width, height)
+        if self._seen_by is None or not np.array_equal(camera.K, self._seen_by.K):
+            self.tracker.reset()
+        self._seen_by = camera
+        return camera

@@ -1,0 +1,122 @@
+"""The parameters of `dope_node`: what they are, which values are allowed, and what they mean for the estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dope_ros2.errors import UserError, closest
+from dope_ros2.estimator import Estimator, Settings
+from dope_ros2.nodes.shell import Shell
+from dope_ros2.objects import load_objects
+from dope_ros2.resources import resolve, share
+from dope_ros2.tracking import Smoothing
+
+ESTIMATOR = ("weights", "objects_file", "device")  # what it is loaded with
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A part of the image [px]; the whole of it when width or height is 0."""
+
+    x: int = 0
+    y: int = 0
+    width: int = 0
+    height: int = 0
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> Roi:
+        """Read the parameter.
+
+        Raises:
+            UserError: there are not four numbers, or one is negative.
+        """
+        numbers = [int(number) for number in numbers]
+        if len(numbers) != 4 or min(numbers) < 0:
+            raise UserError(f"parameter roi: needs x, y, width and height [px], none below 0, not {numbers}")
+        return cls(*numbers)
+
+    def within(self, width: int, height: int, topic: str) -> Roi:
+        """The part of an image of this size that it means.
+
+        Raises:
+            UserError: it is larger than the image.
+        """
+        if not self.width or not self.height:
+            return Roi(0, 0, width, height)
+        if self.x + self.width > width or self.y + self.height > height:
+            raise UserError(
+                f"parameter roi: {self.width}x{self.height} at ({self.x}, {self.y}) is not inside {topic}, "
+                f"an image of {width}x{height}"
+            )
+        return self
+
+
+def declare(node: Shell) -> None:
+    """Declare all of them."""
+    add, start, smoothing = node.parameter, Settings(), Smoothing()
+    add("autostart", True, "Configure and activate at the start; else the node waits for its life cycle's services.")
+    text = "Weights file; empty: the package's dope-lite.safetensors. To set it is to read it again."
+    add("weights", "", text, fixed=False)
+    add("objects_file", "", "objects.yaml; empty: the package's.")
+    add("objects", [""], "Names of the objects to look for; empty: all that the weights know.", fixed=False)
+    add("device", "auto", "auto, cpu or cuda.")
+    add("cameras", [""], "Namespaces of image_rect and camera_info, one per camera; empty: the node's own.")
+    add("publish_tf", True, "Publish a frame <class>_<n> for each detection.", fixed=False)
+    text = "Part of the images to look at: x, y, width, height [px]; width or height 0: all of it."
+    add("roi", [0, 0, 0, 0], text, fixed=False)
+    text = "Most images a second to look at, of each camera; 0: as many as it can."
+    add("max_rate", 0.0, text, (0.0, 1000.0), fixed=False)
+    text = "Scale images to this height before detection [px]; 0: their own, -1: what the weights were trained for."
+    add("input_height", -1, text, (-1, 4096), fixed=False)
+    text = "Look again at each object that is found, larger: more exact poses, for a fifth more time each."
+    add("closer_look", start.closer_look, text, fixed=False)
+    add("min_score", start.min_score, "Detections below are not published.", (0.0, 1.0), fixed=False)
+    text = "Lowest belief that counts as a keypoint."
+    add("peak_threshold", start.peak_threshold, text, (0.01, 1.0), fixed=False)
+    text = "Largest root mean square error of a pose's keypoints [px at the network's scale]."
+    add("max_reprojection_error", start.max_reprojection_error, text, (0.1, 100.0), fixed=False)
+    add("tracking", True, "Give instances a name that lasts, and filter their poses.", fixed=False)
+    text = "Of tracked poses: 0 leaves them as measured, 1 suits what mostly lies still, 2 expects half the motion."
+    add("smoothing", smoothing.strength, text, (0.0, 10.0), fixed=False)
+    text = "An object that is not seen is still reported for so long [s]."
+    add("coast", smoothing.coast, text, (0.0, 10.0), fixed=False)
+    text = "After so long without being seen an object is forgotten, and its number is free [s]."
+    add("max_age", smoothing.max_age, text, (0.0, 3600.0), fixed=False)
+
+
+def load_estimator(weights: str, objects_file: str, device: str) -> Estimator:
+    """The estimator of three parameters' values.
+
+    Raises:
+        UserError: weights, objects or device are not usable.
+    """
+    path = resolve(weights, Path.cwd()) if weights else share() / "weights" / "dope-lite.safetensors"
+    objects = load_objects(resolve(objects_file, Path.cwd()) if objects_file else None)
+    return Estimator.load(path, objects, device)
+
+
+def chosen(names: Iterable[str], known: list[str]) -> list[str]:
+    """The names to look for; all that are known if none is given.
+
+    Raises:
+        UserError: the weights do not know one.
+    """
+    names = [name for name in names if name]
+    for name in names:
+        if name not in known:
+            raise UserError(f"parameter objects: the weights know no {name!r}{closest(name, known)}")
+    return names or known
+
+
+def settings(node: Shell, known: list[str]) -> Settings:
+    """What the estimator is asked for now."""
+    names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
+    objects = tuple(chosen(node.value("objects"), known))
+    return Settings(objects=objects, **{name: node.value(name) for name in names})
+
+
+def smoothing(node: Shell) -> Smoothing:
+    """How tracks are filtered now."""
+    return Smoothing(node.value("smoothing"), node.value("coast"), node.value("max_age"))
