@@ -83,6 +83,7 @@ extras = {
         "ros-geometry-msgs==5.3.6",
         "ros-std-msgs==5.3.6",
         "ros-std-srvs==5.3.6",
+        "ros-diagnostic-msgs==5.3.6",
         "ros-visualization-msgs==5.3.6",
     ],
     "datagen": [

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.nodes import messages
+from dope_ros2.nodes.health import CameraHealth
 from dope_ros2.nodes.shell import NEWEST
 from dope_ros2.objects import ObjectModel
 from dope_ros2.tracking import Tracker
@@ -25,6 +26,7 @@ class CameraInput:
         image_topic, info_topic: resolved names.
         prefix: of its frames and markers.
         tracker, markers: of what it sees.
+        health: how its images fare.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class CameraInput:
         topics = [node.resolve_topic_name(f"{name}/{topic}".lstrip("/")) for topic in ("image_rect", "camera_info")]
         self.image_topic, self.info_topic = topics
         self.prefix, self.tracker, self.markers = prefix, Tracker(models), messages.Markers(models, prefix)
+        self.health = CameraHealth(self.image_topic, time.monotonic())
         self._info: CameraInfo | None = None
         self._seen_by: CameraModel | None = None
         self._looked = -np.inf

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from dope_ros2.camera import CameraModel
@@ -20,11 +24,13 @@ from dope_ros2.errors import UserError
 from dope_ros2.estimator import Estimator
 from dope_ros2.nodes import messages, parameters
 from dope_ros2.nodes.camera_input import CameraInput
+from dope_ros2.nodes.health import Condition, Level
 from dope_ros2.nodes.outputs import Outputs
 from dope_ros2.nodes.parameters import Roi
-from dope_ros2.nodes.shell import ManagedNode, check_running, node_parser, parse, run
+from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, parse, run
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+DIAGNOSED = 0.25  # seconds between messages on /diagnostics
 Load = Callable[[str, str, str], Estimator]
 
 
@@ -46,6 +52,8 @@ class DopeNode(ManagedNode):
         self._cameras: list[CameraInput] = []
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RESULTS)
+        self.create_timer(DIAGNOSED, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.add_on_set_parameters_callback(self._check)
         self.add_post_set_parameters_callback(self._take_over)
 
@@ -144,8 +152,8 @@ class DopeNode(ManagedNode):
             self._forget()
         response.success = True
         response.message = "looking at images" if request.data else "not looking at images"
-        if request.data and not self._active:
-            response.message = "will look at images once active: the node's life cycle says when"
+        if self._idle() and request.data:
+            response.message = self._idle()
         return response
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -158,14 +166,37 @@ class DopeNode(ManagedNode):
             camera.tracker.reset()
 
     def _on_image(self, msg: Image, camera: CameraInput) -> None:
-        if not (self._active and self._enabled and camera.is_due(self.value("max_rate"))):
+        begin = time.monotonic()
+        camera.health.arrived(begin)
+        if self._idle() or not camera.is_due(self.value("max_rate")):
             return
+        age = 1e-9 * self.get_clock().now().nanoseconds - messages.seconds(msg.header.stamp)
         try:
             self._look(msg, camera)
         except UserError as error:
-            self.complain(str(error))
+            fault = str(error)
         except Exception:  # whatever an image can do to us, the next one may be better
-            self.complain(f"{camera.image_topic}: an image could not be looked at:\n{traceback.format_exc()}")
+            fault = f"{camera.image_topic}: an image could not be looked at:\n{traceback.format_exc()}"
+        else:
+            camera.health.looked(age, time.monotonic() - begin)
+            return
+        camera.health.failed(fault)
+        self.complain(fault)
+
+    def _idle(self) -> str:
+        """Why images are not looked at; empty when they are."""
+        if not self._active:
+            return "not active: the node's life cycle says when"
+        return "" if self._enabled else "switched off by ~/enable"
+
+    def _diagnose(self) -> None:
+        """Say how every camera fares."""
+        name, now = self.get_fully_qualified_name(), time.monotonic()
+        conditions = {f"{name}: {c.image_topic}": c.health.condition(now, self._idle()) for c in self._cameras}
+        if not conditions:
+            conditions[f"{name}: estimator"] = Condition(Level.WARN, "not configured: the node's life cycle says when")
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._diagnostics.publish(messages.conditions_to_msg(conditions, header, name))
 
     def _look(self, msg: Image, camera: CameraInput) -> None:
         image = messages.image_to_array(msg, camera.image_topic)

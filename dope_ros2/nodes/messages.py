@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from dope_msgs.msg import ObjectInfo, ObjectInfoArray
 from geometry_msgs.msg import Point, PoseArray, Quaternion, Transform, TransformStamped, Vector3
 from geometry_msgs.msg import Pose as PoseMsg
@@ -21,6 +22,7 @@ from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_ros2.matching import Instance
+from dope_ros2.nodes.health import Condition
 from dope_ros2.objects import UNITS, ObjectModel
 
 LENS_MODELS = {"": 0, "plumb_bob": 5, "rational_polynomial": 8}  # coefficients of each distortion model
@@ -190,6 +192,17 @@ def _object(model: ObjectModel) -> ObjectInfo:
     msg.symmetry_axes = [_vector(entry["axis"]) for entry in model.symmetries_continuous]
     msg.symmetry_offsets = [_point(entry.get("offset", (0, 0, 0))) for entry in model.symmetries_continuous]
     return msg
+
+
+def conditions_to_msg(conditions: dict[str, Condition], header: Header, source: str) -> DiagnosticArray:
+    """A status of each condition, by its name; `source` is the hardware id, such as the node's name."""
+    return DiagnosticArray(header=header, status=[_status(name, c, source) for name, c in conditions.items()])
+
+
+def _status(name: str, condition: Condition, source: str) -> DiagnosticStatus:
+    values = [KeyValue(key=key, value=value) for key, value in condition.values.items()]
+    level = bytes([condition.level])
+    return DiagnosticStatus(level=level, name=name, message=condition.message, hardware_id=source, values=values)
 
 
 class Markers:

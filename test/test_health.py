@@ -1,0 +1,74 @@
+"""What is said of a camera: every fault while it lasts, nothing when it is over."""
+
+import pytest
+
+from dope_ros2.nodes.health import CameraHealth, Level
+
+
+def working(until=10.0, rate=30, age=0.02, seconds=0.03):
+    health = CameraHealth("/image", 0.0)
+    for k in range(int(until * rate) + 1):
+        health.arrived(k / rate)
+        health.looked(age, seconds)
+    return health
+
+
+def test_all_is_well():
+    condition = working().condition(10.1)
+    assert (condition.level, condition.message) == (Level.OK, "looking at images")
+    assert condition.values == {
+        "images": "301", "looked_at": "301", "refused": "0", "images_per_s": "30.0",
+        "age_ms_p50": "20.0", "age_ms_p95": "20.0", "time_ms_p50": "30.0", "time_ms_p95": "30.0",
+    }  # fmt: skip
+
+
+def test_a_camera_that_never_came_and_one_that_went():
+    assert CameraHealth("/image", 0.0).condition(0.3).level == Level.OK
+    never = CameraHealth("/image", 0.0).condition(0.7)
+    assert (never.level, never.values["images_per_s"]) == (Level.ERROR, "0.0")
+    assert never.message.startswith("/image: no image yet")
+    health = working()
+    gone = health.condition(10.75)
+    assert (gone.level, gone.message) == (Level.ERROR, "/image: no image for 0.8 s; is the camera still running?")
+    health.arrived(11.0)
+    health.looked(0.0, 0.03)
+    assert health.condition(11.1).level == Level.OK
+
+
+def test_a_slow_camera_is_not_called_silent():
+    assert working(rate=1).condition(12.5).level == Level.OK
+    assert working(rate=1).condition(13.5).level == Level.ERROR
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds", "message"),
+    [
+        (2.5, 0.03, "/image: images are 2.5 s old"),
+        (-0.5, 0.03, "/image: stamps are 0.5 s in the future"),
+        (0.02, 0.9, "an image takes 0.9 s"),
+    ],
+)
+def test_times_that_make_one_think_are_warnings_and_pass(age, seconds, message):
+    health = working()
+    health.arrived(10.05)
+    health.looked(age, seconds)
+    condition = health.condition(10.1)
+    assert condition.level == Level.WARN
+    assert condition.message.startswith(message)
+    health.looked(0.02, 0.03)
+    assert health.condition(10.1).level == Level.OK
+
+
+def test_a_fault_lasts_until_an_image_is_used():
+    health = working()
+    health.failed("no camera_info\nmore of it")
+    assert health.condition(10.1).message == "no camera_info"
+    assert health.condition(10.1).level == Level.ERROR
+    assert health.condition(10.1).values["refused"] == "1"
+    health.looked(0.02, 0.03)
+    assert health.condition(10.1).level == Level.OK
+
+
+def test_who_does_not_look_has_no_faults():
+    assert working().condition(20.0, idle="switched off").message == "switched off"
+    assert working().condition(20.0, idle="switched off").level == Level.OK
