@@ -76,6 +76,7 @@ data_files = [
 extras = {
     # Real ROS 2 from the Python package index, for systems without an apt ROS 2; unpinned they resolve to Kilted.
     "ros": [
+        "pytransform3d>=3.5",
         "ros-jazzy-rclpy[fastrtps]==7.1.6",
         "ros-rmw-fastrtps-cpp==8.4.3",
         "ros-ament-index-python==1.8.1",

@@ -35,10 +35,10 @@ class State:
     covariance: np.ndarray
 
     @classmethod
-    def first(cls, pose: Pose, covariance: np.ndarray) -> State:
-        """What one measurement with its (6, 6) covariance says; the velocity is unknown."""
+    def first(cls, pose: Pose, covariance: np.ndarray, fastest: np.ndarray = FASTEST) -> State:
+        """What one measurement with its (6, 6) covariance says, and that nothing is much faster than `fastest`."""
         whole = np.zeros((12, 12))
-        whole[:6, :6], whole[6:, 6:] = covariance, np.diag(FASTEST**2)
+        whole[:6, :6], whole[6:, 6:] = covariance, np.diag(fastest**2)
         return cls(pose, np.zeros(6), whole)
 
     def after(self, seconds: float, wander: np.ndarray = CALM) -> State:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dope_ros2.detection import Detection
-from dope_ros2.filtering import CALM, HASTE, State, transported
+from dope_ros2.filtering import CALM, FASTEST, HASTE, State, transported
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import ObjectModel
 from dope_ros2.symmetry import group, nearest
@@ -34,16 +34,23 @@ class Smoothing:
         strength: 0 leaves poses as they are measured, 1 suits what mostly stands still, 2 lets it move half as much.
         coast: an object that is not seen is still reported for so long [s].
         max_age: after so long without being seen it is forgotten, and its number is free [s].
+        at_rest: it is known that nothing moves.
     """
 
     strength: float = 1.0
     coast: float = 0.3
     max_age: float = 2.0
+    at_rest: bool = False
 
     @property
     def wander(self) -> np.ndarray:
         """(6,) what velocities wander in a second."""
-        return CALM / max(self.strength, 1e-2)
+        return CALM / max(self.strength, 1e-2) * (not self.at_rest)
+
+    @property
+    def fastest(self) -> np.ndarray:
+        """(6,) standard deviation of a velocity of which nothing is known yet."""
+        return FASTEST * (not self.at_rest)
 
 
 @dataclass(eq=False)
@@ -103,7 +110,7 @@ class Tracker:
             track.expected = track.state.after(time - track.seen, smoothing.wander)
         for track, detection in self._pairs(detections):
             if track is None:
-                self._begin(detection)
+                self._begin(detection, smoothing)
             else:
                 self._take(track, detection, smoothing)
         bridged = smoothing.coast if smoothing.strength else 0.0
@@ -129,7 +136,7 @@ class Tracker:
         track.last, track.seen, track.times = detection, self._now, track.times + 1
         track.against = track.against + 1 if expected.turned(pose, covariance) > TURNED else 0
         if track.against >= PERSISTENT:
-            track.state = track.expected = State.first(pose, covariance)
+            track.state = track.expected = State.first(pose, covariance, smoothing.fastest)
             track.drift, track.against = np.zeros(6), 0
             return
         if track.against:
@@ -145,10 +152,11 @@ class Tracker:
         covariance = transported(np.asarray(detection.covariance, float), pose.translation - detection.pose.translation)
         return pose, covariance + SMALLEST * np.eye(6)
 
-    def _begin(self, detection: Detection) -> None:
+    def _begin(self, detection: Detection, smoothing: Smoothing) -> None:
         taken = {track.number for track in self._tracks if track.last.model.name == detection.model.name}
         number = next(n for n in range(len(taken) + 1) if n not in taken)
-        state = State.first(detection.pose, np.asarray(detection.covariance, float) + SMALLEST * np.eye(6))
+        covariance = np.asarray(detection.covariance, float) + SMALLEST * np.eye(6)
+        state = State.first(detection.pose, covariance, smoothing.fastest)
         self._tracks.append(Track(number, detection, self._now, state, state))
 
     def _told(self, track: Track, smoothing: Smoothing) -> Detection:

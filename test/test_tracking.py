@@ -159,6 +159,13 @@ def test_without_smoothing_poses_are_as_measured_and_named():
     assert track([], 20 * RATE, Smoothing(strength=0)) == []
 
 
+def test_at_rest_the_variance_is_that_of_a_mean():
+    rng, track = np.random.default_rng(5), tracker()
+    for frame in range(8):
+        [found] = track([detection(noisy(rng, START))], float(frame), Smoothing(at_rest=True))
+    np.testing.assert_allclose(found.covariance, SPREAD / 8, atol=1e-9)
+
+
 def test_a_clock_that_goes_back_begins_anew():
     track = tracker()
     track([detection(START), detection(ASIDE, score=0.5)], 100.0)

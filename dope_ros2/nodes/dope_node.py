@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,13 +22,15 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.closer import in_image
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
-from dope_ros2.estimator import Estimator
+from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.nodes import messages, parameters
 from dope_ros2.nodes.camera_input import CameraInput
+from dope_ros2.nodes.detect_action import DetectServer
 from dope_ros2.nodes.health import Condition, Level
 from dope_ros2.nodes.outputs import Outputs
 from dope_ros2.nodes.parameters import Roi
 from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, parse, run
+from dope_ros2.objects import ObjectModel
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DIAGNOSED = 0.25  # seconds between messages on /diagnostics
@@ -50,6 +53,7 @@ class DopeNode(ManagedNode):
         self._fault: UserError | None = None
         self._outputs: Outputs | None = None
         self._cameras: list[CameraInput] = []
+        self._server = DetectServer(self)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RESULTS)
@@ -76,7 +80,7 @@ class DopeNode(ManagedNode):
         self._fault = None
         try:
             estimator = self._load(*map(self.value, parameters.ESTIMATOR))
-            parameters.settings(self, _names(estimator))
+            parameters.chosen(self.value("objects"), _names(estimator))
         except UserError as error:
             self._fault = error
             if not self.value("autostart"):
@@ -102,6 +106,7 @@ class DopeNode(ManagedNode):
         """Look no more; what was seen is forgotten."""
         self._active = False
         self._forget()
+        self._server.end()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -136,12 +141,12 @@ class DopeNode(ManagedNode):
             self._estimator, self._next = self._next, None
             for camera in self._cameras:
                 camera.know(self._estimator.models)
-            self.get_logger().info(f"new weights, which know {', '.join(_names(self._estimator))}")
+            self.get_logger().info(f"new weights, which know {', '.join(self.names())}")
         if self._active and {change.name for change in changes} & {"weights", "objects"}:
             self._describe()
 
     def _describe(self) -> None:
-        names = parameters.chosen(self.value("objects"), _names(self._estimator))
+        names = parameters.chosen(self.value("objects"), self.names())
         self._outputs.describe([model for model in self._estimator.models if model.name in names])
         topics = ", ".join(camera.image_topic for camera in self._cameras)
         self.get_logger().info(f"looking for {', '.join(names)} in {topics}")
@@ -168,7 +173,7 @@ class DopeNode(ManagedNode):
     def _on_image(self, msg: Image, camera: CameraInput) -> None:
         begin = time.monotonic()
         camera.health.arrived(begin)
-        if self._idle() or not camera.is_due(self.value("max_rate")):
+        if self.not_active() or not (self._asked(camera) or camera.is_due(self.value("max_rate"))):
             return
         age = 1e-9 * self.get_clock().now().nanoseconds - messages.seconds(msg.header.stamp)
         try:
@@ -183,11 +188,29 @@ class DopeNode(ManagedNode):
         camera.health.failed(fault)
         self.complain(fault)
 
+    def models(self) -> list[ObjectModel]:
+        """The objects that the weights know."""
+        return self._estimator.models if self._estimator else []
+
+    def names(self) -> list[str]:
+        """Their names."""
+        return [model.name for model in self.models()]
+
+    def settings(self) -> Settings:
+        """What the estimator is asked for now."""
+        return parameters.settings(self, self.names())
+
+    def condition(self) -> str:
+        """How the first camera fares, in words."""
+        return self._cameras[0].health.condition(time.monotonic()).message
+
+    def not_active(self) -> str:
+        """Why no image is looked at, even for a goal; empty when they are."""
+        return "" if self._active else "not active: the node's life cycle says when"
+
     def _idle(self) -> str:
         """Why images are not looked at; empty when they are."""
-        if not self._active:
-            return "not active: the node's life cycle says when"
-        return "" if self._enabled else "switched off by ~/enable"
+        return self.not_active() or ("" if self._enabled else "switched off by ~/enable")
 
     def _diagnose(self) -> None:
         """Say how every camera fares."""
@@ -198,24 +221,35 @@ class DopeNode(ManagedNode):
         header = Header(stamp=self.get_clock().now().to_msg())
         self._diagnostics.publish(messages.conditions_to_msg(conditions, header, name))
 
+    def _asked(self, camera: CameraInput) -> bool:
+        """Whether a goal waits for this camera's images."""
+        return bool(self._server.searches) and camera is self._cameras[0]
+
     def _look(self, msg: Image, camera: CameraInput) -> None:
+        """Answer an image on every topic, unless switched off, and the goals that wait for it."""
         image = messages.image_to_array(msg, camera.image_topic)
         model = camera.model(msg.width, msg.height)
-        found = self._found(image, model, Roi.of(self.value("roi")), camera.image_topic)
+        find = partial(self._found, image, model, camera.image_topic)
+        if self._asked(camera):
+            self._server.look(msg.header, find)
+        if not self._enabled:
+            return
+        found = find(self.settings(), Roi.of(self.value("roi")))
         if self.value("tracking"):
             found = camera.tracker(found, messages.seconds(msg.header.stamp), parameters.smoothing(self))
         self._outputs.publish(found, msg.header, camera, frames=self.value("publish_tf"))
         self._outputs.annotate(image, model, found, msg.header)
 
-    def _found(self, image: np.ndarray, model: CameraModel, roi: Roi, topic: str) -> list[Detection]:
+    def _found(
+        self, image: np.ndarray, model: CameraModel, topic: str, settings: Settings, roi: Roi
+    ) -> list[Detection]:
         """What the estimator finds in the part of an image that is to be looked at."""
-        wanted = parameters.settings(self, _names(self._estimator))
         part = roi.within(model.width, model.height, topic)
         if part == Roi(0, 0, model.width, model.height):
-            return self._estimator(image, model, wanted)
+            return self._estimator(image, model, settings)
         cut = np.ascontiguousarray(image[part.y : part.y + part.height, part.x : part.x + part.width])
         seen_by = model.cropped(part.x, part.y, part.width, part.height)
-        return [in_image(detection, seen_by, model) for detection in self._estimator(cut, seen_by, wanted)]
+        return [in_image(detection, seen_by, model) for detection in self._estimator(cut, seen_by, settings)]
 
 
 def _names(estimator: Estimator) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from dope_msgs.msg import ObjectInfo, ObjectInfoArray
 from geometry_msgs.msg import Point, PoseArray, Quaternion, Transform, TransformStamped, Vector3
@@ -105,13 +105,19 @@ def _transform(pose: Pose) -> Transform:
     return Transform(translation=_vector(pose.translation), rotation=_quaternion(pose))
 
 
+def transform_to_pose(msg: Transform) -> Pose:
+    """The pose of a transform: T_parent_child."""
+    q, t = msg.rotation, msg.translation
+    return Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z]))
+
+
 def _box(detection: Detection) -> Pose:
     """The pose of the box's centre, whose axes are the object's."""
     return detection.pose @ Pose(np.eye(3), np.asarray(detection.model.centre))
 
 
-def seconds(stamp: Time) -> float:
-    """A stamp as a number [s]."""
+def seconds(stamp: Time | Duration) -> float:
+    """A stamp or a duration as a number [s]."""
     return stamp.sec + 1e-9 * stamp.nanosec
 
 
