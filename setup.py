@@ -87,6 +87,7 @@ extras = {
         "ros-diagnostic-msgs==5.3.6",
         "ros-visualization-msgs==5.3.6",
     ],
+    "bags": ["rosbags>=0.10"],
     "datagen": [
         "fast-simplification>=0.1.7",
         "matplotlib>=3.7",

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from dope_ros2 import overlay
+from dope_ros2.bags import Bag
 from dope_ros2.bop import Estimate, write_results
 from dope_ros2.camera import CameraModel
 from dope_ros2.detection import Detection
@@ -75,15 +76,18 @@ class Run:
     problems: list[str] = field(default_factory=list)
     report: Report = field(default_factory=Report)
 
-    def picture(self, source: Source, image: np.ndarray, index: int | None = None) -> np.ndarray:
-        """Estimate one picture, note the result, and return the picture with it drawn in."""
+    def picture(
+        self, source: Source, image: np.ndarray, index: int | None = None, camera: CameraModel | None = None
+    ) -> np.ndarray:
+        """Estimate one picture, note the result, and return the picture with it drawn in; `camera` if it is known."""
         height, width = image.shape[:2]
-        camera = source.frame.camera(width, height) if source.frame else self.lens.camera(width, height)
+        own = camera or (source.frame.camera(width, height) if source.frame else None)
+        camera = own or self.lens.camera(width, height)
         image, camera = camera.rectify(image), camera.rectified()
         start = time.perf_counter()
         found = self.estimator(image, camera, self.settings)
         seconds = time.perf_counter() - start
-        self.entries.append(_entry(source, index, camera, found, seconds, not source.frame and self.lens.assumed))
+        self.entries.append(_entry(source, index, camera, found, seconds, own is None and self.lens.assumed))
         if source.frame:
             self._compare(source, camera, found, seconds)
         return overlay.draw(image, camera, found) if self.images else image
@@ -137,8 +141,9 @@ def _detection(detection: Detection, camera: CameraModel) -> dict:
 def process(run: Run, source: Source) -> str:
     """Read one source, estimate and write its picture or video; returns a line about it."""
     target = run.out / "annotated" / source.name
-    if source.is_video:
-        return _process_video(run, source, target.with_name(f"{target.name}.mp4"))
+    if source.is_video or source.is_bag:
+        shots, rate = _video(source) if source.is_video else _bag(source)
+        return _process_video(run, source, shots, rate, target.with_name(f"{target.name}.mp4"))
     drawn = run.picture(source, read_image(source.path))
     if run.images:
         _write_jpeg(target.with_name(f"{target.name}.jpg"), drawn)
@@ -147,11 +152,26 @@ def process(run: Run, source: Source) -> str:
     return f"{source.name}: {', '.join(seen) or 'nothing found'} ({entry['seconds'] * 1000:.0f} ms)"
 
 
-def _process_video(run: Run, source: Source, target: Path) -> str:
-    video, first = Video(source.path), len(run.entries)
-    with VideoWriter(target, video.rate) as writer:
-        for index, image in enumerate(video):
-            drawn = run.picture(source, image, index)
+Shots = Iterator[tuple[np.ndarray, CameraModel | None]]
+
+
+def _video(source: Source) -> tuple[Shots, float]:
+    """Pictures and rate of a video."""
+    video = Video(source.path)
+    return ((image, None) for image in video), video.rate
+
+
+def _bag(source: Source) -> tuple[Shots, float]:
+    """Pictures, each with its camera, and mean rate of a bag."""
+    bag = Bag(source.path)
+    return ((shot.rgb, shot.camera) for shot in bag), bag.rate
+
+
+def _process_video(run: Run, source: Source, shots: Shots, rate: float, target: Path) -> str:
+    first = len(run.entries)
+    with VideoWriter(target, rate) as writer:
+        for index, (image, camera) in enumerate(shots):
+            drawn = run.picture(source, image, index, camera)
             if run.images:
                 writer.write(drawn)
     entries = run.entries[first:]

@@ -1,4 +1,4 @@
-"""What `dope predict` is given: images, folders of them, videos, BOP scenes; read one picture at a time."""
+"""What `dope predict` is given: images, folders of them, videos, bags, BOP scenes; read one picture at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dope_ros2.bags import is_bag
 from dope_ros2.bop import IMAGE_SUFFIXES, Frame, read_scene, scenes
 from dope_ros2.errors import UserError
 
@@ -35,6 +36,11 @@ class Source:
         """Whether the file holds many pictures."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
+    @property
+    def is_bag(self) -> bool:
+        """Whether it is a ROS 2 bag."""
+        return is_bag(self.path)
+
 
 def find(inputs: Iterable[Path]) -> tuple[list[Source], list[str]]:
     """List the files behind files and folders, and what is wrong with those that cannot be used, one line each."""
@@ -49,10 +55,10 @@ def find(inputs: Iterable[Path]) -> tuple[list[Source], list[str]]:
 
 
 def _sources(path: Path, problems: list[str]) -> list[Source]:
-    if path.is_file():
+    if path.is_file() or is_bag(path):
         return [Source(path, path.stem)]
     if not path.is_dir():
-        raise UserError(f"{path}: no such file or folder; give images, videos, folders of them or BOP scenes")
+        raise UserError(f"{path}: no such file or folder; give images, videos, bags, folders of them or BOP scenes")
     if folders := scenes(path):
         return [source for folder in folders for source in _scene(folder, problems)]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES)

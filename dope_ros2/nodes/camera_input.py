@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
+from dope_ros2 import camera_info
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.nodes import messages
@@ -76,13 +77,8 @@ class CameraInput:
         """
         if self._info is None:
             raise UserError(f"{self.info_topic}: no camera_info yet for {self.image_topic}; start its publisher")
-        camera = messages.camera_info_to_camera(self._info, self.info_topic)
-        if abs(width * camera.height - height * camera.width) > max(width, height, camera.width, camera.height):
-            raise UserError(
-                f"{self.image_topic}: an image of {width}x{height} does not fit {self.info_topic}, which is of "
-                f"{camera.width}x{camera.height}: other proportions; give both from one camera"
-            )
-        camera = camera.resized(width, height)
+        camera = camera_info.read(self._info, self.info_topic)
+        camera = camera_info.fitted(camera, width, height, self.image_topic, self.info_topic)
         if self._seen_by is None or not np.array_equal(camera.K, self._seen_by.K):
             self.tracker.reset()
         self._seen_by = camera

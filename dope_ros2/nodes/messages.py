@@ -25,8 +25,6 @@ from dope_ros2.matching import Instance
 from dope_ros2.nodes.health import Condition
 from dope_ros2.objects import UNITS, ObjectModel
 
-LENS_MODELS = {"": 0, "plumb_bob": 5, "rational_polynomial": 8}  # coefficients of each distortion model
-
 
 def image_to_array(msg: Image, topic: str = "image") -> np.ndarray:
     """The picture as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `pixels.decode`."""
@@ -40,38 +38,6 @@ def array_to_image(rgb: np.ndarray, header: Header) -> Image:
     msg = Image(header=header, height=height, width=width, encoding="rgb8", step=width * channels)
     msg.data.frombytes(np.ascontiguousarray(rgb).data)  # assigning the array would copy it number by number
     return msg
-
-
-def camera_info_to_camera(msg: CameraInfo, topic: str = "camera_info", *, rectified: bool = True) -> CameraModel:
-    """The camera of a rectified image (P), or of a raw one (K and its distortion).
-
-    A region of interest is cut out; binning is left to whoever resizes the camera to the image.
-
-    Raises:
-        UserError: the message cannot describe a camera, such as the zeros of an uncalibrated driver.
-    """
-    K = np.array(msg.p, float).reshape(3, 4)[:, :3] if rectified else np.array(msg.k, float).reshape(3, 3)
-    name = "P" if rectified else "K"
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0 or K[2, 2] <= 0:
-        raise UserError(
-            f"{topic}: {name} has focal lengths {K[0, 0]:g} and {K[1, 1]:g}, which must be positive pixels; "
-            "calibrate the camera, or give its driver the calibration file"
-        )
-    if msg.width < 1 or msg.height < 1:
-        raise UserError(f"{topic}: the image size is {msg.width}x{msg.height}; it must be that of the calibration")
-    distortion = np.zeros(0) if rectified else _distortion(msg, topic)
-    camera = CameraModel(K / K[2, 2], msg.width, msg.height, distortion)
-    roi = msg.roi
-    if roi.width and roi.height and (roi.width, roi.height) != (msg.width, msg.height):
-        return camera.cropped(roi.x_offset, roi.y_offset, roi.width, roi.height)
-    return camera
-
-
-def _distortion(msg: CameraInfo, topic: str) -> np.ndarray:
-    if msg.distortion_model not in LENS_MODELS:
-        allowed = ", ".join(filter(None, LENS_MODELS))
-        raise UserError(f"{topic}: distortion_model {msg.distortion_model!r} is not one of {allowed}; rectify first")
-    return np.array(msg.d, float)
 
 
 def camera_to_info(camera: CameraModel, header: Header) -> CameraInfo:

@@ -9,6 +9,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3DArray
 
+from dope_ros2 import camera_info
 from dope_ros2.camera import CameraModel, load_camera
 from dope_ros2.geometry import Pose
 from dope_ros2.nodes import messages
@@ -73,7 +74,7 @@ def test_a_folder_is_published_rectified_with_its_calibration_and_the_node_ends(
     for stamp in stamps:
         expected = cv2.undistort(messages.image_to_array(raw[stamp]), camera.K, camera.distortion)
         np.testing.assert_array_equal(messages.image_to_array(rect[stamp]), expected)
-        np.testing.assert_array_equal(messages.camera_info_to_camera(info[stamp]).K, camera.K)
+        np.testing.assert_array_equal(camera_info.read(info[stamp]).K, camera.K)
         assert rect[stamp].header.frame_id == info[stamp].header.frame_id == "eye"
     assert any((messages.image_to_array(rect[s]) != messages.image_to_array(raw[s])).any() for s in stamps)
 
@@ -103,7 +104,7 @@ def test_a_scene_brings_its_camera_and_the_truth_with_the_stamp_of_the_image(sta
     [instance] = messages.msg_to_instances(truths[both.pop()])
     assert (instance.name, instance.score) == ("carton", 0.9)
     np.testing.assert_allclose(instance.pose.translation, [0, 0, 0.6])
-    camera = messages.camera_info_to_camera(observer.received["/scene/camera_info"][0])
+    camera = camera_info.read(observer.received["/scene/camera_info"][0])
     np.testing.assert_array_equal(camera.K, CameraModel(np.reshape(K, (3, 3)), 64, 48).K)
 
 

@@ -11,6 +11,7 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 from visualization_msgs.msg import Marker
 
+from dope_ros2 import camera_info
 from dope_ros2.camera import CameraModel
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
@@ -81,23 +82,23 @@ def test_big_endian_and_padding_are_taken_from_the_message():
 def test_a_camera_survives_the_way_through_a_message(fx, fy, distortion):
     camera = CameraModel(np.array([[fx, 0, 31], [0, fy, 23], [0, 0, 1]]), 64, 48, np.array(distortion))
     msg = messages.camera_to_info(camera, HEADER)
-    raw = messages.camera_info_to_camera(msg, rectified=False)
+    raw = camera_info.read(msg, rectified=False)
     np.testing.assert_array_equal(raw.K, camera.K)
     np.testing.assert_array_equal(raw.distortion, distortion)
-    assert not messages.camera_info_to_camera(msg).distortion.any()
+    assert not camera_info.read(msg).distortion.any()
 
 
 def test_a_rectified_image_has_the_focal_length_of_P_not_of_K():
     msg = messages.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
     msg.p[0] = msg.p[5] = 450.0
-    assert messages.camera_info_to_camera(msg).K[0, 0] == 450
-    assert messages.camera_info_to_camera(msg, rectified=False).K[0, 0] == 500
+    assert camera_info.read(msg).K[0, 0] == 450
+    assert camera_info.read(msg, rectified=False).K[0, 0] == 500
 
 
 def test_a_region_of_interest_moves_the_principal_point():
     msg = messages.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
     msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height = 10, 5, 20, 20
-    camera = messages.camera_info_to_camera(msg)
+    camera = camera_info.read(msg)
     assert (camera.width, camera.height) == (20, 20)
     np.testing.assert_allclose(camera.K[:2, 2], [21.5, 18.5])
 
@@ -111,14 +112,14 @@ def test_a_region_of_interest_moves_the_principal_point():
 )
 def test_a_camera_info_that_describes_no_camera_is_refused(msg, text):
     with pytest.raises(UserError, match=text):
-        messages.camera_info_to_camera(msg, "cam")
+        camera_info.read(msg, "cam")
 
 
 def test_a_lens_model_that_opencv_lacks_is_refused():
     msg = messages.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
     msg.distortion_model = "equidistant"
     with pytest.raises(UserError, match="'equidistant' is not one of plumb_bob, rational_polynomial"):
-        messages.camera_info_to_camera(msg, rectified=False)
+        camera_info.read(msg, rectified=False)
 
 
 def test_the_hypothesis_is_at_the_mesh_and_the_box_at_its_centre():

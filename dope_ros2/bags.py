@@ -1,0 +1,140 @@
+"""ROS 2 bags (sqlite3 or mcap) as pictures with their cameras, without ROS: through `rosbags`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dope_ros2 import camera_info, pixels
+from dope_ros2.camera import CameraModel
+from dope_ros2.errors import UserError
+
+if TYPE_CHECKING:
+    from rosbags.highlevel import AnyReader
+
+IMAGE, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
+STORAGE = (".mcap", ".db3")
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A picture of a bag.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        camera: it was taken with; None where the bag does not say.
+        stamp: seconds.
+    """
+
+    rgb: np.ndarray
+    camera: CameraModel | None
+    stamp: float
+
+
+def is_bag(path: Path) -> bool:
+    """Whether this is the folder of a bag, or one of its files."""
+    return (path / "metadata.yaml").is_file() or (path.is_file() and path.suffix.lower() in STORAGE)
+
+
+class Bag:
+    """The pictures of one camera of a bag.
+
+    Attributes:
+        topic: of its images: a rectified one with camera_info where there is one.
+        info_topic: of its camera_info; None where there is none.
+        count: of the images.
+        rate: of the images, in the mean [Hz].
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Look into a bag.
+
+        Raises:
+            UserError: it cannot be read, or has no images.
+        """
+        self.path = path
+        with self._open() as reader:
+            kinds = {c.topic: c.msgtype for c in reader.connections}
+            counts = {topic: info.msgcount for topic, info in reader.topics.items()}
+            seconds = 1e-9 * (reader.duration or 0)
+        images = [topic for topic, kind in kinds.items() if kind in (IMAGE, COMPRESSED) and counts[topic]]
+        if not images:
+            raise UserError(f"{path}: has no images; its topics: {', '.join(sorted(kinds)) or 'none'}")
+        infos = {topic: _info_topic(topic, kinds) for topic in images}
+        self.topic = min(images, key=lambda topic: (infos[topic] is None, "rect" not in topic, topic))
+        self.info_topic, self.count = infos[self.topic], counts[self.topic]
+        self.rate = float(np.clip((self.count - 1) / seconds, 0.1, 1000)) if seconds > 0 and self.count > 1 else 10.0
+
+    def __iter__(self) -> Iterator[Shot]:
+        """Read from the beginning; a camera_info holds for the images after it, the first one also for those before."""
+        wanted = (self.topic, self.info_topic)
+        with self._open() as reader:
+            connections = [c for c in reader.connections if c.topic in wanted]
+            infos = [c for c in connections if c.topic == self.info_topic]
+            first = next(reader.messages(connections=infos), None) if infos else None
+            info = reader.deserialize(first[2], INFO) if first else None
+            for connection, _, raw in reader.messages(connections=connections):
+                msg = reader.deserialize(raw, connection.msgtype)
+                if connection.topic == self.info_topic:
+                    info = msg
+                else:
+                    yield self._shot(msg, info)
+
+    def _shot(self, msg: object, info: object) -> Shot:
+        rgb = _pixels(msg, self.topic)
+        camera = None
+        if info is not None:
+            height, width = rgb.shape[:2]
+            camera = camera_info.read(info, self.info_topic, rectified="rect" in self.topic)
+            camera = camera_info.fitted(camera, width, height, self.topic, self.info_topic)
+        return Shot(rgb, camera, msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec)
+
+    def _open(self) -> closing[AnyReader]:
+        try:
+            from rosbags.highlevel import AnyReader, AnyReaderError
+            from rosbags.typesys import Stores, get_typestore
+        except ImportError as error:
+            raise UserError(f"{self.path}: bags are read with rosbags; pip install rosbags") from error
+        try:
+            reader = AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+            reader.open()
+        except (AnyReaderError, OSError, ValueError, AssertionError) as error:
+            raise UserError(f"{self.path}: not a readable bag: {' '.join(str(error).split())}") from error
+        return closing(reader)
+
+
+def _info_topic(topic: str, kinds: dict[str, str]) -> str | None:
+    """The camera_info beside an image, or beside the image that this one is a compressed form of."""
+    folder = topic.rpartition("/")[0]
+    for place in (folder, folder.rpartition("/")[0]):
+        if kinds.get(f"{place}/camera_info") == INFO:
+            return f"{place}/camera_info"
+    return None
+
+
+def _pixels(msg: object, topic: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an Image or a CompressedImage."""
+    if hasattr(msg, "format"):
+        return decompressed(msg.data, topic)
+    return pixels.decode(
+        msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=bool(msg.is_bigendian), where=topic
+    )
+
+
+def decompressed(data: bytes | np.ndarray, topic: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of JPEG or PNG.
+
+    Raises:
+        UserError: it is neither, or damaged.
+    """
+    data = np.frombuffer(data, np.uint8)
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if bgr is None:
+        raise UserError(f"{topic}: a compressed image of {len(data)} bytes cannot be read; JPEG and PNG can")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

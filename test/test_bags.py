@@ -1,0 +1,140 @@
+"""Bags of both storages, written by the test, read back as pictures with their cameras."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from dope_ros2.bags import Bag, is_bag
+from dope_ros2.batch import Lens, Run, lines, write
+from dope_ros2.camera import CameraModel
+from dope_ros2.errors import UserError
+from dope_ros2.estimator import Settings
+from dope_ros2.inputs import find
+
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+CAMERA = CameraModel(np.array([[100.0, 0, 31.5], [0, 101, 23.5], [0, 0, 1]]), 64, 48, np.array([0.1, 0, 0, 0, 0]))
+
+
+def header(number):
+    Header, Time = (TYPES.types[f"{name}"] for name in ("std_msgs/msg/Header", "builtin_interfaces/msg/Time"))
+    return Header(stamp=Time(sec=1000 + number, nanosec=500_000_000), frame_id="camera")
+
+
+def picture(number):
+    return np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def image(number):
+    data = picture(number)[..., ::-1].reshape(-1)
+    kind = TYPES.types["sensor_msgs/msg/Image"]
+    return kind(header(number), height=48, width=64, encoding="bgr8", is_bigendian=0, step=192, data=data)
+
+
+def compressed(number):
+    _, data = cv2.imencode(".png", picture(number)[..., ::-1])
+    return TYPES.types["sensor_msgs/msg/CompressedImage"](header(number), format="png", data=data.reshape(-1))
+
+
+def info(number, focal=100.0):
+    K = CAMERA.K * [[focal / 100], [1], [1]]
+    roi = TYPES.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, do_rectify=False)
+    return TYPES.types["sensor_msgs/msg/CameraInfo"](
+        header(number), height=48, width=64, distortion_model="plumb_bob", d=CAMERA.distortion, k=K.reshape(-1),
+        r=np.eye(3).reshape(-1), p=np.column_stack([K * [[0.9], [0.9], [1]], np.zeros(3)]).reshape(-1),
+        binning_x=0, binning_y=0, roi=roi,
+    )  # fmt: skip
+
+
+def make(path, topics, storage=StoragePlugin.SQLITE3):
+    """A bag with a message of each topic for each of five numbers, by functions of the number."""
+    with Writer(path, version=9, storage_plugin=storage) as writer:
+        kinds = {topic: make(0).__msgtype__ for topic, make in topics.items()}
+        connections = {topic: writer.add_connection(topic, kind, typestore=TYPES) for topic, kind in kinds.items()}
+        for number in range(5):
+            for topic, of in topics.items():
+                raw = TYPES.serialize_cdr(of(number), kinds[topic])
+                writer.write(connections[topic], (1000 + number) * 10**9, raw)
+    return path
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+def test_a_raw_bag_gives_every_picture_with_K_and_distortion(tmp_path, storage):
+    path = make(tmp_path / "bag", {"/cam/camera_info": info, "/cam/image_raw": image}, storage)
+    bag = Bag(path)
+    assert (bag.topic, bag.info_topic, bag.count, round(bag.rate, 3)) == ("/cam/image_raw", "/cam/camera_info", 5, 1.0)
+    shots = list(bag)
+    assert [shot.stamp for shot in shots] == [1000.5 + number for number in range(5)]
+    for number, shot in enumerate(shots):
+        np.testing.assert_array_equal(shot.rgb, picture(number))
+        np.testing.assert_array_equal(shot.camera.K, CAMERA.K)
+        np.testing.assert_array_equal(shot.camera.distortion, CAMERA.distortion)
+
+
+def test_a_rectified_topic_is_preferred_and_has_P(tmp_path):
+    topics = {"/cam/image_raw": image, "/cam/image_rect": image, "/cam/camera_info": info, "/other": image}
+    bag = Bag(make(tmp_path / "bag", topics))
+    assert bag.topic == "/cam/image_rect"
+    shot = next(iter(bag))
+    assert shot.camera.K[0, 0] == pytest.approx(90)
+    assert not shot.camera.distortion.any()
+
+
+def test_compressed_images_find_their_camera(tmp_path):
+    bag = Bag(make(tmp_path / "bag", {"/cam/image_raw/compressed": compressed, "/cam/camera_info": info}))
+    assert bag.info_topic == "/cam/camera_info"
+    np.testing.assert_array_equal(next(iter(bag)).rgb, picture(0))
+
+
+def test_the_first_camera_info_holds_for_the_images_before_it_and_a_new_one_afterwards(tmp_path):
+    zooming = {"/cam/image_raw": image, "/cam/camera_info": lambda number: info(number, 100.0 + 10 * number)}
+    focal = [shot.camera.K[0, 0] for shot in Bag(make(tmp_path / "bag", zooming))]
+    assert focal == pytest.approx([100, 100, 110, 120, 130])
+
+
+def test_without_camera_info_the_camera_is_not_known(tmp_path):
+    assert next(iter(Bag(make(tmp_path / "bag", {"/image": image})))).camera is None
+
+
+def test_what_is_no_bag_or_has_no_images_is_said(tmp_path):
+    assert not is_bag(tmp_path)
+    path = make(tmp_path / "bag", {"/cam/camera_info": info})
+    assert is_bag(path)
+    with pytest.raises(UserError, match=r"bag: has no images; its topics: /cam/camera_info"):
+        Bag(path)
+    broken = tmp_path / "broken"
+    shutil.copytree(path, broken)
+    next(broken.glob("*.db3")).write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="broken: not a readable bag"):
+        list(Bag(broken))
+
+
+class Nothing:
+    """An estimator that finds nothing and remembers how it was asked."""
+
+    models = ()
+
+    def __init__(self):
+        self.cameras = []
+
+    def __call__(self, image, camera, settings):
+        self.cameras.append(camera)
+        return []
+
+
+def test_predict_takes_bags(tmp_path):
+    path = make(tmp_path / "bag", {"/cam/camera_info": info, "/cam/image_raw": image})
+    sources, problems = find([path])
+    run = Run(Nothing(), Settings(), Lens(), tmp_path / "out")
+    assert list(lines(run, sources)) == ["bag: 5 pictures, something found in 0"]
+    assert not problems + run.problems
+    write(run, path)
+    entries = json.loads((tmp_path / "out" / "predictions.json").read_text())["images"]
+    assert [entry["frame"] for entry in entries] == list(range(5))
+    assert not any(entry["camera_assumed"] for entry in entries)
+    assert all(not camera.distortion.any() for camera in run.estimator.cameras)  # rectified
+    assert (tmp_path / "out" / "annotated" / "bag.mp4").stat().st_size > 0
