@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from dope_ros2 import camera_info, pixels
@@ -121,20 +120,7 @@ def _info_topic(topic: str, kinds: dict[str, str]) -> str | None:
 def _pixels(msg: object, topic: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an Image or a CompressedImage."""
     if hasattr(msg, "format"):
-        return decompressed(msg.data, topic)
+        return pixels.decompress(msg.data, topic)
     return pixels.decode(
         msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=bool(msg.is_bigendian), where=topic
     )
-
-
-def decompressed(data: bytes | np.ndarray, topic: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of JPEG or PNG.
-
-    Raises:
-        UserError: it is neither, or damaged.
-    """
-    data = np.frombuffer(data, np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if bgr is None:
-        raise UserError(f"{topic}: a compressed image of {len(data)} bytes cannot be read; JPEG and PNG can")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -96,3 +96,16 @@ def _check(size: int, encoding: str, shape: tuple[int, int], layout: tuple[int, 
         raise UserError(f"{what} needs a step of at least {used} bytes, its step is {step}; mend its publisher")
     if size != rows * step:
         raise UserError(f"{what} with step {step} needs {rows * step} bytes, it has {size}; mend its publisher")
+
+
+def decompress(data: bytes | np.ndarray, where: str = "image") -> np.ndarray:
+    """(H, W, 3) uint8 RGB of JPEG or PNG.
+
+    Raises:
+        UserError: it is neither, or damaged.
+    """
+    data = np.frombuffer(data, np.uint8)
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if bgr is None:
+        raise UserError(f"{where}: a compressed image of {len(data)} bytes cannot be read; JPEG and PNG can")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

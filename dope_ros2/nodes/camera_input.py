@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from rclpy.lifecycle import LifecycleNode
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dope_ros2 import camera_info
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.nodes import messages
 from dope_ros2.nodes.health import CameraHealth
-from dope_ros2.nodes.shell import NEWEST
+from dope_ros2.nodes.shell import NEWEST, ManagedNode
 from dope_ros2.objects import ObjectModel
 from dope_ros2.tracking import Tracker
 
@@ -32,25 +31,29 @@ class CameraInput:
 
     def __init__(
         self,
-        node: LifecycleNode,
+        node: ManagedNode,
         name: str,
         prefix: str,
         models: list[ObjectModel],
-        on_image: Callable[[Image, CameraInput], None],
+        on_image: Callable[[Image | CompressedImage, CameraInput], None],
     ) -> None:
         topics = [node.resolve_topic_name(f"{name}/{topic}".lstrip("/")) for topic in ("image_rect", "camera_info")]
         self.image_topic, self.info_topic = topics
+        compressed = node.value("image_transport") == "compressed"
+        if compressed:
+            self.image_topic += "/compressed"
         self.prefix, self.tracker, self.markers = prefix, Tracker(models), messages.Markers(models, prefix)
         self.health = CameraHealth(self.image_topic, time.monotonic())
         self._info: CameraInfo | None = None
         self._seen_by: CameraModel | None = None
         self._looked = -np.inf
-        kinds = (Image, lambda msg: on_image(msg, self)), (CameraInfo, self._on_info)
+        overridable = QoSOverridingOptions.with_default_policies
         self.subscriptions = [
-            node.create_subscription(
-                kind, topic, callback, NEWEST, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+            node.create_subscription(kind, topic, callback, NEWEST, qos_overriding_options=overridable())
+            for kind, topic, callback in (
+                (CompressedImage if compressed else Image, self.image_topic, lambda msg: on_image(msg, self)),
+                (CameraInfo, self.info_topic, self._on_info),
             )
-            for topic, (kind, callback) in zip(topics, kinds, strict=True)
         ]
 
     def know(self, models: list[ObjectModel]) -> None:

@@ -14,7 +14,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
@@ -79,6 +79,7 @@ class DopeNode(ManagedNode):
         """Load the weights and open the topics."""
         self._fault = None
         try:
+            parameters.check_transport(self.value("image_transport"))
             estimator = self._load(*map(self.value, parameters.ESTIMATOR))
             parameters.chosen(self.value("objects"), _names(estimator))
         except UserError as error:
@@ -108,6 +109,12 @@ class DopeNode(ManagedNode):
         self._forget()
         self._server.end()
         return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Look no more, for good."""
+        self._active = False
+        self._server.end()
+        return super().on_shutdown(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the topics and let go of the weights."""
@@ -170,7 +177,7 @@ class DopeNode(ManagedNode):
         for camera in self._cameras:
             camera.tracker.reset()
 
-    def _on_image(self, msg: Image, camera: CameraInput) -> None:
+    def _on_image(self, msg: Image | CompressedImage, camera: CameraInput) -> None:
         begin = time.monotonic()
         camera.health.arrived(begin)
         if self.not_active() or not (self._asked(camera) or camera.is_due(self.value("max_rate"))):
@@ -225,10 +232,10 @@ class DopeNode(ManagedNode):
         """Whether a goal waits for this camera's images."""
         return bool(self._server.searches) and camera is self._cameras[0]
 
-    def _look(self, msg: Image, camera: CameraInput) -> None:
+    def _look(self, msg: Image | CompressedImage, camera: CameraInput) -> None:
         """Answer an image on every topic, unless switched off, and the goals that wait for it."""
         image = messages.image_to_array(msg, camera.image_topic)
-        model = camera.model(msg.width, msg.height)
+        model = camera.model(image.shape[1], image.shape[0])
         find = partial(self._found, image, model, camera.image_topic)
         if self._asked(camera):
             self._server.look(msg.header, find)

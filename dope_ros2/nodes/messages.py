@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from dope_msgs.msg import ObjectInfo, ObjectInfoArray
 from geometry_msgs.msg import Point, PoseArray, Quaternion, Transform, TransformStamped, Vector3
 from geometry_msgs.msg import Pose as PoseMsg
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
@@ -26,8 +26,10 @@ from dope_ros2.nodes.health import Condition
 from dope_ros2.objects import UNITS, ObjectModel
 
 
-def image_to_array(msg: Image, topic: str = "image") -> np.ndarray:
+def image_to_array(msg: Image | CompressedImage, topic: str = "image") -> np.ndarray:
     """The picture as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `pixels.decode`."""
+    if isinstance(msg, CompressedImage):
+        return pixels.decompress(msg.data, topic)
     big = bool(msg.is_bigendian)
     return pixels.decode(msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic)
 

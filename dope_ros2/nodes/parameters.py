@@ -13,6 +13,7 @@ from dope_ros2.objects import load_objects
 from dope_ros2.resources import resolve, share
 from dope_ros2.tracking import Smoothing
 
+TRANSPORTS = ("raw", "compressed")
 ESTIMATOR = ("weights", "objects_file", "device")  # what it is loaded with
 
 
@@ -63,6 +64,7 @@ def declare(node: Shell) -> None:
     add("objects", [""], "Names of the objects to look for; empty: all that the weights know.", fixed=False)
     add("device", "auto", "auto, cpu or cuda.")
     add("cameras", [""], "Namespaces of image_rect and camera_info, one per camera; empty: the node's own.")
+    add("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
     add("publish_tf", True, "Publish a frame <class>_<n> for each detection.", fixed=False)
     text = "Part of the images to look at: x, y, width, height [px]; width or height 0: all of it."
     add("roi", [0, 0, 0, 0], text, fixed=False)
@@ -115,6 +117,16 @@ def settings(node: Shell, known: list[str]) -> Settings:
     names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
     objects = tuple(chosen(node.value("objects"), known))
     return Settings(objects=objects, **{name: node.value(name) for name in names})
+
+
+def check_transport(name: str) -> None:
+    """Refuse a way of images that is not known.
+
+    Raises:
+        UserError: naming those that are.
+    """
+    if name not in TRANSPORTS:
+        raise UserError(f"parameter image_transport: {name!r} is not one of {', '.join(TRANSPORTS)}")
 
 
 def smoothing(node: Shell) -> Smoothing:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool, Trigger
 from talk import answer, call, header, info, picture, set_parameter
 from vision_msgs.msg import Detection3DArray
@@ -158,6 +160,29 @@ def test_an_image_that_breaks_the_estimator_is_told_and_survived(running, observ
     assert running.count("/running/image_rect: an image could not be looked at") >= 1
     assert running.alive
     assert len(ask(observer, 310).detections) == 1
+
+
+def test_compressed_images_are_read_where_they_are_asked_for(start, observer):
+    process = start(FAKE, "--ros-args", "-r", "__ns:=/packed", "-p", "image_transport:=compressed")
+    observer.listen(Detection3DArray, "/packed/dope/detections")
+    rgb = np.zeros((48, 64, 3), np.uint8)
+    rgb[0, 0, 0] = 2
+    _, data = cv2.imencode(".png", rgb[..., ::-1])
+    msg = CompressedImage(header=header(80), format="png", data=data.tobytes())
+    for _ in range(60):
+        observer.publish(info(), "/packed/camera_info")
+        observer.publish(msg, "/packed/image_rect/compressed")
+        observer.spin(0.1)
+        if found := observer.received["/packed/dope/detections"]:
+            break
+    assert len(found[0].detections) == 2
+    observer.publish(
+        CompressedImage(header=header(81), format="jpeg", data=b"half of it"), "/packed/image_rect/compressed"
+    )
+    observer.until(lambda: process.count("a compressed image of 10 bytes cannot be read"), "a complaint")
+    process = start(FAKE, "--ros-args", "-r", "__ns:=/packed2", "-p", "image_transport:=zip")
+    assert process.wait() == 2
+    assert process.count("parameter image_transport: 'zip' is not one of raw, compressed") == 1
 
 
 def test_sigterm_ends_it_in_every_state(waiting, running):
