@@ -87,7 +87,7 @@ class DopeNode(ManagedNode):
             if not self.value("autostart"):
                 self.get_logger().error(f"cannot be configured: {error}")
             return FAILURE
-        self._estimator, self._outputs = estimator, Outputs(self)
+        self._estimator, self._outputs = estimator, Outputs(self, estimator.models)
         names = [name.strip("/") for name in self.value("cameras") or [""]]
         prefixes = [f"{name.replace('/', '_')}_" if len(names) > 1 else "" for name in names]
         self._cameras = [

@@ -8,7 +8,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from dope_msgs.msg import ObjectInfo, ObjectInfoArray
-from geometry_msgs.msg import Point, PoseArray, Quaternion, Transform, TransformStamped, Vector3
+from geometry_msgs.msg import Point, PoseArray, PoseStamped, Quaternion, Transform, TransformStamped, Vector3
 from geometry_msgs.msg import Pose as PoseMsg
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
@@ -87,6 +87,11 @@ def _box(detection: Detection) -> Pose:
 def seconds(stamp: Time | Duration) -> float:
     """A stamp or a duration as a number [s]."""
     return stamp.sec + 1e-9 * stamp.nanosec
+
+
+def box_to_msg(detection: Detection, header: Header) -> PoseStamped:
+    """The pose of the box's centre."""
+    return PoseStamped(header=header, pose=_pose(_box(detection)))
 
 
 def detections_to_msg(detections: Iterable[Detection], header: Header) -> Detection3DArray:

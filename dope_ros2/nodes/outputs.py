@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from dope_msgs.msg import ObjectInfoArray
 from geometry_msgs.msg import PoseArray
-from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -18,14 +17,15 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.detection import Detection
 from dope_ros2.nodes import messages
 from dope_ros2.nodes.camera_input import CameraInput
-from dope_ros2.nodes.shell import LATCHED, RESULTS
+from dope_ros2.nodes.ros1_topics import Ros1Topics
+from dope_ros2.nodes.shell import LATCHED, RESULTS, ManagedNode
 from dope_ros2.objects import ObjectModel
 
 
 class Outputs:
     """The publishers; they are silent while the node is not active."""
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: ManagedNode, models: list[ObjectModel]) -> None:
         make, self._node = node.create_lifecycle_publisher, node
         self._detections = make(Detection3DArray, "~/detections", RESULTS)
         self._poses = make(PoseArray, "~/poses", RESULTS)
@@ -33,11 +33,14 @@ class Outputs:
         self._annotated = make(Image, "~/image_annotated", QoSProfile(depth=1))
         self._tf = make(TFMessage, "/tf", QoSProfile(depth=100))
         self._info = make(ObjectInfoArray, "~/object_info", LATCHED)
+        self._ros1 = Ros1Topics(node, models) if node.value("ros1_topics") else None
 
     def destroy(self) -> None:
         """Take the topics back."""
         for publisher in (self._detections, self._poses, self._markers, self._annotated, self._tf, self._info):
             self._node.destroy_lifecycle_publisher(publisher)
+        if self._ros1:
+            self._ros1.destroy()
 
     def describe(self, models: list[ObjectModel]) -> None:
         """Say what is known about the objects that are looked for."""
@@ -50,8 +53,16 @@ class Outputs:
         self._markers.publish(camera.markers(found, header))
         if frames and found:
             self._tf.publish(messages.transforms_to_msg(found, header, camera.prefix))
+        if self._ros1:
+            self._ros1.publish(found, header)
 
     def annotate(self, image: np.ndarray, model: CameraModel, found: list[Detection], header: Header) -> None:
         """The picture with what was found, when someone listens."""
-        if self._annotated.get_subscription_count() > 0:
-            self._annotated.publish(messages.array_to_image(overlay.draw(image, model, found), header))
+        annotated, ros1 = self._annotated.get_subscription_count() > 0, self._ros1 and self._ros1.is_watched
+        if not (annotated or ros1):
+            return
+        picture = overlay.draw(image, model, found)
+        if annotated:
+            self._annotated.publish(messages.array_to_image(picture, header))
+        if ros1:
+            self._ros1.draw(picture, header)

@@ -66,6 +66,11 @@ def declare(node: Shell) -> None:
     add("cameras", [""], "Namespaces of image_rect and camera_info, one per camera; empty: the node's own.")
     add("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
     add("publish_tf", True, "Publish a frame <class>_<n> for each detection.", fixed=False)
+    add(
+        "ros1_topics",
+        False,
+        "Publish pose_<object>, dimension_<object> and rgb_points, too, as DOPE's node for ROS 1.",
+    )
     text = "Part of the images to look at: x, y, width, height [px]; width or height 0: all of it."
     add("roi", [0, 0, 0, 0], text, fixed=False)
     text = "Most images a second to look at, of each camera; 0: as many as it can."

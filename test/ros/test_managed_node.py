@@ -5,9 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from talk import answer, call, header, info, picture, set_parameter
 from vision_msgs.msg import Detection3DArray
@@ -183,6 +185,21 @@ def test_compressed_images_are_read_where_they_are_asked_for(start, observer):
     process = start(FAKE, "--ros-args", "-r", "__ns:=/packed2", "-p", "image_transport:=zip")
     assert process.wait() == 2
     assert process.count("parameter image_transport: 'zip' is not one of raw, compressed") == 1
+
+
+def test_programs_for_the_ros_1_node_find_its_topics(start, observer):
+    start(FAKE, "--ros-args", "-r", "__ns:=/old", "-p", "ros1_topics:=true", "-p", "tracking:=false")
+    observer.listen(Detection3DArray, "/old/dope/detections")
+    observer.listen(PoseStamped, "/old/dope/pose_carton")
+    observer.listen(String, "/old/dope/dimension_carton")
+    observer.listen(Image, "/old/dope/rgb_points")
+    ask(observer, 400, 2, "/old")
+    observer.until(lambda: observer.received["/old/dope/rgb_points"], "rgb_points")
+    found = ask(observer, 401, 2, "/old").detections
+    poses = observer.received["/old/dope/pose_carton"]
+    observer.until(lambda: sum(pose.header == header(401) for pose in poses) >= 2, "two poses")
+    assert [pose.pose for pose in poses if pose.header == header(401)][:2] == [d.bbox.center for d in found]
+    assert observer.received["/old/dope/dimension_carton"][0].data == "(16.000, 11.000, 6.000)"
 
 
 def test_sigterm_ends_it_in_every_state(waiting, running):

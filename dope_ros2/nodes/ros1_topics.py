@@ -1,0 +1,50 @@
+"""The topics of DOPE's ROS 1 node, for programs that were written for it."""
+
+from __future__ import annotations
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header, String
+
+from dope_ros2.detection import Detection
+from dope_ros2.nodes import messages
+from dope_ros2.nodes.shell import RESULTS
+from dope_ros2.objects import ObjectModel
+
+
+class Ros1Topics:
+    """`~/pose_<object>`, `~/dimension_<object>` and `~/rgb_points`: one message an instance, the best first.
+
+    Poses are those of the box's centre, as there, and dimensions are text in centimetres.
+    """
+
+    def __init__(self, node: LifecycleNode, models: list[ObjectModel]) -> None:
+        make, self._node = node.create_lifecycle_publisher, node
+        self._poses = {m.name: make(PoseStamped, f"~/pose_{m.name}", RESULTS) for m in models}
+        self._dimensions = {m.name: make(String, f"~/dimension_{m.name}", RESULTS) for m in models}
+        self._drawn = make(Image, "~/rgb_points", 1)
+
+    def destroy(self) -> None:
+        """Take the topics back."""
+        for publisher in (*self._poses.values(), *self._dimensions.values(), self._drawn):
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def publish(self, found: list[Detection], header: Header) -> None:
+        """Say where each instance is, and how large its kind."""
+        for detection in found:
+            name = detection.model.name
+            if name in self._poses:
+                self._poses[name].publish(messages.box_to_msg(detection, header))
+                size = ", ".join(f"{100 * edge:.3f}" for edge in detection.model.size)
+                self._dimensions[name].publish(String(data=f"({size})"))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether someone wants the picture."""
+        return self._drawn.get_subscription_count() > 0
+
+    def draw(self, picture: np.ndarray, header: Header) -> None:
+        """The picture with what was found."""
+        self._drawn.publish(messages.array_to_image(picture, header))
