@@ -17,7 +17,7 @@ from dope_ros2.symmetry import group, nearest
 NEAR, FAR = 0.6, 3.0  # of the diameter: so near to where it is expected an instance is taken for the same, or never
 NEVER = 1e3
 LIKELY = 4.0  # standard deviations of its place, the same between the two
-UNLIKELY = 22.5  # squared Mahalanobis distance that 999 of 1000 stay below, 6 degrees of freedom
+EXPECTED, STEEP = 12.0, 8.0  # squared Mahalanobis distance above which a velocity wanders more, and how fast more
 TURNED = 16.3  # the same of a rotation, 3 degrees of freedom
 LEARNING = 0.3  # weight of the newest surprise in their running mean
 PERSISTENT = 3  # rotations that disagree in a row and are believed nevertheless
@@ -142,8 +142,10 @@ class Tracker:
         if track.against:
             pose, covariance = _without_turn(pose, covariance, expected.pose)
         track.drift = (1 - LEARNING) * track.drift + LEARNING * expected.surprise(pose, covariance)
-        if track.drift @ track.drift * (2 - LEARNING) / LEARNING > UNLIKELY:  # it has begun to move
-            expected = track.state.after(since, HASTE * smoothing.wander)
+        surprise = track.drift @ track.drift * (2 - LEARNING) / LEARNING
+        if surprise > EXPECTED:  # the more, the more it has begun to move
+            haste = min(HASTE, (surprise / EXPECTED) ** STEEP)
+            expected = track.state.after(since, haste * smoothing.wander)
         track.state = track.expected = expected.seen(pose, covariance)
 
     def _measured(self, detection: Detection, expected: Pose) -> tuple[Pose, np.ndarray]:
