@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from dope_ros2.geometry import Pose
 
 TURN = slice(3, 6)  # of an error (6,)
-CALM = np.array([0.002] * 3 + [0.01] * 3)  # what the velocity wanders in a second [m/s, rad/s] while nothing happens
+CALM = np.array([0.0014] * 3 + [0.007] * 3)  # what the velocity wanders in a second [m/s, rad/s] while nothing happens
 HASTE = 300.0  # times as much when it does
 FASTEST = np.array([1.0] * 3 + [3.0] * 3)  # standard deviation of an unknown velocity [m/s, rad/s]
 

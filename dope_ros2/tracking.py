@@ -17,7 +17,7 @@ from dope_ros2.symmetry import group, nearest
 NEAR, FAR = 0.6, 3.0  # of the diameter: so near to where it is expected an instance is taken for the same, or never
 NEVER = 1e3
 LIKELY = 4.0  # standard deviations of its place, the same between the two
-EXPECTED, STEEP = 12.0, 8.0  # squared Mahalanobis distance above which a velocity wanders more, and how fast more
+EXPECTED, STEEP = 14.0, 8.0  # squared Mahalanobis distance above which a velocity wanders more, and how fast more
 TURNED = 16.3  # the same of a rotation, 3 degrees of freedom
 LEARNING = 0.3  # weight of the newest surprise in their running mean
 PERSISTENT = 3  # rotations that disagree in a row and are believed nevertheless
