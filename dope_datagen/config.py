@@ -163,8 +163,11 @@ def parse_config(entry: dict, where: str) -> DatagenConfig:
 
 
 def refusal(where: str, error: ValidationError) -> UserError:
-    """The first thing that is wrong with a configuration: where, which key, what is allowed and what was given."""
+    """The first thing that is wrong with a configuration: where, which key, what is allowed and what was given.
+
+    Our own validators say themselves what was given; what is missing was not.
+    """
     first = error.errors()[0]
     key = "".join(f"{part}: " for part in first["loc"])
-    given = f", not {first['input']!r}" if first["loc"] else ""
+    given = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
     return UserError(f"{where}: {key}{first['msg'].removeprefix('Value error, ')}{given}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dope_ros2.nodes.dope_node import DopeNode
 
 Result = DetectObjects.Result
+PATIENCE, PAUSE = 1.0, 0.05  # how long a transform is waited for, and between two looks [s]
 AT_REST = Smoothing(coast=3600.0, max_age=3600.0, at_rest=True)  # objects and camera, while images are fused
 
 
@@ -75,15 +77,11 @@ class DetectServer:
     """Works on goals with the images of the node's first camera; any number at a time."""
 
     def __init__(self, node: DopeNode) -> None:
-        self._node, self._frames = node, frames(node)
+        self._node, self._frames, self._steady = node, frames(node), Clock(clock_type=ClockType.STEADY_TIME)
         self.searches: list[Search] = []
         self._server = ActionServer(
             node, DetectObjects, "~/detect", execute_callback=self._execute, cancel_callback=self._cancel
         )
-
-    def destroy(self) -> None:
-        """Take the action back."""
-        self._server.destroy()
 
     def end(self) -> None:
         """Answer all goals with what there is: no more images come."""
@@ -106,18 +104,17 @@ class DetectServer:
         return CancelResponse.ACCEPT
 
     async def _execute(self, handle: ServerGoalHandle) -> Result:
+        if idle := self._node.not_active():
+            handle.abort()
+            return Result(status=Result.STATUS_NO_CAMERA, message=idle)
         try:
             search = self._search(handle)
         except UserError as error:
             handle.abort()
             return Result(status=Result.STATUS_UNKNOWN_CLASS, message=str(error))
-        if idle := self._node.not_active():
-            handle.abort()
-            return Result(status=Result.STATUS_NO_CAMERA, message=idle)
         timer, seconds = None, messages.seconds(handle.request.timeout)
         if seconds > 0:
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            timer = self._node.create_timer(seconds, lambda: search.end(Result.STATUS_TIMEOUT), clock=steady)
+            timer = self._node.create_timer(seconds, lambda: search.end(Result.STATUS_TIMEOUT), clock=self._steady)
         self.searches.append(search)
         try:
             await search.ended
@@ -125,7 +122,7 @@ class DetectServer:
             self.searches.remove(search)
             if timer is not None:
                 self._node.destroy_timer(timer)
-        return self._answer(search)
+        return await self._answer(search)
 
     def _search(self, handle: ServerGoalHandle) -> Search:
         """What a goal asks for; everything where it is empty."""
@@ -136,7 +133,7 @@ class DetectServer:
         roi = Roi(goal.roi.x_offset, goal.roi.y_offset, goal.roi.width, goal.roi.height)
         return Search(handle, settings, roi, max(1, goal.num_frames), Tracker(self._node.models()))
 
-    def _answer(self, search: Search) -> Result:
+    async def _answer(self, search: Search) -> Result:
         handle, done = search.handle, f"{search.done} of {search.frames} images looked at"
         result = Result(status=search.status, message=search.fault or done)
         if search.status == Result.STATUS_TIMEOUT and search.done == 0:
@@ -145,7 +142,7 @@ class DetectServer:
         target = handle.request.target_frame
         if search.done and target:
             try:
-                T_target_camera = self._frames.find(target, header.frame_id, header.stamp)
+                T_target_camera = await self._transform(target, header)
                 found = [seen_from(detection, T_target_camera) for detection in found]
                 header = Header(stamp=header.stamp, frame_id=target)
             except UserError as error:
@@ -154,6 +151,24 @@ class DetectServer:
         ending = {Result.STATUS_SUCCEEDED: handle.succeed, Result.STATUS_CANCELED: handle.canceled}
         ending.get(result.status, handle.abort)()
         return result
+
+    async def _transform(self, target: str, header: Header) -> Pose:
+        """T_target_camera at an image's stamp; the transforms of that moment may come after the image.
+
+        Raises:
+            UserError: they did not come in time.
+        """
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._frames.find(target, header.frame_id, header.stamp)
+            except UserError:
+                if time.monotonic() > end:
+                    raise
+            over = Future()
+            timer = self._node.create_timer(PAUSE, lambda over=over: over.set_result(None), clock=self._steady)
+            await over
+            self._node.destroy_timer(timer)
 
 
 def seen_from(detection: Detection, T_target_camera: Pose) -> Detection:

@@ -76,10 +76,7 @@ class CameraHealth:
             return Level.ERROR, self._fault.split("\n")[0]
         age, seconds = (times[-1] if times else 0.0 for times in (self._ages, self._times))
         if age > OLD:
-            return (
-                Level.WARN,
-                f"{self._topic}: images are {age:.1f} s old; compare the machines' clocks",
-            )
+            return Level.WARN, f"{self._topic}: images are {age:.1f} s old; compare the machines' clocks"
         if age < EARLY:
             return Level.WARN, f"{self._topic}: stamps are {-age:.1f} s in the future; compare the machines' clocks"
         if seconds > SLOW:

@@ -145,6 +145,24 @@ def test_the_answer_is_in_the_frame_that_is_asked_for(observer, client):
     np.testing.assert_allclose([found.x, found.y, found.z], wanted, atol=1e-6)
 
 
+def test_transforms_may_come_after_the_image(observer, client):
+    handle = send(observer, client, target_frame="late")
+    numbers = iter(range(3000, 100000))
+    answer = handle.get_result_async()
+
+    def feed():
+        observer.publish(info(), "/asked/camera_info")
+        observer.publish(picture(number := next(numbers)), "/asked/image_rect")
+        observer.spin(0.2)  # the image has been looked at by now
+        for stamp in (number - 5, number + 5):
+            observer.publish(TFMessage(transforms=[transform("late", "base_link", Pose.identity(), stamp)]), "/tf", 100)
+            base = transform("base_link", "mast", Pose.identity(), stamp)
+            observer.publish(TFMessage(transforms=[base]), "/tf", 100)
+
+    result = wait(observer, answer, feed).result
+    assert (result.status, result.detections.header.frame_id) == (Result.STATUS_SUCCEEDED, "late")
+
+
 def test_it_lives_on_and_ends_with_a_goal_in_hand(asked, observer, client):
     send(observer, client, num_frames=100)
     assert asked.alive
