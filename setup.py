@@ -88,6 +88,8 @@ extras = {
         "ros-visualization-msgs==5.3.6",
     ],
     "bags": ["rosbags>=0.10"],
+    # Openvino makes the node twice as fast on a CPU; the other two are for ONNX files.
+    "engines": ["onnx>=1.16", "onnxruntime>=1.18", "openvino>=2024.4"],
     "datagen": [
         "fast-simplification>=0.1.7",
         "matplotlib>=3.7",

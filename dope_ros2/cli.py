@@ -42,6 +42,10 @@ VERBS = {
     "calibrate": Verb("dope_training.calibrate:main", "measure how weights err and store it with them"),
     "evaluate": Verb("dope_training.evaluate:main", "judge poses of weights or results files, with a report"),
     "card": Verb("dope_training.card:main", "write the model card and the checksum of weights"),
+    "export": Verb(
+        "dope_ros2.export:main", "turn a weights file into a network for ONNX Runtime, OpenVINO or TensorRT"
+    ),
+    "benchmark": Verb("dope_ros2.benchmark:main", "how long each stage takes here, with each engine"),
     "import-weights": Verb("dope_ros2.import_weights:main", "turn a public DOPE .pth into a weights file"),
     "export-legacy": Verb("dope_ros2.export_legacy:main", "turn a weights file of DOPE's network into a public .pth"),
 }

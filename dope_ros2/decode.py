@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -52,23 +53,21 @@ class Peaks:
     position: np.ndarray
     score: np.ndarray
 
-    def of(self, index: int) -> Peaks:
-        """Those of one map, strongest first."""
-        rows = np.flatnonzero(self.index == index)
-        rows = rows[np.argsort(-self.score[rows], kind="stable")]
+    def where(self, rows: np.ndarray) -> Peaks:
+        """Those at the given indices or True in the given mask."""
         return Peaks(self.index[rows], self.cell[rows], self.position[rows], self.score[rows])
 
 
 def find_peaks(maps: np.ndarray, threshold: float, sigma: float) -> Peaks:
-    """Find the 3x3 local maxima at or above a threshold in (N, h, w) maps, to a fraction of a cell."""
-    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    """Find the 3x3 local maxima at or above a threshold in (N, h, w) maps, to a fraction of a cell; map by map."""
     h, w = maps.shape[1:]
-    peak = maps >= threshold
-    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):  # ties go to the first cell
-        peak &= maps > padded[:, 1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w]
-        peak &= maps >= padded[:, 1 - dy : 1 - dy + h, 1 - dx : 1 - dx + w]
-    index, y, x = np.nonzero(peak)
-    patch = np.array([[padded[index, y + i, x + j] for j in range(3)] for i in range(3)])  # (3, 3, n), row first
+    index, y, x = np.nonzero(maps >= threshold)
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    shifts = np.arange(3)
+    patch = padded[index, y + shifts[:, None, None], x + shifts[:, None]]  # (3, 3, n), row first
+    around, middle = patch.reshape(9, -1), patch[1, 1]
+    highest = (middle > around[:4]).all(0) & (middle >= around[5:]).all(0)  # ties go to the first cell
+    index, y, x, patch = index[highest], y[highest], x[highest], patch[..., highest]
     patch = np.where(np.isneginf(patch), 0, patch)
     offset = np.column_stack([_sub_cell(patch.sum(0), x, w, sigma), _sub_cell(patch.sum(1), y, h, sigma)])
     between = np.clip(offset, -0.5, 0.5)  # the top lies between cells, and is higher than the highest of them
@@ -118,22 +117,26 @@ def decode(
     calibration = calibration or Calibration()
     classes = len(belief)
     peaks = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
+    peaks = peaks.where(np.lexsort((-peaks.score, peaks.index)))
+    of_class, kind = np.divmod(peaks.index, cuboid.COUNT)
     votes = affinity.reshape(classes, 8, 2, *affinity.shape[2:])
     instances: list[Instance] = []
-    for c in range(classes):
-        corners = [peaks.of(c * cuboid.COUNT + k) for k in range(cuboid.CENTRE)]
-        voted = [votes[c, k, :, p.cell[:, 1], p.cell[:, 0]] for k, p in enumerate(corners)]
-        centres, beliefs = _centroids(peaks.of(c * cuboid.COUNT + cuboid.CENTRE), corners, voted, belief[c, -1], spec)
+    for c in np.unique(of_class):
+        corner = (of_class == c) & (kind < cuboid.CENTRE)
+        corners, kinds = peaks.where(corner), kind[corner]
+        voted = votes[c, kinds, :, corners.cell[:, 1], corners.cell[:, 0]]
+        own = peaks.where((of_class == c) & (kind == cuboid.CENTRE))
+        centres, beliefs = _centroids(own, corners, kinds, voted, belief[c, -1], spec)
         positions, scores = np.full((len(centres), cuboid.COUNT, 2), np.nan), np.zeros((len(centres), cuboid.COUNT))
         positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres, beliefs
-        for k, (corner, vote) in enumerate(zip(corners, voted, strict=True)):
-            rows, columns = assign(corner.position, corner.score, vote, centres, spec.affinity)
-            hedged = calibration.inward * (1 - corner.score[rows])
-            positions[columns, k] = _outward(corner.position[rows], centres[columns], hedged)
-            scores[columns, k] = corner.score[rows]
+        rows, columns = assign(corners.position, corners.score, kinds, voted, centres, spec.affinity)
+        score = corners.score[rows]
+        hedged = calibration.inward * (1 - score)
+        positions[columns, kinds[rows]] = _outward(corners.position[rows], centres[columns], hedged)
+        scores[columns, kinds[rows]] = score
         pixels = positions * spec.stride + (spec.stride - 1) / 2
         sigmas = spec.stride * calibration.sigmas(scores)
-        instances += [Instance(c, *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
+        instances += [Instance(int(c), *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
     return instances
 
 
@@ -144,7 +147,7 @@ def _outward(corners: np.ndarray, centres: np.ndarray, by: np.ndarray) -> np.nda
 
 
 def _centroids(
-    peaks: Peaks, corners: list[Peaks], votes: list[np.ndarray], belief: np.ndarray, spec: MapSpec
+    peaks: Peaks, corners: Peaks, kinds: np.ndarray, votes: np.ndarray, belief: np.ndarray, spec: MapSpec
 ) -> tuple[np.ndarray, np.ndarray]:
     """Centroids of one class: the peaks of their map, and places that enough corners vote for.
 
@@ -153,35 +156,35 @@ def _centroids(
 
     Args:
         peaks: of the centroid's map.
-        corners: peaks of each corner's map.
-        votes: (M, 2) affinities at the peaks of each.
+        corners: peaks of the corners' maps, M.
+        kinds: (M,) which corner each is.
+        votes: (M, 2) affinities there.
         belief: (h, w) map of the centroid.
         spec: how the maps were drawn.
 
     Returns:
         Positions (N, 2) [cells] and beliefs there (N,).
     """
-    centres, beliefs = list(peaks.position), list(peaks.score)
-    if spec.affinity == "unit":  # such votes have no end
-        return np.array(centres).reshape(-1, 2), np.array(beliefs)
-    ends = np.concatenate([p.position + v * OFFSET_SCALE for p, v in zip(corners, votes, strict=True)])
-    kinds = np.concatenate([p.index for p in corners])
-    weights = np.concatenate([p.score for p in corners])
-    for k in np.argsort(-weights, kind="stable"):
-        near = np.linalg.norm(ends - ends[k], axis=1) < MEETING
-        if len(set(kinds[near])) < VOTERS:
+    centres, beliefs = peaks.position, peaks.score
+    if spec.affinity == "unit" or not len(kinds):  # such votes have no end
+        return centres, beliefs
+    ends = corners.position + votes * OFFSET_SCALE
+    near = np.linalg.norm(ends[:, None] - ends, axis=-1) < MEETING  # (M, M)
+    voters = (near @ np.eye(cuboid.CENTRE)[kinds] > 0).sum(1)
+    weights = near * corners.score
+    meetings = weights @ ends / np.maximum(weights.sum(1, keepdims=True), FLOOR)
+    enough = np.flatnonzero(voters >= VOTERS)
+    for at in meetings[enough[np.argsort(-corners.score[enough], kind="stable")]]:
+        if not np.isfinite(at).all() or np.linalg.norm(centres - at, axis=1).min(initial=np.inf) <= APART:
             continue
-        at = np.average(ends[near], axis=0, weights=weights[near])
         x, y = np.rint(at).astype(int)
-        apart = not centres or np.linalg.norm(np.array(centres) - at, axis=1).min() > APART
-        if apart and 0 <= y < len(belief) and 0 <= x < len(belief[0]) and belief[y, x] > FLOOR:
-            centres.append(at)
-            beliefs.append(float(belief[y, x]))
-    return np.array(centres).reshape(-1, 2), np.array(beliefs)
+        if 0 <= y < len(belief) and 0 <= x < len(belief[0]) and belief[y, x] > FLOOR:
+            centres, beliefs = np.vstack([centres, at]), np.append(beliefs, belief[y, x])
+    return centres, beliefs
 
 
 def assign(
-    corners: np.ndarray, scores: np.ndarray, votes: np.ndarray, centres: np.ndarray, kind: str
+    corners: np.ndarray, scores: np.ndarray, kinds: np.ndarray, votes: np.ndarray, centres: np.ndarray, affinity: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give each centroid at most one corner of a kind, and each corner at most one centroid, at least total cost.
 
@@ -191,16 +194,17 @@ def assign(
     Args:
         corners: (M, 2) positions [cells].
         scores: (M,) beliefs there.
+        kinds: (M,) which corner each is, in order.
         votes: (M, 2) affinities there.
         centres: (N, 2) centroids [cells].
-        kind: of affinity.
+        affinity: kind of the votes.
 
     Returns:
         Rows of `corners` and of `centres` that belong together.
     """
     to_centre = centres[None] - corners[:, None]  # (M, N, 2)
     length = np.linalg.norm(to_centre, axis=-1)
-    if kind == "unit":
+    if affinity == "unit":
         directions = votes / np.maximum(np.linalg.norm(votes, axis=-1, keepdims=True), 1e-6)
         error = np.linalg.norm(directions[:, None] - to_centre / np.maximum(length, 1e-6)[..., None], axis=-1)
         cost = error / UNIT_ERROR
@@ -210,6 +214,13 @@ def assign(
         cost = cost / (VOTE_ERROR[0] + VOTE_ERROR[1] * np.linalg.norm(votes * OFFSET_SCALE, axis=-1)[:, None])
         ranked = cost
     allowed = cost <= 1
-    rows, columns = linear_sum_assignment(np.where(allowed, ranked - BELIEF_COUNTS * scores[:, None], 1e3))
+    ranked = np.where(allowed, ranked - BELIEF_COUNTS * scores[:, None], 1e3)
+    pairs = [(np.zeros(0, int), np.zeros(0, int))]
+    bounds = np.searchsorted(kinds, np.arange(cuboid.COUNT))
+    for first, last in pairwise(bounds.tolist()):
+        if first < last and len(centres):
+            rows, columns = linear_sum_assignment(ranked[first:last])
+            pairs.append((rows + first, columns))
+    rows, columns = (np.concatenate(each) for each in zip(*pairs, strict=True))
     kept = allowed[rows, columns]
     return rows[kept], columns[kept]

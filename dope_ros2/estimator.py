@@ -9,20 +9,20 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from scipy.special import expit
 
-from dope_ros2 import cuboid
+from dope_ros2 import cuboid, engines
 from dope_ros2.camera import CameraModel
 from dope_ros2.closer import Region, between, found_again, in_image, is_near, region, view
 from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
-from dope_ros2.errors import UserError
+from dope_ros2.engines import Engine, pick_device
 from dope_ros2.network import MULTIPLE
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pnp import Gate
-from dope_ros2.poses import detect, suppress
+from dope_ros2.poses import Search, detect, suppress
+from dope_ros2.stages import Stages
 from dope_ros2.surface import SEEN, read
-from dope_ros2.weights import Metadata, load, match_objects
+from dope_ros2.weights import Metadata, match_objects
 
 PROMISING = 0.2  # mean belief of its nine keypoints, from which on an instance is looked at
 MOST_LOOKS = 64  # in a picture, the best first
@@ -62,42 +62,51 @@ class Maps(NamedTuple):
         surface = None if self.surface is None else self.surface[wanted]
         return Maps(self.belief[wanted], self.affinity[wanted], surface)
 
+    @classmethod
+    def joined(cls, parts: list[Maps]) -> Maps:
+        """One after the other, as if they were of several objects."""
+        surfaces = [part.surface for part in parts]
+        surface = None if surfaces[0] is None else np.concatenate(surfaces)
+        return cls(np.concatenate([p.belief for p in parts]), np.concatenate([p.affinity for p in parts]), surface)
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is the GPU when there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(f"device {name!r} is not usable ({reason}); use auto, cpu or cuda") from error
+
+class Seen(NamedTuple):
+    """What a stack of maps is of: the object, the camera of their picture, and where the object was seen before."""
+
+    model: ObjectModel
+    camera: CameraModel
+    around: np.ndarray | None = None
 
 
 class Estimator:
     """Finds known objects in an image."""
 
-    def __init__(
-        self, network: torch.nn.Module, metadata: Metadata, models: list[ObjectModel], device: str = "auto"
-    ) -> None:
-        self.models = models
-        self.metadata = metadata
-        self._device = pick_device(device)
-        self._half = self._device.type == "cuda"
-        network = network.eval().to(self._device, memory_format=torch.channels_last)
-        self._network = network.half() if self._half else network
-        self._mean = np.array(metadata.mean, np.float32) * 255
-        self._scale = 1 / (np.array(metadata.std, np.float32) * 255)
+    def __init__(self, engine: Engine, metadata: Metadata, models: list[ObjectModel]) -> None:
+        self.engine, self.metadata, self.models, self.stages = engine, metadata, models, Stages()
 
     @classmethod
-    def load(cls, weights: Path, objects: dict[str, ObjectModel], device: str = "auto") -> Estimator:
-        """Load weights and match their objects with objects.yaml.
+    def of_network(
+        cls,
+        network: torch.nn.Module,
+        metadata: Metadata,
+        models: list[ObjectModel],
+        device: str = "auto",
+        engine: str = "torch",
+    ) -> Estimator:
+        """Of a network that is in memory."""
+        return cls(engines.of_network(network, metadata, engine, pick_device(device)), metadata, models)
+
+    @classmethod
+    def load(
+        cls, weights: Path, objects: dict[str, ObjectModel], device: str = "auto", engine: str = "auto"
+    ) -> Estimator:
+        """Load weights, or a network that was exported, and match its objects with objects.yaml.
 
         Raises:
-            UserError: the weights are missing, damaged or contradict objects.yaml; the device is not there.
+            UserError: the weights are missing, damaged or contradict objects.yaml; device or engine are not usable.
         """
-        network, metadata = load(weights)
-        return cls(network, metadata, match_objects(weights, metadata, objects), device)
+        started, metadata = engines.start(weights, engine, device)
+        return cls(started, metadata, match_objects(weights, metadata, objects))
 
     def __call__(self, image: np.ndarray, camera: CameraModel, settings: Settings | None = None) -> list[Detection]:
         """Estimate the poses of all instances of all objects.
@@ -111,15 +120,16 @@ class Estimator:
             Detections in the camera's optical frame, best first.
         """
         settings = settings or Settings()
-        scaled, camera_scaled = self.scaled(image, camera, settings)
+        with self.stages("preprocess"):
+            scaled, camera_scaled = self.scaled(image, camera, settings)
         wanted = self._wanted(settings)
         maps = self.maps([scaled])[0].of(wanted)
         if settings.closer_look and self.metadata.crop > 0:
             places = self._regions(maps, wanted, between(camera_scaled, camera), settings)
             found = self._look_closer(image, camera, places, settings)
         else:
-            models = [self.models[index] for index in wanted]
-            found = [in_image(d, camera_scaled, camera) for d in self._detect(maps, models, camera_scaled, settings)]
+            seen = [Seen(self.models[index], camera_scaled) for index in wanted]
+            found = [in_image(d, camera_scaled, camera) for own in self._detect(maps, seen, settings) for d in own]
         return [d for d in suppress(found, camera) if d.score >= settings.min_score]
 
     def _wanted(self, settings: Settings) -> list[int]:
@@ -142,18 +152,19 @@ class Estimator:
         self, image: np.ndarray, camera: CameraModel, regions: list[Region], settings: Settings
     ) -> list[Detection]:
         """The object of each region as a look at its surroundings shows it, if it does."""
-        views = [view(image, camera, place, self.metadata.crop) for place in regions]
+        if not regions:
+            return []
+        with self.stages("preprocess"):
+            views = [view(image, camera, place, self.metadata.crop) for place in regions]
         maps = self.maps([picture for picture, _ in views])
-        found: list[Detection] = []
-        for place, (_, seen_by), seen in zip(regions, views, maps, strict=True):
+        own = Maps.joined([each.of([place.index]) for each, place in zip(maps, regions, strict=True)])
+        seen: list[Seen] = []
+        for place, (_, seen_by) in zip(regions, views, strict=True):
             A = between(camera, seen_by)
-            centre = A[:, :2] @ place.centre + A[:, 2]
-            models = [self.models[place.index]]
-            detections = self._detect(seen.of([place.index]), models, seen_by, settings, around=centre)
-            again = found_again(centre, detections, seen_by)
-            if again is not None:
-                found.append(in_image(again, seen_by, camera))
-        return found
+            seen.append(Seen(self.models[place.index], seen_by, A[:, :2] @ place.centre + A[:, 2]))
+        found = zip(seen, self._detect(own, seen, settings), strict=True)
+        again = [(found_again(each.around, detections, each.camera), each) for each, detections in found]
+        return [in_image(detection, each.camera, camera) for detection, each in again if detection is not None]
 
     def scaled(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[np.ndarray, CameraModel]:
         """The image and its camera at the height that the settings, or else the weights, ask for."""
@@ -169,31 +180,25 @@ class Estimator:
         """Instances of all objects of the maps, in pixels of the maps' picture."""
         spec = self.metadata
         shift = spec.origin - (spec.stride - 1) / 2
-        decoded = decode(maps.belief, maps.affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
+        with self.stages("decode"):
+            decoded = decode(maps.belief, maps.affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
         return [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
 
-    def _detect(
-        self,
-        maps: Maps,
-        models: list[ObjectModel],
-        camera: CameraModel,
-        settings: Settings,
-        around: np.ndarray | None = None,
-    ) -> list[Detection]:
-        """Detections of the models whose maps these are, in pixels of the camera that saw the maps' picture.
+    def _detect(self, maps: Maps, seen: list[Seen], settings: Settings) -> list[list[Detection]]:
+        """Detections of each stack of maps, in pixels of the camera that saw its picture.
 
-        Where a place (2,) [px] is given, those beside it are left out.
+        Where it is known where the object is, those beside it are left out.
         """
         instances = self._decoded(maps, settings)
-        if around is not None:
-            instances = [i for i in instances if is_near(i.keypoints[cuboid.CENTRE], around, camera)]
-        gate = replace(Gate(), rms=settings.max_reprojection_error)
-        detections: list[Detection] = []
-        for index, model in enumerate(models):
-            own = [instance for instance in instances if instance.class_index == index]
-            cells = read(None if maps.surface is None else maps.surface[index], model, self.metadata.stride)
-            detections += detect(model, own, cells, camera.K, gate, self.metadata.trust)
-        return detections
+        gate, searches = replace(Gate(), rms=settings.max_reprojection_error), []
+        with self.stages("pnp"):
+            for index, (model, camera, around) in enumerate(seen):
+                own = [instance for instance in instances if instance.class_index == index]
+                if around is not None:
+                    own = [i for i in own if is_near(i.keypoints[cuboid.CENTRE], around, camera)]
+                surface = None if maps.surface is None or not own else maps.surface[index]
+                searches.append(Search.of(model, own, read(surface, model, self.metadata.stride), camera.K))
+            return detect(searches, gate, self.metadata.trust)
 
     def maps(self, images: list[np.ndarray]) -> list[Maps]:
         """Run the network on images (H, W, 3) uint8 RGB, all of one size.
@@ -205,13 +210,12 @@ class Estimator:
     def _maps(self, images: list[np.ndarray]) -> list[Maps]:
         height, width = images[0].shape[:2]
         margins = 0, -height % MULTIPLE, 0, -width % MULTIPLE
-        padded = np.stack([cv2.copyMakeBorder(image, *margins, cv2.BORDER_REPLICATE) for image in images])
-        normalised = (padded.astype(np.float32) - self._mean) * self._scale
-        tensor = torch.from_numpy(normalised).to(self._device).permute(0, 3, 1, 2)
-        with torch.inference_mode():
-            outputs = self._network(tensor.half() if self._half else tensor)
+        with self.stages("preprocess"):
+            padded = np.stack([cv2.copyMakeBorder(image, *margins, cv2.BORDER_REPLICATE) for image in images])
         stride = self.metadata.stride
         rows, columns = -(-height // stride), -(-width // stride)
-        belief, affinity, *surface = (output[..., :rows, :columns].float().cpu().numpy() for output in outputs)
-        seen = expit(surface[0]) if surface else [None] * len(images)
+        with self.stages("network"):
+            outputs = self.engine(padded)
+        belief, affinity, *surface = (maps[..., :rows, :columns] for maps in outputs)
+        seen = surface[0] if surface else [None] * len(images)
         return [Maps(*each) for each in zip(belief, affinity, seen, strict=True)]

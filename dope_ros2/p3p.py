@@ -10,7 +10,7 @@ SMALLEST = 1e-12
 FLATTEST = 1e-5  # area of a triangle over its longest side squared
 
 
-def p3p(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def p3p(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All poses that put three points onto three rays, for each of M triples.
 
     Grunert's equations in the form of Haralick et al., "Review and analysis of solutions of the three point perspective
@@ -22,7 +22,7 @@ def p3p(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rays: (M, 3, 2), where they are seen, at z = 1.
 
     Returns:
-        Rotations (H, 3, 3) and translations (H, 3), points in front of the camera.
+        Rotations (H, 3, 3) and translations (H, 3), points in front of the camera, and of which triple (H,) each is.
     """
     directions = np.concatenate([rays, np.ones((*rays.shape[:2], 1))], axis=2)
     directions /= np.linalg.norm(directions, axis=2, keepdims=True)
@@ -40,7 +40,7 @@ def p3p(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     exact = (
         np.abs(points @ rotations.transpose(0, 2, 1) + translations[:, None] - seen).max((1, 2)) < EXACT * seen[:, 0, 2]
     )
-    return rotations[exact], translations[exact]
+    return rotations[exact], translations[exact], np.flatnonzero(usable)[which[good]][exact]
 
 
 def _spread_out(triangles: np.ndarray) -> np.ndarray:
@@ -62,14 +62,45 @@ def _roots(squares: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.nda
         (1 + d) ** 2 - 4 * p * cg**2,
     ], axis=1)  # fmt: skip
     leading = quartic[:, :1]
-    quartic = quartic / np.where(np.abs(leading) < SMALLEST, SMALLEST, leading)
-    companion = np.zeros((len(quartic), 4, 4))
-    companion[:, 0] = -quartic[:, 1:]
-    companion[:, [1, 2, 3], [0, 1, 2]] = 1
-    roots = np.linalg.eigvals(companion)
+    roots = quartic_roots(quartic[:, 1:] / np.where(np.abs(leading) < SMALLEST, SMALLEST, leading))
     real = (np.abs(roots.imag) < REAL * np.maximum(1, np.abs(roots.real))) & (roots.real > 0)
     which, column = np.nonzero(real)
     return which, roots.real[which, column]
+
+
+def quartic_roots(coefficients: np.ndarray) -> np.ndarray:
+    """(M, 4) complex roots of x^4 + a x^3 + b x^2 + c x + d, by Ferrari's method and two steps of Newton's.
+
+    Args:
+        coefficients: (M, 4) a, b, c, d.
+    """
+    a, b, c, d = coefficients.T.astype(complex)
+    p, q = b - 3 * a**2 / 8, c - a * b / 2 + a**3 / 8  # of the quartic without its cubic term
+    r = d - a * c / 4 + a**2 * b / 16 - 3 * a**4 / 256
+    m = _largest_cubic_root(p, p**2 / 4 - r, -(q**2) / 8)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        slope = np.sqrt(2 * m)
+        tilt = np.where(np.abs(slope) > SMALLEST, np.sqrt(2) * q / np.sqrt(m), 0)
+        inner = np.sqrt(-(2 * p + 2 * m + tilt)), np.sqrt(-(2 * p + 2 * m - tilt))
+        y = np.stack([slope + inner[0], slope - inner[0], -slope + inner[1], -slope - inner[1]], 1) / 2
+        x = y - a[:, None] / 4
+        a, b, c, d = (each[:, None] for each in (a, b, c, d))
+        for _ in range(2):
+            step = ((((x + a) * x + b) * x + c) * x + d) / (((4 * x + 3 * a) * x + 2 * b) * x + c)
+            x = np.where(np.isfinite(step), x - step, x)
+    return x
+
+
+def _largest_cubic_root(b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """(M,) the root of x^3 + b x^2 + c x + d farthest from zero, by Cardano's formula."""
+    p, q = c - b**2 / 3, d - b * c / 3 + 2 * b**3 / 27
+    root = np.sqrt(q**2 / 4 + p**3 / 27)
+    large = np.where(np.abs(-q / 2 + root) > np.abs(-q / 2 - root), -q / 2 + root, -q / 2 - root) ** (1 / 3)
+    turns = np.exp(2j * np.pi / 3 * np.arange(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = large[:, None] * turns
+        roots = each - np.where(each == 0, 0, p[:, None] / (3 * each)) - b[:, None] / 3
+    return roots[np.arange(len(roots)), np.abs(roots).argmax(1)]
 
 
 def _distances(v: np.ndarray, squares: np.ndarray, cosines: np.ndarray) -> np.ndarray:

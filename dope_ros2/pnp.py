@@ -10,7 +10,7 @@ import numpy as np
 
 from dope_ros2.geometry import Pose
 from dope_ros2.p3p import p3p
-from dope_ros2.reprojection import CLOSEST, Problem
+from dope_ros2.reprojection import CLOSEST, Guess, Problem, refined
 from dope_ros2.surface import NO_CELLS, Cells
 
 FEWEST = 4  # a rigid body needs three points, a unique pose four
@@ -60,51 +60,89 @@ class Solution:
     cells: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """Keypoints of an object and where they are seen.
+
+    Attributes:
+        points: (N, 3) in the object's frame [m].
+        pixels: (N, 2) [px]; rows that are not finite are missing.
+        K: (3, 3) camera matrix.
+        sigmas: (N,) standard deviations [px].
+        cells: further points, many and unsure; the last keypoint is taken to be the centroid they lie around.
+    """
+
+    points: np.ndarray
+    pixels: np.ndarray
+    K: np.ndarray
+    sigmas: np.ndarray
+    cells: Cells = NO_CELLS
+
+    def usable(self) -> np.ndarray:
+        """(N,) which keypoints can be reckoned with."""
+        known = np.isfinite(self.pixels).all(1) & (np.abs(self.pixels) < 1e5).all(1)
+        return known & np.isfinite(self.sigmas) & (self.sigmas > 0)
+
+    def problem(self, usable: np.ndarray, outlier: float) -> Problem:
+        """At unit focal length, of the keypoints that are usable; without the centroid the cells say nothing."""
+        arrays = (np.asarray(values, float)[usable] for values in (self.points, self.pixels, self.sigmas))
+        return Problem.of(*arrays, self.K, outlier, self.cells if usable[-1] else NO_CELLS)
+
+
 def solve(
     points: np.ndarray, pixels: np.ndarray, K: np.ndarray, sigmas: np.ndarray, gate: Gate, cells: Cells | None = None
 ) -> Solution | None:
-    """Find the pose that explains the keypoints.
+    """`solve_all` for one object; the arguments are those of a `Sighting`."""
+    points, pixels, sigmas = (np.asarray(values, float) for values in (points, pixels, sigmas))
+    return solve_all([Sighting(points, pixels, K, sigmas, cells or NO_CELLS)], gate)[0]
+
+
+def solve_all(sightings: list[Sighting], gate: Gate) -> list[Solution | None]:
+    """Find the pose that explains the keypoints, for each of many objects; they share the arithmetic and nothing else.
 
     A direct solution over all keypoints is tried first; when one of them disagrees, every triple is tried (P3P),
     judged by all keypoints with a truncated cost, and the best are refined on those that agree. Cells of the surface,
     where there are any, give further hypotheses and are judged and refined with the keypoints.
 
     Args:
-        points: (N, 3) keypoints in the object's frame [m].
-        pixels: (N, 2) keypoints in the image [px]; rows that are not finite are missing.
-        K: (3, 3) camera matrix.
-        sigmas: (N,) standard deviations of the keypoints [px].
+        sightings: of the objects.
         gate: what to believe.
-        cells: further points, many and unsure; the last keypoint is taken to be the centroid they lie around.
 
     Returns:
-        The solution, or None when there is none, it is ambiguous or the gate refuses it.
+        Solutions; None where there is none, it is ambiguous or the gate refuses it.
     """
-    points, pixels, sigmas = (np.asarray(values, float) for values in (points, pixels, sigmas))
-    usable = np.isfinite(pixels).all(1) & (np.abs(pixels) < 1e5).all(1) & np.isfinite(sigmas) & (sigmas > 0)
-    cells = cells if cells is not None and usable[-1] else NO_CELLS
-    problem = Problem.of(points[usable], pixels[usable], sigmas[usable], K, gate.outlier, cells)
-    if problem.support(np.ones(len(problem.points), bool)) < max(gate.fewest, FEWEST):
-        return None
-    pose = direct(problem) if usable.sum() > FEWEST + 1 else None
-    if pose is None or not problem.convincing(pose):
-        pose = search(problem, gate)
-    if pose is None:
-        return None
-    agreeing = problem.agrees(pose)
-    placed = pose.apply(points)
+    usable = [sighting.usable() for sighting in sightings]
+    problems = [s.problem(u, gate.outlier) for s, u in zip(sightings, usable, strict=True)]
+    enough = [problem.support(np.ones(len(problem.points), bool)) >= max(gate.fewest, FEWEST) for problem in problems]
+    tried = [k for k, problem in enumerate(problems) if enough[k] and problem.keypoints > FEWEST + 1]
+    poses = dict(zip(tried, direct([problems[k] for k in tried]), strict=True))
+    unsure = [
+        k for k, problem in enumerate(problems)
+        if enough[k] and not (poses.get(k) is not None and problem.convincing(poses[k]))
+    ]  # fmt: skip
+    poses |= dict(zip(unsure, search([problems[k] for k in unsure], gate), strict=True))
+    return [
+        None if poses.get(k) is None else judged(poses[k], problems[k], sighting, usable[k], gate)
+        for k, sighting in enumerate(sightings)
+    ]
+
+
+def judged(pose: Pose, problem: Problem, sighting: Sighting, usable: np.ndarray, gate: Gate) -> Solution | None:
+    """The pose with its covariance, if the gate lets it pass."""
+    squared = problem.squared(pose.rotation[None], pose.translation[None])[0]
+    agreeing, n = squared < problem.outlier**2, problem.keypoints
+    placed = pose.apply(sighting.points)
     enough = problem.support(agreeing) >= max(gate.fewest, FEWEST)
     if not enough or (placed[:, 2] <= CLOSEST).any() or not np.isfinite(pose.matrix).all():
         return None
-    keypoints = agreeing[: problem.keypoints]
-    squared = (problem.residuals(pose)[: problem.keypoints][keypoints] ** 2).sum(1)
-    rms = float(np.sqrt(squared.mean()) * problem.focal) if keypoints.any() else np.inf
+    keypoints = agreeing[:n]
+    rms = float(np.sqrt(squared[:n][keypoints].mean()) * problem.focal) if keypoints.any() else np.inf
     extent = np.ptp(placed[:, :2] / placed[:, 2:], axis=0).max() * problem.focal
     if rms > min(gate.rms, gate.relative * extent):
         return None
-    inliers = np.zeros(len(points), bool)
+    inliers = np.zeros(len(sighting.points), bool)
     inliers[np.flatnonzero(usable)[keypoints]] = True
-    return Solution(pose, problem.covariance(pose, agreeing), inliers, rms, int(agreeing[problem.keypoints :].sum()))
+    return Solution(pose, problem.covariance(pose, agreeing), inliers, rms, int(agreeing[n:].sum()))
 
 
 def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -112,43 +150,73 @@ def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.arccos(np.clip(((rotations * other).sum((1, 2)) - 1) / 2, -1, 1))
 
 
-def direct(problem: Problem) -> Pose | None:
+def direct(problems: list[Problem]) -> list[Pose | None]:
     """Least squares over all keypoints from SQPnP's start; None when it is far off, or they are too close together."""
-    only = np.arange(len(problem.points)) < problem.keypoints
-    points, rays = problem.points[only], problem.rays[only]
+    only = [problem.of_keypoints() for problem in problems]
+    starts = [_sqpnp(problem) for problem in only]
+    guesses = [
+        Guess.one(problem, pose, np.ones(len(problem.points), bool))
+        for problem, pose in zip(only, starts, strict=True) if pose is not None
+    ]  # fmt: skip
+    ends = iter(refined(guesses))
+    return [None if pose is None else next(iter(next(ends).poses), None) for pose in starts]
+
+
+def _sqpnp(problem: Problem) -> Pose | None:
     try:
-        ok, rotvec, translation = cv2.solvePnP(points, rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+        found = cv2.solvePnP(problem.points, problem.rays, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
     except cv2.error:
         return None
+    ok, rotvec, translation = found
     if not ok or not np.isfinite(rotvec).all() or not np.isfinite(translation).all():
         return None
     pose = Pose.from_rotvec(rotvec.ravel(), translation.ravel())
-    if np.linalg.norm(problem.residuals(pose)[only], axis=1).max() > HOPELESS * problem.outlier:
-        return None
-    return problem.refine(pose, only)
+    squared = problem.squared(pose.rotation[None], pose.translation[None])
+    return None if squared.max() > (HOPELESS * problem.outlier) ** 2 else pose
 
 
-def search(problem: Problem, gate: Gate) -> Pose | None:
-    """Best refined pose over the P3P solutions of all triples; None when a different one explains as much."""
-    rotations, translations = candidates(problem, gate)
-    if not len(rotations):
-        return None
-    costs = problem.truncated(problem.squared(rotations, translations))
-    best = int(costs.argmin())
-    different = turns(rotations, rotations[best]) > gate.different
-    if costs[different].min(initial=np.inf) <= costs[best] + gate.clearer:
-        return None
-    pose = Pose(rotations[best], translations[best])
-    return problem.refine(pose, problem.agrees(pose))
+def search(problems: list[Problem], gate: Gate) -> list[Pose | None]:
+    """Best refined poses over the P3P solutions of all triples; None where a different one explains as much."""
+    best: list[Guess | None] = []
+    for guess in candidates(problems, gate):
+        problem = guess.problem
+        squared = problem.squared(guess.rotations, guess.translations)
+        costs = problem.truncated(squared)
+        k = int(costs.argmin()) if len(costs) else 0
+        rivals = costs[turns(guess.rotations, guess.rotations[k]) > gate.different] if len(costs) else costs
+        if not len(costs) or rivals.min(initial=np.inf) <= costs[k] + gate.clearer:
+            best.append(None)
+        else:
+            chosen = squared[k] < problem.outlier**2
+            best.append(Guess(problem, guess.rotations[[k]], guess.translations[[k]], chosen[None]))
+    ends = iter(refined([guess for guess in best if guess is not None]))
+    return [None if guess is None else next(iter(next(ends).poses), None) for guess in best]
 
 
-def candidates(problem: Problem, gate: Gate) -> tuple[np.ndarray, np.ndarray]:
-    """The best hypotheses that differ and that enough points agree with, refined over those points.
+def candidates(problems: list[Problem], gate: Gate) -> list[Guess]:
+    """The best hypotheses of each problem that differ and that enough points agree with, refined over those points.
 
     Returns:
-        Rotations (H, 3, 3) and translations (H, 3), `TRIES` at most.
+        `TRIES` for each problem at most.
     """
-    rotations, translations = hypotheses(problem)
+    starts = zip(problems, hypotheses(problems), strict=True)
+    guesses = [promising(problem, *poses, gate) for problem, poses in starts]
+    for round_ in range(ROUNDS):
+        if round_:  # points that agree with a better pose are other ones
+            guesses = [regrouped(guess) for guess in guesses]
+        guesses = refined(guesses, STEPS_A_ROUND)
+        guesses = [guess.where(guess.problem.support(guess.chosen) >= FEWEST - 1) for guess in guesses]
+    return guesses
+
+
+def regrouped(guess: Guess) -> Guess:
+    """The same poses with the points that agree with them now."""
+    squared = guess.problem.squared(guess.rotations, guess.translations)
+    return Guess(guess.problem, guess.rotations, guess.translations, squared < guess.problem.outlier**2)
+
+
+def promising(problem: Problem, rotations: np.ndarray, translations: np.ndarray, gate: Gate) -> Guess:
+    """Of hypotheses (H, 3, 3) and (H, 3), the cheapest that differ and that enough points agree with."""
     squared = problem.squared(rotations, translations)
     agreeing = squared < problem.outlier**2
     order = np.argsort(problem.truncated(squared), kind="stable")
@@ -157,26 +225,32 @@ def candidates(problem: Problem, gate: Gate) -> tuple[np.ndarray, np.ndarray]:
     while len(order) and len(chosen) < TRIES:
         chosen.append(int(order[0]))
         order = order[turns(rotations[order], rotations[order[0]]) > gate.different / 3]
-    rotations, translations = rotations[chosen], translations[chosen]
-    for _ in range(ROUNDS if chosen else 0):  # points that agree with a better pose are other ones
-        agreeing = problem.squared(rotations, translations) < problem.outlier**2
-        rotations, translations, fine = problem.refine_all(rotations, translations, agreeing, STEPS_A_ROUND)
-        fine &= problem.support(agreeing) >= FEWEST - 1
-        rotations, translations = rotations[fine], translations[fine]
-    return rotations, translations
+    return Guess(problem, rotations[chosen], translations[chosen], agreeing[chosen])
 
 
-def hypotheses(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+def hypotheses(problems: list[Problem]) -> list[tuple[np.ndarray, np.ndarray]]:
     """P3P solutions of every triple of keypoints, and of the last one with pairs of cells, all in front.
 
     Returns:
-        Rotations (H, 3, 3) and translations (H, 3).
+        Rotations (H, 3, 3) and translations (H, 3) for each problem.
     """
-    triples = list(combinations(range(problem.keypoints), 3))
-    if len(problem.points) > problem.keypoints + 1:
-        pairs = np.random.default_rng(0).integers(problem.keypoints, len(problem.points), (PAIRS, 2))
-        triples += [(problem.keypoints - 1, *pair) for pair in pairs.tolist() if pair[0] != pair[1]]
-    chosen = np.array(triples, int).reshape(-1, 3)
-    rotations, translations = p3p(problem.points[chosen], problem.rays[chosen])
+    chosen = [triples(problem) for problem in problems]
+    points = [problem.points[three] for problem, three in zip(problems, chosen, strict=True)]
+    rays = [problem.rays[three] for problem, three in zip(problems, chosen, strict=True)]
+    whose = np.repeat(np.arange(len(problems)), [len(three) for three in chosen])
+    if not len(whose):
+        return [(np.zeros((0, 3, 3)), np.zeros((0, 3)))] * len(problems)
+    rotations, translations, which = p3p(np.concatenate(points), np.concatenate(rays))
     in_front = translations[:, 2] > 0
-    return rotations[in_front], translations[in_front]
+    own = [in_front & (whose[which] == k) for k in range(len(problems))]
+    return [(rotations[rows], translations[rows]) for rows in own]
+
+
+def triples(problem: Problem) -> np.ndarray:
+    """(M, 3) indices of points that are tried together."""
+    chosen = np.array(list(combinations(range(problem.keypoints), 3)), int).reshape(-1, 3)
+    if len(problem.points) <= problem.keypoints + 1:
+        return chosen
+    pairs = np.random.default_rng(0).integers(problem.keypoints, len(problem.points), (PAIRS, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    return np.vstack([chosen, np.column_stack([np.full(len(pairs), problem.keypoints - 1), pairs])])

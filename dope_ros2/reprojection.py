@@ -1,4 +1,4 @@
-"""Points of an object and where they are seen: residuals, their cost, and the pose that makes them least."""
+"""Points of an object and where they are seen: residuals, their cost, and the poses that make them least."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS = 12  # of Gauss-Newton at most
 WRONG = 12.0  # squared standard deviations beyond which a point is taken to be wrong; however far, it costs so much
 CELLS_A_KEYPOINT = 6  # so many agreeing cells count as one agreeing keypoint
 LONGEST = 1.0  # step [m, rad]; longer ones are cut
-CONVERGED = 1e-7  # a step that is smaller in all of x, y, z [m] and the rotation [rad] is the last
+CONVERGED = 1e-6  # a step that is smaller in all of x, y, z [m] and the rotation [rad] is the last
 CLOSEST = 1e-6  # nothing is seen nearer than this [m]
 FINEST, COARSEST = 1e-3, 1e3  # standard deviations are taken to lie between these [px]
 
@@ -55,6 +55,12 @@ class Problem:
             keypoints=len(points),
         )
 
+    def of_keypoints(self) -> Problem:
+        """The same without cells."""
+        n = self.keypoints
+        arrays = (self.points[:n], self.rays[:n], self.sigmas[:n], self.weights[:n])
+        return Problem(*arrays, self.outlier, self.focal, n)
+
     def support(self, agreeing: np.ndarray) -> np.ndarray:
         """How many keypoints agree, cells counted in; `agreeing` is (..., N)."""
         few, many = agreeing[..., : self.keypoints], agreeing[..., self.keypoints :]
@@ -66,92 +72,147 @@ class Problem:
         cells = agreeing[self.keypoints :]
         return bool(agreeing[: self.keypoints].all() and 2 * cells.sum() >= len(cells))
 
-    def residuals(self, pose: Pose) -> np.ndarray:
-        """(N, 2) projection minus observation; large for points behind the camera."""
-        return self.residuals_all(pose.rotation[None], pose.translation[None])[0]
-
-    def residuals_all(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
-        """(H, N, 2) the same for many poses."""
-        x = self.points @ rotations.transpose(0, 2, 1) + translations[:, None]
-        return x[..., :2] / np.maximum(x[..., 2:], CLOSEST) - self.rays
-
     def agrees(self, pose: Pose) -> np.ndarray:
         """(N,) whether a point's residual is below the outlier limit."""
-        return np.linalg.norm(self.residuals(pose), axis=1) < self.outlier
+        return self.squared(pose.rotation[None], pose.translation[None])[0] < self.outlier**2
 
     def squared(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
         """(H, N) squared residuals of many poses; infinite all over when a point lies behind the camera."""
-        squared = (self.residuals_all(rotations, translations) ** 2).sum(-1)
-        in_front = (self.depths(rotations, translations) > CLOSEST).all(1)
-        return np.where(in_front[:, None], squared, np.inf)
-
-    def depths(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
-        """(H, N) how far in front of the camera the points are [m]."""
-        return rotations[:, 2] @ self.points.T + translations[:, 2:]
+        x = (rotations.reshape(-1, 3) @ self.points.T).reshape(-1, 3, len(self.points)) + translations[..., None]
+        depth = np.maximum(x[:, 2], CLOSEST)
+        squared = (x[:, 0] / depth - self.rays[:, 0]) ** 2 + (x[:, 1] / depth - self.rays[:, 1]) ** 2
+        return np.where((x[:, 2] > CLOSEST).all(1)[:, None], squared, np.inf)
 
     def truncated(self, squared: np.ndarray) -> np.ndarray:
         """(H,) costs of squared residuals (H, N): their sum in variances, a wrong point counts as much as any other."""
         variances = np.minimum(squared, self.outlier**2) / self.sigmas**2
         return np.minimum(variances, WRONG) @ self.weights
 
-    def jacobian(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
-        """(H, N, 2, 6) derivatives of projections by a motion (v, w): p -> exp(w) R p + t + v, in the camera frame."""
-        turned = self.points @ rotations.transpose(0, 2, 1)  # (H, N, 3)
-        x, y, z = np.moveaxis(turned + translations[:, None], -1, 0)
-        a, b, c = np.moveaxis(turned, -1, 0)
-        inverse = 1 / np.where(np.abs(z) < CLOSEST, CLOSEST, z)
-        u, v = x * inverse, y * inverse
-        J = np.zeros((*z.shape, 2, 6))
-        J[..., 0, 0] = J[..., 1, 1] = inverse
-        J[..., 0, 2], J[..., 1, 2] = -u * inverse, -v * inverse
-        J[..., 0, 3:] = np.stack([-u * b, c + u * a, -b], -1) * inverse[..., None]
-        J[..., 1, 3:] = np.stack([-c - v * b, v * a, a], -1) * inverse[..., None]
-        return J
-
-    def refine(self, pose: Pose, chosen: np.ndarray) -> Pose | None:
-        """Weighted Gauss-Newton with Huber weights over the chosen points; None when it leaves the camera's front."""
-        rotations, translations, fine = self.refine_all(pose.rotation[None], pose.translation[None], chosen[None])
-        return Pose(rotations[0], translations[0]) if fine[0] else None
-
-    def refine_all(
-        self, rotations: np.ndarray, translations: np.ndarray, chosen: np.ndarray, steps: int = STEPS
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`refine` for many poses at once.
-
-        Args:
-            rotations: (H, 3, 3).
-            translations: (H, 3).
-            chosen: (H, N) which points count for each.
-            steps: at most.
-
-        Returns:
-            Rotations and translations, and (H,) whether they are poses in front of the camera.
-        """
-        precision, rows = self.weights / self.sigmas**2 * chosen, 2 * len(self.points)
-        for _ in range(steps if len(rotations) else 0):
-            residual = self.residuals_all(rotations, translations)
-            length = np.linalg.norm(residual, axis=-1) / self.sigmas
-            weight = np.minimum(1, HUBER / np.maximum(length, 1e-12)) * precision
-            J = self.jacobian(rotations, translations).reshape(len(rotations), rows, 6)
-            weighted = (J * np.repeat(weight, 2, axis=1)[..., None]).transpose(0, 2, 1)
-            normal = weighted @ J
-            normal[:, range(6), range(6)] *= 1 + 1e-9
-            step = -_solved(normal, weighted @ residual.reshape(len(rotations), rows, 1))[..., 0]
-            rotations = Rotation.from_rotvec(step[:, 3:]).as_matrix() @ rotations
-            translations = translations + step[:, :3]
-            if (np.abs(step) < CONVERGED).all():
-                break
-        in_front = (self.depths(rotations, translations) > CLOSEST) | ~chosen
-        fine = np.isfinite(translations).all(1) & in_front.all(1)
-        return rotations, translations, fine
-
     def covariance(self, pose: Pose, chosen: np.ndarray) -> np.ndarray:
         """(6, 6) inverse of the weighted normal matrix, enlarged when the residuals exceed the claimed noise."""
-        precision = (self.weights / self.sigmas**2)[chosen]
-        J = self.jacobian(pose.rotation[None], pose.translation[None])[0, chosen]
-        squared = precision @ (self.residuals(pose)[chosen] ** 2).sum(1)
+        J, residual = linearised(pose.rotation[None], pose.translation[None], self.points.T, self.rays.T)
+        precision = self.weights / self.sigmas**2 * chosen
+        normal = (J[0] * precision).reshape(6, -1) @ J[0].reshape(6, -1).T
+        squared = ((residual[0] ** 2).sum(0) * precision).sum()
         freedom = max(1.0, 2 * self.weights[chosen].sum() - 6)
-        return np.linalg.pinv(np.einsum("nij,n,nik->jk", J, precision, J)) * max(1.0, squared / freedom)
+        return np.linalg.pinv(normal) * max(1.0, squared / freedom)
+
+
+@dataclass(eq=False)
+class Guess:
+    """Poses of one problem on the way to where its chosen points fit best.
+
+    Attributes:
+        problem: whose.
+        rotations, translations: (H, 3, 3) and (H, 3).
+        chosen: (H, N) which points count for each.
+    """
+
+    problem: Problem
+    rotations: np.ndarray
+    translations: np.ndarray
+    chosen: np.ndarray
+
+    @classmethod
+    def one(cls, problem: Problem, pose: Pose, chosen: np.ndarray) -> Guess:
+        """A single pose, and the points (N,) that count."""
+        return cls(problem, pose.rotation[None], pose.translation[None], chosen[None])
+
+    @property
+    def poses(self) -> list[Pose]:
+        """As values."""
+        return [Pose(R, t) for R, t in zip(self.rotations, self.translations, strict=True)]
+
+    def where(self, kept: np.ndarray) -> Guess:
+        """Those at the given indices or True in the given mask."""
+        return Guess(self.problem, self.rotations[kept], self.translations[kept], self.chosen[kept])
+
+
+def refined(guesses: list[Guess], steps: int = STEPS) -> list[Guess]:
+    """Weighted Gauss-Newton with Huber weights over the chosen points, for all poses of all problems at once.
+
+    Args:
+        guesses: where to begin.
+        steps: at most.
+
+    Returns:
+        Where it ends, without those poses that have left the front of the camera.
+    """
+    counts = [len(guess.rotations) for guess in guesses]
+    if not sum(counts):
+        return guesses
+    longest = max(len(guess.problem.points) for guess in guesses)
+    points, rays = np.zeros((sum(counts), 3, longest)), np.zeros((sum(counts), 2, longest))
+    sigmas, precision = np.ones((sum(counts), longest)), np.zeros((sum(counts), longest))
+    rows = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
+    for guess, own in zip(guesses, rows, strict=True):
+        problem, n = guess.problem, len(guess.problem.points)
+        points[own, :, :n], rays[own, :, :n], sigmas[own, :n] = problem.points.T, problem.rays.T, problem.sigmas
+        precision[own, :n] = problem.weights / problem.sigmas**2 * guess.chosen
+    R = np.concatenate([guess.rotations for guess in guesses])
+    t = np.concatenate([guess.translations for guess in guesses])
+    R, t = _descended(R, t, points, rays, sigmas, precision, steps)
+    depths = (R[:, 2:] @ points)[:, 0] + t[:, 2:]
+    fine = np.isfinite(t).all(1) & ((depths > CLOSEST) | (precision == 0)).all(1)
+    ends = zip(guesses, rows, strict=True)
+    return [Guess(guess.problem, R[own], t[own], guess.chosen).where(fine[own]) for guess, own in ends]
+
+
+def _descended(
+    R: np.ndarray,
+    t: np.ndarray,
+    points: np.ndarray,
+    rays: np.ndarray,
+    sigmas: np.ndarray,
+    precision: np.ndarray,
+    steps: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (B, 3, 3) and translations (B, 3) after so many steps, or as soon as none of them moves any more."""
+    moving = np.arange(len(R))
+    for _ in range(steps):
+        J, residual = linearised(R[moving], t[moving], points[moving], rays[moving])
+        length = np.sqrt((residual**2).sum(1)) / sigmas[moving]
+        weight = precision[moving] * np.minimum(1, HUBER / np.maximum(length, 1e-12))
+        weighted = (J * weight[:, None, None]).reshape(len(moving), 6, -1)
+        normal = weighted @ J.reshape(len(moving), 6, -1).transpose(0, 2, 1)
+        normal[:, range(6), range(6)] *= 1 + 1e-9
+        step = -_solved(normal, weighted @ residual.reshape(len(moving), -1, 1))[..., 0]
+        R[moving] = Rotation.from_rotvec(step[:, 3:]).as_matrix() @ R[moving]
+        t[moving] += step[:, :3]
+        moving = moving[(np.abs(step) >= CONVERGED).any(1)]
+        if not len(moving):
+            break
+    return R, t
+
+
+def linearised(R: np.ndarray, t: np.ndarray, points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Projections of points and how they move with the pose.
+
+    Args:
+        R: (B, 3, 3).
+        t: (B, 3).
+        points: (3, N), or (B, 3, N) of each.
+        rays: (2, N), or (B, 2, N) where they are seen.
+
+    Returns:
+        Derivatives (B, 6, 2, N) by a motion (v, w): p -> exp(w) R p + t + v, in the camera's frame; residuals
+        (B, 2, N), large for points behind the camera.
+    """
+    turned = R @ points
+    a, b, c = turned[:, 0], turned[:, 1], turned[:, 2]
+    z = c + t[:, 2:]
+    inverse = 1 / np.where(np.abs(z) < CLOSEST, CLOSEST, z)
+    x, y = a + t[:, 0:1], b + t[:, 1:2]
+    u, v = x * inverse, y * inverse
+    J = np.empty((len(R), 6, 2, u.shape[1]))
+    J[:, 0, 0] = J[:, 1, 1] = inverse
+    J[:, 0, 1] = J[:, 1, 0] = 0
+    J[:, 2, 0], J[:, 2, 1] = -u * inverse, -v * inverse
+    J[:, 3, 0], J[:, 3, 1] = b * J[:, 2, 0], b * J[:, 2, 1] - c * inverse
+    J[:, 4, 0], J[:, 4, 1] = c * inverse - a * J[:, 2, 0], -a * J[:, 2, 1]
+    J[:, 5, 0], J[:, 5, 1] = -b * inverse, a * inverse
+    forward = 1 / np.maximum(z, CLOSEST)
+    return J, np.stack([x * forward, y * forward], 1) - rays
 
 
 def _solved(A: np.ndarray, b: np.ndarray) -> np.ndarray:

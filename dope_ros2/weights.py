@@ -78,6 +78,10 @@ class Metadata:
         """How the maps are drawn and read."""
         return MapSpec(stride=self.stride, sigma=self.sigma, affinity=self.affinity)
 
+    def to_json(self) -> str:
+        """As it stands in a weights file."""
+        return json.dumps(asdict(self))
+
     @classmethod
     def from_json(cls, text: str) -> Metadata:
         """Rebuild from the JSON in a weights file."""
@@ -130,7 +134,7 @@ def save(path: Path, network: nn.Module, metadata: Metadata) -> None:
         for key, value in network.state_dict().items()
     }
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"format": "pt", "dope": json.dumps(asdict(metadata))})
+    save_file(tensors, partial, {"format": "pt", "dope": metadata.to_json()})
     partial.chmod(0o644)  # safetensors makes it readable to its owner alone
     os.replace(partial, path)
 

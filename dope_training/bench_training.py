@@ -29,7 +29,7 @@ from dope_datagen.config import parse_config
 from dope_datagen.generate import generate
 from dope_datagen.store import Dataset
 from dope_ros2.cli import run_typer
-from dope_ros2.estimator import pick_device
+from dope_ros2.engines import pick_device
 from dope_ros2.network import Paper
 from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD
 from dope_training import upstream

@@ -125,7 +125,7 @@ def calibrate(
         return None
     network, metadata = load(weights)
     metadata = replace(metadata, calibration=calibration)
-    trusted = trust.fit(trust.outcomes(Estimator(network, metadata, estimator.models, device), samples()))
+    trusted = trust.fit(trust.outcomes(Estimator.of_network(network, metadata, estimator.models, device), samples()))
     metadata = replace(metadata, trust=trusted or metadata.trust)
     save(weights, load(weights)[0], metadata)  # the estimator may have halved the precision of its own
     return metadata, trusted is not None

@@ -191,7 +191,7 @@ class Learner:
             architecture=config.architecture, objects=trained, stride=stride, origin=(stride - 1) / 2,
             sigma=config.sigma, affinity=config.affinity, input_height=0,
         )  # fmt: skip
-        estimator = Estimator(deepcopy(self._module.network), metadata, self._models, self._device)
+        estimator = Estimator.of_network(deepcopy(self._module.network), metadata, self._models, self._device)
         symmetries = {model.name: list(group(model)[1:, :3, :3]) for model in self._models}
         found = asked = 0
         for number, (encoder, sample) in enumerate(self._pictures):

@@ -84,7 +84,7 @@ class Watch:
         return None if stop.code else Held(means, means.pop("empty"), poses, grid)
 
     def _poses(self, module: BeliefModule, device: torch.device, stop: Stop) -> Poses:
-        estimator = Estimator(copy.deepcopy(module.network), self._metadata, self._models, str(device))
+        estimator = Estimator.of_network(copy.deepcopy(module.network), self._metadata, self._models, str(device))
         errors: list[tuple[float, float]] = []
         end = time.monotonic() + LONGEST
         for sample in self._samples():

@@ -73,7 +73,7 @@ def sample(pose, visibility=1.0):
 def test_corners_drawn_too_near_the_middle_are_seen_to_be(shrink):
     pose = Pose.from_rotvec([0.4, -0.8, 1.1], [0, 0, 0.4])
     metadata = Metadata(architecture="dope-lite", objects=(TRAINED,), input_height=0)
-    found = corner_errors(Estimator(Shy(pose, shrink), metadata, [CARTON], "cpu"), sample(pose))
+    found = corner_errors(Estimator.of_network(Shy(pose, shrink), metadata, [CARTON], "cpu"), sample(pose))
     keypoints = CAMERA.project(pose.apply(CARTON.keypoints))
     arms = np.linalg.norm(keypoints[:8] - keypoints[8], axis=1) / 8
     assert len(found) == 8
@@ -85,7 +85,7 @@ def test_corners_drawn_too_near_the_middle_are_seen_to_be(shrink):
 def test_corners_of_hidden_objects_do_not_count():
     pose = Pose.from_rotvec([0.4, -0.8, 1.1], [0, 0, 0.4])
     metadata = Metadata(architecture="dope-lite", objects=(TRAINED,), input_height=0)
-    estimator = Estimator(Shy(pose, 0.1), metadata, [CARTON], "cpu")
+    estimator = Estimator.of_network(Shy(pose, 0.1), metadata, [CARTON], "cpu")
     assert len(corner_errors(estimator, sample(pose, visibility=0.5))) == 0
 
 
@@ -134,7 +134,7 @@ def test_corners_are_measured_where_poses_are_made(shift):
     for crop, expected in ((seer.SIDE, 0.0), (0, shift)):  # the network errs in the first look only
         metadata = Metadata(architecture="paper", objects=(trained,), input_height=0, crop=crop)
         network = seer.Seer([pose], shift=shift)
-        found = corner_errors(Estimator(network, metadata, [seer.BOX], "cpu"), seen)
+        found = corner_errors(Estimator.of_network(network, metadata, [seer.BOX], "cpu"), seen)
         assert len(found) == 8
         np.testing.assert_allclose(found[:, 1], expected * 2**0.5 / 8, atol=0.1)
 

@@ -107,7 +107,7 @@ def test_the_window_of_a_near_object_is_the_image_and_no_larger(distance):
 def estimator(network, **metadata):
     trained = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
     facts = Metadata(architecture="paper", objects=(trained,), input_height=0, **{"crop": SIDE, **metadata})
-    return Estimator(network, facts, [BOX], "cpu")
+    return Estimator.of_network(network, facts, [BOX], "cpu")
 
 
 def errors(found, poses):

@@ -32,7 +32,7 @@ class Drawn(torch.nn.Module):
 def estimator(camera, poses, height=1.0, **metadata):
     entry = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
     facts = Metadata(architecture="dope-lite", objects=(entry,), **metadata)
-    return Estimator(Drawn(camera, poses, height), facts, [BOX], "cpu")
+    return Estimator.of_network(Drawn(camera, poses, height), facts, [BOX], "cpu")
 
 
 def picture(camera):
@@ -83,7 +83,7 @@ def test_any_image_size_is_accepted(shape):
 
     entry = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
     metadata = Metadata(architecture="dope-lite", objects=(entry,), input_height=0)
-    maps = Estimator(DopeLite(1), metadata, [BOX], "cpu").maps([np.zeros((*shape, 3), np.uint8)] * 2)
+    maps = Estimator.of_network(DopeLite(1), metadata, [BOX], "cpu").maps([np.zeros((*shape, 3), np.uint8)] * 2)
     assert maps[1].belief.shape[-2:] == (-(-shape[0] // 8), -(-shape[1] // 8))
 
 

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
 from dope_ros2.geometry import Pose
-from dope_ros2.pnp import ROUNDS, TRIES, Gate, search, solve
-from dope_ros2.reprojection import Problem
+from dope_ros2.pnp import ROUNDS, TRIES, Gate, Sighting, search, solve, solve_all
+from dope_ros2.reprojection import Problem, linearised, refined
 from dope_ros2.surface import NO_CELLS
 
 CAMERA = CameraModel(np.array([[600.0, 0, 318.0], [0, 590, 242.0], [0, 0, 1]]), 640, 480)
@@ -159,18 +159,40 @@ def test_an_object_of_a_few_pixels_is_solved_although_it_is_too_small_for_the_di
     assert_found(find(pixels, sigma=0.01), truth, tolerance=1e-5)
 
 
-def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refinements():
+def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refinements(monkeypatch):
     calls = []
 
-    class Counted(Problem):
-        def refine_all(self, rotations, *rest):
-            calls.append(len(rotations))
-            return super().refine_all(rotations, *rest)
+    def counted(guesses, *rest):
+        calls.append(sum(len(guess.rotations) for guess in guesses))
+        return refined(guesses, *rest)
 
+    monkeypatch.setattr("dope_ros2.pnp.refined", counted)
     rays = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 2))
-    search(Counted.of(CARTON, rays, np.full(9, 0.002), np.eye(3), 1e4, NO_CELLS), Gate())
+    search([Problem.of(CARTON, rays, np.full(9, 0.002), np.eye(3), 1e4, NO_CELLS)], Gate())
     assert 1 <= len(calls) <= ROUNDS + 1
     assert max(calls) <= TRIES
+
+
+@given(seed=seeds)
+@settings(deadline=None, max_examples=20)
+def test_objects_are_solved_together_as_they_are_alone(seed):
+    rng, sightings = np.random.default_rng(seed), []
+    for k in range(6):
+        _, pixels, _ = draw([seed, k])
+        pixels = keep(pixels, rng.choice(9, rng.integers(3, 10), replace=False))
+        pixels[0] += rng.choice([0, 50])
+        sightings.append(Sighting(CARTON, pixels, CAMERA.K, np.full(9, 1.0)))
+    together = solve_all(sightings, Gate())
+    for sighting, found in zip(sightings, together, strict=True):
+        alone = solve(sighting.points, sighting.pixels, sighting.K, sighting.sigmas, Gate())
+        assert (alone is None) == (found is None)
+        if found is not None:
+            np.testing.assert_allclose(found.pose.matrix, alone.pose.matrix, atol=1e-5)
+            assert found.inliers.tolist() == alone.inliers.tolist()
+
+
+def test_nothing_to_solve_is_solved():
+    assert solve_all([], Gate()) == []
 
 
 @pytest.mark.parametrize("pixels", [np.full((9, 2), 100.0), np.zeros((9, 2)), np.outer(np.arange(9.0), [10, 5])])
@@ -211,10 +233,15 @@ def test_the_jacobian_equals_finite_differences(seed):
     problem = Problem.of(CARTON, pixels, np.ones(9), np.eye(3), 1.0, NO_CELLS)
     step, columns = 1e-6, []
     for motion in np.eye(6) * step:
-        residuals = [problem.residuals(moved(truth, sign * motion)) for sign in (1, -1)]
+        residuals = [linear(problem, moved(truth, sign * motion))[1] for sign in (1, -1)]
         columns.append((residuals[0] - residuals[1]) / (2 * step))
-    [jacobian] = problem.jacobian(truth.rotation[None], truth.translation[None])
-    np.testing.assert_allclose(jacobian, np.stack(columns, -1), atol=1e-6)
+    np.testing.assert_allclose(linear(problem, truth)[0], np.stack(columns), atol=1e-6)
+
+
+def linear(problem, pose):
+    """Derivatives (6, 2, N) and residuals (2, N) at a pose."""
+    both = linearised(pose.rotation[None], pose.translation[None], problem.points.T, problem.rays.T)
+    return both[0][0], both[1][0]
 
 
 def moved(pose, motion):

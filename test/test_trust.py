@@ -120,7 +120,7 @@ def test_poses_are_compared_with_their_labels():
     sample = Sample(np.zeros((480, 640, 3), np.uint8), CAMERA, [label], blank)
     for spread in (1.0, 3.0):  # lengths are those before the ellipsoids are widened
         known = replace(metadata, trust=Trust(spread=spread))
-        seen = outcomes(Estimator(Drawn([truth, stray]), known, [CARTON], "cpu"), [sample])
+        seen = outcomes(Estimator.of_network(Drawn([truth, stray]), known, [CARTON], "cpu"), [sample])
         assert sorted(seen.right) == [False, True]
         assert np.isnan(seen.lengths[~seen.right]).all()
         assert 0 <= seen.lengths[seen.right] < 1

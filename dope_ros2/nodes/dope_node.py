@@ -34,7 +34,7 @@ from dope_ros2.objects import ObjectModel
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DIAGNOSED = 0.25  # seconds between messages on /diagnostics
-Load = Callable[[str, str, str], Estimator]
+Load = Callable[[str, str, str, str], Estimator]
 
 
 class DopeNode(ManagedNode):
@@ -44,7 +44,7 @@ class DopeNode(ManagedNode):
     """
 
     def __init__(self, load: Load = parameters.load_estimator, **options: object) -> None:
-        """Declare everything; `load` makes the estimator of weights, objects_file and device."""
+        """Declare everything; `load` makes the estimator of weights, objects_file, device and engine."""
         super().__init__("dope", **options)
         parameters.declare(self)
         self._load, self._enabled, self._active = load, True, False

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dope_ros2.engines import NAMES
 from dope_ros2.errors import UserError, closest
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.nodes.shell import Shell
@@ -14,7 +15,7 @@ from dope_ros2.resources import resolve, share
 from dope_ros2.tracking import Smoothing
 
 TRANSPORTS = ("raw", "compressed")
-ESTIMATOR = ("weights", "objects_file", "device")  # what it is loaded with
+ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def declare(node: Shell) -> None:
     add("objects_file", "", "objects.yaml; empty: the package's.")
     add("objects", [""], "Names of the objects to look for; empty: all that the weights know.", fixed=False)
     add("device", "auto", "auto, cpu or cuda.")
+    add("engine", "auto", f"What runs the network: {', '.join(NAMES)}; auto: the fastest that is installed.")
     add("cameras", [""], "Namespaces of image_rect and camera_info, one per camera; empty: the node's own.")
     add("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
     add("publish_tf", True, "Publish a frame <class>_<n> for each detection.", fixed=False)
@@ -93,15 +95,15 @@ def declare(node: Shell) -> None:
     add("max_age", smoothing.max_age, text, (0.0, 3600.0), fixed=False)
 
 
-def load_estimator(weights: str, objects_file: str, device: str) -> Estimator:
-    """The estimator of three parameters' values.
+def load_estimator(weights: str, objects_file: str, device: str, engine: str) -> Estimator:
+    """The estimator of four parameters' values.
 
     Raises:
-        UserError: weights, objects or device are not usable.
+        UserError: weights, objects, device or engine are not usable.
     """
     path = resolve(weights, Path.cwd()) if weights else share() / "weights" / "dope-lite.safetensors"
     objects = load_objects(resolve(objects_file, Path.cwd()) if objects_file else None)
-    return Estimator.load(path, objects, device)
+    return Estimator.load(path, objects, device, engine)
 
 
 def chosen(names: Iterable[str], known: list[str]) -> list[str]:

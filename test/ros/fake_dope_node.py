@@ -34,7 +34,7 @@ class Foretold:
         return Detection(MODELS[0], score, pose, 0.01 * np.eye(6), np.full((9, 2), 5.0), 0.5)
 
 
-def load(weights, objects_file, device):
+def load(weights, objects_file, device, engine):
     """Whatever the weights, unless their name says that they are broken."""
     if weights.endswith("broken"):
         raise UserError(f"{weights}: damaged; copy it again")

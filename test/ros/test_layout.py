@@ -15,7 +15,17 @@ import dope_ros2
 pytestmark = pytest.mark.ros
 REPO = Path(__file__).resolve().parents[2]
 EXECUTABLES = {
-    "dope_ros2": {"dope_node", "camera_node", "monitor_node", "demo", "predict", "import_weights", "export_legacy"},
+    "dope_ros2": {
+        "dope_node",
+        "camera_node",
+        "monitor_node",
+        "demo",
+        "predict",
+        "import_weights",
+        "export",
+        "export_legacy",
+        "benchmark",
+    },
     "dope_datagen": {"generate", "preview", "carton", "assets", "check", "convert", "view"},
     "dope_training": {"train", "evaluate", "calibrate"},
 }

@@ -1,0 +1,159 @@
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+
+from dope_ros2 import engines, weights
+from dope_ros2.engines import of_network, start
+from dope_ros2.engines.on_torch import Torch
+from dope_ros2.errors import UserError
+from dope_ros2.export import Target, export, main
+from dope_ros2.network import DopeLite
+from dope_ros2.weights import Metadata, TrainedObject
+
+CPU = torch.device("cpu")
+OBJECTS = tuple(TrainedObject(name=name, size=(0.1, 0.1, 0.1)) for name in ("box", "can"))
+INSTALLED = [name for name in ("torch", "openvino", "onnxruntime") if find_spec(engines.KINDS[name].needs)]
+SIZES = [(1, 64, 96), (3, 96, 64), (1, 160, 160)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A light network whose maps are not all alike."""
+    torch.manual_seed(0)
+    network = DopeLite(len(OBJECTS)).eval()
+    for layer in (network.head, network.surface):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    return network
+
+
+@pytest.fixture(scope="module")
+def metadata():
+    return Metadata(architecture="dope-lite", objects=OBJECTS, crop=160, input_height=320)
+
+
+@pytest.fixture(scope="module")
+def file(network, metadata, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "two.safetensors"
+    weights.save(path, network, metadata)
+    return path
+
+
+def pictures(count, height, width):
+    return np.random.default_rng(count).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", INSTALLED)
+def test_every_engine_gives_the_maps_of_the_network(name, size, network, metadata):
+    seen = pictures(*size)
+    normal = (torch.from_numpy(seen).permute(0, 3, 1, 2) / 255 - torch.tensor(metadata.mean)[:, None, None]) / (
+        torch.tensor(metadata.std)[:, None, None]
+    )
+    with torch.no_grad():
+        belief, affinity, surface = network(normal)
+    answer = of_network(network, metadata, name, CPU)(seen)
+    for expected, got in zip((belief, affinity, surface.sigmoid()), answer, strict=True):
+        assert got.dtype == np.float32
+        scale = expected.abs().max().item()
+        np.testing.assert_allclose(got, expected.numpy(), atol=0.03 * scale)  # bfloat16 has 8 bits
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_an_answer_is_not_overwritten_by_the_next_one(name, network, metadata):
+    engine = of_network(network, metadata, name, CPU)
+    first = engine(pictures(1, 64, 96))[0]
+    kept = first.copy()
+    engine(255 - pictures(1, 64, 96))
+    np.testing.assert_array_equal(first, kept)
+
+
+class Small(torch.nn.Module):
+    """Two maps, as the published network has."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 25, 8, 8)
+
+    def forward(self, x):
+        return self.layer(x)[:, None].split([9, 16], 2)
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    return Small().eval(), Metadata(architecture="paper", objects=OBJECTS[:1])
+
+
+def test_a_network_without_a_surface_has_two_maps(small):
+    maps = [of_network(*small, name, CPU)(pictures(1, 64, 64)) for name in INSTALLED]
+    assert all([m.shape for m in answer] == [(1, 1, 9, 8, 8), (1, 1, 16, 8, 8)] for answer in maps)
+
+
+@pytest.mark.skipif(INSTALLED != ["torch", "openvino", "onnxruntime"], reason="needs openvino and onnxruntime")
+@pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO])
+def test_an_exported_network_is_used_like_weights(target, file, tmp_path):
+    out = tmp_path / f"two{'.onnx' if target is Target.ONNX else '.xml'}"
+    assert main([str(file), "--to", target, "--out", str(out)]) == 0
+    engine, metadata = start(out, "auto", "cpu")
+    assert metadata == weights.load(file)[1]
+    assert "openvino" in engine.name
+    assert not [path for path in tmp_path.iterdir() if path.stem != "two"]  # nothing half done is left
+
+
+@pytest.mark.skipif("onnxruntime" not in INSTALLED, reason="needs onnxruntime")
+def test_a_network_whose_answers_changed_is_not_kept(file, tmp_path, monkeypatch):
+    monkeypatch.setattr("dope_ros2.export.SAME", 0.0)
+    with pytest.raises(UserError, match="not written"):
+        export(file, Target.ONNX, tmp_path / "two.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_fastest_engine_that_works_is_taken_and_what_failed_is_remembered(network, metadata, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no such instruction\nat address 0")
+
+    for name in INSTALLED[1:]:
+        monkeypatch.setattr(engines._kind(name), "of_network", broken)
+    engine = of_network(network, metadata, "auto", CPU)
+    assert isinstance(engine, Torch)
+    assert engine.fallback == "; ".join(f"{name}: no such instruction" for name in INSTALLED[1:])
+
+
+def test_an_engine_that_is_asked_for_by_name_is_not_replaced(file, monkeypatch):
+    monkeypatch.setitem(engines.KINDS, "openvino", engines.Kind("dope_ros2.engines.none:None", "openvino"))
+    with pytest.raises(UserError, match="pip install openvino"):
+        start(file, "openvino", "cpu")
+
+
+def test_an_unknown_engine_is_refused_with_those_that_are_known(file):
+    with pytest.raises(UserError, match="auto, torch, torch-compiled, openvino, onnxruntime, tensorrt"):
+        start(file, "tensorflow", "cpu")
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_garbage_is_no_exported_network(suffix, tmp_path):
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(b"\x08garbage" * 100)
+    with pytest.raises(UserError, match=f"bad{suffix}"):
+        start(path, "auto", "cpu")
+
+
+def test_an_engine_says_which_files_it_reads(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"")
+    with pytest.raises(UserError, match=r"torch does not read \.onnx"):
+        start(tmp_path / "a.onnx", "torch", "cpu")
+
+
+@pytest.mark.skipif("onnxruntime" not in INSTALLED, reason="needs onnxruntime")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_tensorrt_without_a_gpu_says_what_it_needs(network, metadata):
+    with pytest.raises(UserError, match="install onnxruntime-gpu"):
+        of_network(network, metadata, "tensorrt", CPU)
+
+
+def test_a_compiled_network_gives_the_same_maps(small):
+    one, other = (of_network(*small, name, CPU)(pictures(1, 64, 96)) for name in ("torch", "torch-compiled"))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
