@@ -47,6 +47,9 @@ VERBS = {
     ),
     "benchmark": Verb("dope_ros2.benchmark:main", "how long each stage takes here, with each engine"),
     "import-weights": Verb("dope_ros2.import_weights:main", "turn a public DOPE .pth into a weights file"),
+    "import-config": Verb(
+        "dope_ros2.import_config:main", "configuration of DOPE's ROS 1 node to objects and parameters"
+    ),
     "export-legacy": Verb("dope_ros2.export_legacy:main", "turn a weights file of DOPE's network into a public .pth"),
 }
 

@@ -200,6 +200,20 @@ class Estimator:
                 searches.append(Search.of(model, own, read(surface, model, self.metadata.stride), camera.K))
             return detect(searches, gate, self.metadata.trust)
 
+    def beliefs(
+        self, image: np.ndarray, camera: CameraModel, settings: Settings
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """What the network says of a whole image, for those who want to look at it; it runs for this alone.
+
+        Returns:
+            The image as the network sees it, continued to whole cells, and the belief maps (9, h, w) of each object.
+        """
+        scaled, _ = self.scaled(image, camera, settings)
+        margins = 0, -scaled.shape[0] % self.metadata.stride, 0, -scaled.shape[1] % self.metadata.stride
+        names = (model.name for model in self.models)
+        maps = dict(zip(names, self.maps([scaled])[0].belief, strict=True))
+        return cv2.copyMakeBorder(scaled, *margins, cv2.BORDER_REPLICATE), maps
+
     def maps(self, images: list[np.ndarray]) -> list[Maps]:
         """Run the network on images (H, W, 3) uint8 RGB, all of one size.
 

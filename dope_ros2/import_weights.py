@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dope_ros2.axes import SAME
 from dope_ros2.cli import run_typer
 from dope_ros2.objects import load_objects, pick
 from dope_ros2.weights import PROFILES, import_paper, save
@@ -19,11 +20,12 @@ def import_weights(
     name: Annotated[str, typer.Option("--object", help="the object's name in objects.yaml")],
     profile: Annotated[str, typer.Option(help=f"the code that trained it: {', '.join(PROFILES)}")],
     out: Annotated[Path, typer.Option(help="the .safetensors file to write")],
+    axes: Annotated[str, typer.Option(help="which axes of the weights' box are the object's x, y, z: z,-y,x")] = SAME,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
 ) -> None:
     """Import a public DOPE checkpoint of one object; nothing in it is executed."""
     [model] = pick(load_objects(objects_file), [name])
-    network, metadata = import_paper(checkpoint, model, profile)
+    network, metadata = import_paper(checkpoint, model, profile, axes)
     save(out, network, metadata)
     typer.echo(f"{out}: the paper's network for {name} ({profile})")
 

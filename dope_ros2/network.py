@@ -8,6 +8,8 @@ stride 8, C objects; the last two a third, `surface` (B, C, 4, h, w).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -147,6 +149,22 @@ class Paper(nn.Module):
             outputs.append((belief, affinity))
             inputs = torch.cat([belief, affinity, features], 1)
         return outputs
+
+    @torch.no_grad()
+    def renumber(self, order: Sequence[int]) -> None:
+        """Let keypoint k of all stages be the one that was order[k] (9,); the last stays the last."""
+        beliefs = torch.as_tensor(order)
+        affinities = (2 * beliefs[:-1, None] + torch.arange(2)).flatten()
+        inputs = torch.cat(
+            [beliefs, BELIEFS + affinities, torch.arange(BELIEFS + AFFINITIES, 128 + BELIEFS + AFFINITIES)]
+        )
+        for stage in range(1, self.STAGES + 1):
+            for name, outputs in ((f"m{stage}_2", beliefs), (f"m{stage}_1", affinities)):
+                first, last = getattr(self, name)[0], getattr(self, name)[-1]
+                last.weight.copy_(last.weight[outputs])
+                last.bias.copy_(last.bias[outputs])
+                if stage > 1:
+                    first.weight.copy_(first.weight[:, inputs])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) to the last stage's belief (B, 1, 9, H/8, W/8) and affinity (B, 1, 16, H/8, W/8)."""

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from dope_ros2 import __version__
+from dope_ros2 import __version__, axes
 from dope_ros2.errors import UserError, closest
 from dope_ros2.maps import Calibration, MapSpec
 from dope_ros2.network import ARCHITECTURES, STRIDE
@@ -212,12 +212,15 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def import_paper(path: Path, model: ObjectModel, profile: str) -> tuple[nn.Module, Metadata]:
+def import_paper(path: Path, model: ObjectModel, profile: str, turned: str = axes.SAME) -> tuple[nn.Module, Metadata]:
     """Load a public DOPE checkpoint of one object under a named profile.
 
+    Where the axes of its box are not the object's, `turned` says which of them are, see `axes`.
+
     Raises:
-        UserError: unknown profile, or the checkpoint's layers are not DOPE's.
+        UserError: unknown profile or axes, or the checkpoint's layers are not DOPE's.
     """
+    order = axes.keypoint_order(axes.parse(turned))
     if profile not in PROFILES:
         raise UserError(f"no profile {profile!r}{closest(profile, PROFILES)}")
     network = build("paper", 1)
@@ -226,11 +229,12 @@ def import_paper(path: Path, model: ObjectModel, profile: str) -> tuple[nn.Modul
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{path}: its layers are not those of the DOPE network ({reason})") from error
+    network.renumber(order)
     chosen = PROFILES[profile]
     trained = TrainedObject(name=model.name, size=model.size, centre=model.centre)
     metadata = Metadata(
         architecture="paper", objects=(trained,), mean=chosen.mean, std=chosen.std, origin=chosen.origin,
         sigma=0.5, affinity="unit", input_height=400, licence="of the imported file",
-        training={"imported": Path(path).name, "profile": profile},
+        training={"imported": Path(path).name, "profile": profile, "axes": turned},
     )  # fmt: skip
     return network.eval(), metadata

@@ -246,6 +246,7 @@ class DopeNode(ManagedNode):
             found = camera.tracker(found, messages.seconds(msg.header.stamp), parameters.smoothing(self))
         self._outputs.publish(found, msg.header, camera, frames=self.value("publish_tf"))
         self._outputs.annotate(image, model, found, msg.header)
+        self._outputs.show_beliefs(lambda: self._estimator.beliefs(image, model, self.settings()), msg.header)
 
     def _found(
         self, image: np.ndarray, model: CameraModel, topic: str, settings: Settings, roi: Roi

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from dope_msgs.msg import ObjectInfoArray
 from geometry_msgs.msg import PoseArray
@@ -66,3 +68,8 @@ class Outputs:
             self._annotated.publish(messages.array_to_image(picture, header))
         if ros1:
             self._ros1.draw(picture, header)
+
+    def show_beliefs(self, look: Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]], header: Header) -> None:
+        """What the network believes, when someone listens, see `Ros1Topics`."""
+        if self._ros1:
+            self._ros1.show_beliefs(look, header)

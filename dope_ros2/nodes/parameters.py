@@ -71,7 +71,7 @@ def declare(node: Shell) -> None:
     add(
         "ros1_topics",
         False,
-        "Publish pose_<object>, dimension_<object> and rgb_points, too, as DOPE's node for ROS 1.",
+        "Publish pose_, dimension_ and belief_<object> and rgb_points, too, as DOPE's node for ROS 1.",
     )
     text = "Part of the images to look at: x, y, width, height [px]; width or height 0: all of it."
     add("roi", [0, 0, 0, 0], text, fixed=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
+from dope_ros2.belief_picture import belief_picture
 from dope_ros2.detection import Detection
 from dope_ros2.nodes import messages
 from dope_ros2.nodes.shell import RESULTS
@@ -15,20 +18,22 @@ from dope_ros2.objects import ObjectModel
 
 
 class Ros1Topics:
-    """`~/pose_<object>`, `~/dimension_<object>` and `~/rgb_points`: one message an instance, the best first.
+    """`~/pose_<object>`, `~/dimension_<object>`, `~/belief_<object>` and `~/rgb_points`.
 
-    Poses are those of the box's centre, as there, and dimensions are text in centimetres.
+    One pose and one dimension an instance, the best first: poses of the box's centre, as there, text in centimetres.
     """
 
     def __init__(self, node: LifecycleNode, models: list[ObjectModel]) -> None:
         make, self._node = node.create_lifecycle_publisher, node
         self._poses = {m.name: make(PoseStamped, f"~/pose_{m.name}", RESULTS) for m in models}
         self._dimensions = {m.name: make(String, f"~/dimension_{m.name}", RESULTS) for m in models}
+        self._beliefs = {m.name: make(Image, f"~/belief_{m.name}", 1) for m in models}
         self._drawn = make(Image, "~/rgb_points", 1)
 
     def destroy(self) -> None:
         """Take the topics back."""
-        for publisher in (*self._poses.values(), *self._dimensions.values(), self._drawn):
+        topics = self._poses, self._dimensions, self._beliefs
+        for publisher in (*(p for each in topics for p in each.values()), self._drawn):
             self._node.destroy_lifecycle_publisher(publisher)
 
     def publish(self, found: list[Detection], header: Header) -> None:
@@ -48,3 +53,13 @@ class Ros1Topics:
     def draw(self, picture: np.ndarray, header: Header) -> None:
         """The picture with what was found."""
         self._drawn.publish(messages.array_to_image(picture, header))
+
+    def show_beliefs(self, look: Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]], header: Header) -> None:
+        """The belief maps of the objects of which someone wants them; only then is `look` called, see `Estimator`."""
+        watched = [name for name, publisher in self._beliefs.items() if publisher.get_subscription_count() > 0]
+        if not watched:
+            return
+        image, maps = look()
+        for name in maps.keys() & watched:
+            picture = belief_picture(image, maps[name])
+            self._beliefs[name].publish(messages.array_to_image(picture, header))

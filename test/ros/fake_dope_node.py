@@ -29,6 +29,14 @@ class Foretold:
         return [self._carton(i, s, camera) for i, s in enumerate(scores) if s >= settings.min_score]
 
     @staticmethod
+    def beliefs(image, camera, settings):
+        """Keypoint k of cartons is in column k of the last row of cells."""
+        print("beliefs are looked at", flush=True)
+        carton = np.zeros((9, 6, 9), np.float32)
+        carton[np.arange(9), 5, np.arange(9)] = 1
+        return image, {"carton": carton, "mustard": np.zeros_like(carton)}
+
+    @staticmethod
     def _carton(index, score, camera):
         pose = Pose.from_rotvec([0, 0, 0.5], [0.1 * index, 0, camera.K[0, 0] / 1000])
         return Detection(MODELS[0], score, pose, 0.01 * np.eye(6), np.full((9, 2), 5.0), 0.5)

@@ -25,6 +25,7 @@ EXECUTABLES = {
         "export",
         "export_legacy",
         "benchmark",
+        "import_config",
     },
     "dope_datagen": {"generate", "preview", "carton", "assets", "check", "convert", "view"},
     "dope_training": {"train", "evaluate", "calibrate"},
