@@ -13,7 +13,7 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup system demo test lint format bench-decode bench-datagen bench-training train judge clean distclean
+.PHONY: help setup system demo test lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -43,6 +43,10 @@ bench-datagen: setup  ## both renderers on crowded scenes: images a second, qual
 
 bench-training: setup  ## a training step of DOPE's network against the published recipe; the loader alone (half an hour on a CPU)
 	$(PY) -m dope_training.bench_training --out $(OUT)/bench-training.json $(ARGS)
+
+bench-node: setup  ## the live node at 30 Hz and its parts, then the decoder (ten minutes)
+	$(PY) -m dope_ros2.bench_node --out $(OUT)/bench-node $(ARGS)
+	$(PY) -m dope_training.bench_decode --out $(OUT)/bench-decode.json
 
 # The YCB meshes of six of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
 # that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/ and the distractors of the recipe.

@@ -12,6 +12,8 @@ from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
 from dope_ros2.decode import Instance
 from dope_ros2.detection import Detection
+from dope_ros2.geometry import Pose
+from dope_ros2.objects import ObjectModel
 
 EXTENT = 0.7  # of the picture's side, that the object spans
 LARGEST = 1.8  # magnification, as in training; more shows nothing new
@@ -70,6 +72,17 @@ def region(instance: Instance, seen: np.ndarray | None, stride: int) -> Region:
             own = patches[rows, columns] == patches[rows[nearest], columns[nearest]]
             extents.append(2 * float(np.abs(cells[own] - centre).max()))
     return Region(instance.class_index, centre, max(extents))
+
+
+def expected_at(index: int, model: ObjectModel, pose: Pose, camera: CameraModel) -> Region | None:
+    """Where an object at T_camera_object is in the image; None when it is not, or reaches behind the camera."""
+    placed = pose.apply(model.keypoints)
+    if (placed[:, 2] <= 0).any():
+        return None
+    pixels = camera.project(placed)
+    centre = pixels[cuboid.CENTRE]
+    inside = (centre > 0).all() and centre[0] < camera.width and centre[1] < camera.height
+    return Region(index, centre, float(np.ptp(pixels, axis=0).max())) if inside else None
 
 
 def view(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tuple[np.ndarray, CameraModel]:

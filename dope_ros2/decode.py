@@ -169,7 +169,8 @@ def _centroids(
     if spec.affinity == "unit" or not len(kinds):  # such votes have no end
         return centres, beliefs
     ends = corners.position + votes * OFFSET_SCALE
-    near = np.linalg.norm(ends[:, None] - ends, axis=-1) < MEETING  # (M, M)
+    x, y = ends.T
+    near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < MEETING**2  # (M, M)
     voters = (near @ np.eye(cuboid.CENTRE)[kinds] > 0).sum(1)
     weights = near * corners.score
     meetings = weights @ ends / np.maximum(weights.sum(1, keepdims=True), FLOOR)
@@ -177,9 +178,9 @@ def _centroids(
     for at in meetings[enough[np.argsort(-corners.score[enough], kind="stable")]]:
         if not np.isfinite(at).all() or np.linalg.norm(centres - at, axis=1).min(initial=np.inf) <= APART:
             continue
-        x, y = np.rint(at).astype(int)
-        if 0 <= y < len(belief) and 0 <= x < len(belief[0]) and belief[y, x] > FLOOR:
-            centres, beliefs = np.vstack([centres, at]), np.append(beliefs, belief[y, x])
+        column, row = np.rint(at).astype(int)
+        if 0 <= row < len(belief) and 0 <= column < len(belief[0]) and belief[row, column] > FLOOR:
+            centres, beliefs = np.vstack([centres, at]), np.append(beliefs, belief[row, column])
     return centres, beliefs
 
 

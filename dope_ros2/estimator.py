@@ -12,10 +12,11 @@ import torch
 
 from dope_ros2 import cuboid, engines
 from dope_ros2.camera import CameraModel
-from dope_ros2.closer import Region, between, found_again, in_image, is_near, region, view
+from dope_ros2.closer import Region, between, expected_at, found_again, in_image, is_near, region, view
 from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
 from dope_ros2.engines import Engine, pick_device
+from dope_ros2.geometry import Pose
 from dope_ros2.network import MULTIPLE
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pnp import Gate
@@ -130,6 +131,25 @@ class Estimator:
         else:
             seen = [Seen(self.models[index], camera_scaled) for index in wanted]
             found = [in_image(d, camera_scaled, camera) for own in self._detect(maps, seen, settings) for d in own]
+        return [d for d in suppress(found, camera) if d.score >= settings.min_score]
+
+    def follow(
+        self,
+        image: np.ndarray,
+        camera: CameraModel,
+        expected: list[tuple[ObjectModel, Pose]],
+        settings: Settings | None = None,
+    ) -> list[Detection]:
+        """Look only where objects are expected, at T_camera_object; what else has come into view is not found.
+
+        For weights that know the size of the crops in training; arguments and answer otherwise as of a call.
+        """
+        settings = settings or Settings()
+        indices = {self.models[index].name: index for index in self._wanted(settings)}
+        regions = [
+            expected_at(indices[model.name], model, pose, camera) for model, pose in expected if model.name in indices
+        ]
+        found = self._look_closer(image, camera, [place for place in regions if place is not None], settings)
         return [d for d in suppress(found, camera) if d.score >= settings.min_score]
 
     def _wanted(self, settings: Settings) -> list[int]:

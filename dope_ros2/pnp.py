@@ -115,34 +115,61 @@ def solve_all(sightings: list[Sighting], gate: Gate) -> list[Solution | None]:
     problems = [s.problem(u, gate.outlier) for s, u in zip(sightings, usable, strict=True)]
     enough = [problem.support(np.ones(len(problem.points), bool)) >= max(gate.fewest, FEWEST) for problem in problems]
     tried = [k for k, problem in enumerate(problems) if enough[k] and problem.keypoints > FEWEST + 1]
-    poses = dict(zip(tried, direct([problems[k] for k in tried]), strict=True))
-    unsure = [
-        k for k, problem in enumerate(problems)
-        if enough[k] and not (poses.get(k) is not None and problem.convincing(poses[k]))
-    ]  # fmt: skip
-    poses |= dict(zip(unsure, search([problems[k] for k in unsure], gate), strict=True))
+    fits = {
+        k: Fit.of(problems[k], pose)
+        for k, pose in zip(tried, direct([problems[k] for k in tried]), strict=True) if pose is not None
+    }  # fmt: skip
+    unsure = [k for k in range(len(problems)) if enough[k] and not (k in fits and fits[k].convincing)]
+    for k, pose in zip(unsure, search([problems[k] for k in unsure], gate), strict=True):
+        fits.pop(k, None)
+        if pose is not None:
+            fits[k] = Fit.of(problems[k], pose)
     return [
-        None if poses.get(k) is None else judged(poses[k], problems[k], sighting, usable[k], gate)
-        for k, sighting in enumerate(sightings)
-    ]
+        fits[k].judged(sighting, usable[k], gate) if k in fits else None for k, sighting in enumerate(sightings)
+    ]  # fmt: skip
 
 
-def judged(pose: Pose, problem: Problem, sighting: Sighting, usable: np.ndarray, gate: Gate) -> Solution | None:
-    """The pose with its covariance, if the gate lets it pass."""
-    squared = problem.squared(pose.rotation[None], pose.translation[None])[0]
-    agreeing, n = squared < problem.outlier**2, problem.keypoints
-    placed = pose.apply(sighting.points)
-    enough = problem.support(agreeing) >= max(gate.fewest, FEWEST)
-    if not enough or (placed[:, 2] <= CLOSEST).any() or not np.isfinite(pose.matrix).all():
-        return None
-    keypoints = agreeing[:n]
-    rms = float(np.sqrt(squared[:n][keypoints].mean()) * problem.focal) if keypoints.any() else np.inf
-    extent = np.ptp(placed[:, :2] / placed[:, 2:], axis=0).max() * problem.focal
-    if rms > min(gate.rms, gate.relative * extent):
-        return None
-    inliers = np.zeros(len(sighting.points), bool)
-    inliers[np.flatnonzero(usable)[keypoints]] = True
-    return Solution(pose, problem.covariance(pose, agreeing), inliers, rms, int(agreeing[n:].sum()))
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A pose and the squared residuals (N,) of its problem's points there; infinite when one lies behind the camera."""
+
+    problem: Problem
+    pose: Pose
+    squared: np.ndarray
+
+    @classmethod
+    def of(cls, problem: Problem, pose: Pose) -> Fit:
+        """Measure how well a pose fits."""
+        return cls(problem, pose, problem.squared(pose.rotation[None], pose.translation[None])[0])
+
+    @property
+    def agreeing(self) -> np.ndarray:
+        """(N,) whether a point's residual is below the outlier limit."""
+        return self.squared < self.problem.outlier**2
+
+    @property
+    def convincing(self) -> bool:
+        """Whether all keypoints agree, and half of the cells if there are any."""
+        agreeing = self.agreeing
+        cells = agreeing[self.problem.keypoints :]
+        return bool(agreeing[: self.problem.keypoints].all() and 2 * cells.sum() >= len(cells))
+
+    def judged(self, sighting: Sighting, usable: np.ndarray, gate: Gate) -> Solution | None:
+        """The pose with its covariance, if the gate lets it pass."""
+        agreeing, n = self.agreeing, self.problem.keypoints
+        placed = self.pose.apply(sighting.points)
+        enough = self.problem.support(agreeing) >= max(gate.fewest, FEWEST)
+        if not enough or (placed[:, 2] <= CLOSEST).any() or not np.isfinite(self.pose.matrix).all():
+            return None
+        keypoints = agreeing[:n]
+        rms = float(np.sqrt(self.squared[:n][keypoints].mean()) * self.problem.focal) if keypoints.any() else np.inf
+        extent = np.ptp(placed[:, :2] / placed[:, 2:], axis=0).max() * self.problem.focal
+        if rms > min(gate.rms, gate.relative * extent):
+            return None
+        inliers = np.zeros(len(sighting.points), bool)
+        inliers[np.flatnonzero(usable)[keypoints]] = True
+        covariance = self.problem.covariance(self.pose, agreeing)
+        return Solution(self.pose, covariance, inliers, rms, int(agreeing[n:].sum()))
 
 
 def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -66,16 +66,6 @@ class Problem:
         few, many = agreeing[..., : self.keypoints], agreeing[..., self.keypoints :]
         return few.sum(-1) + many.sum(-1) // CELLS_A_KEYPOINT
 
-    def convincing(self, pose: Pose) -> bool:
-        """Whether all keypoints agree, and half of the cells if there are any."""
-        agreeing = self.agrees(pose)
-        cells = agreeing[self.keypoints :]
-        return bool(agreeing[: self.keypoints].all() and 2 * cells.sum() >= len(cells))
-
-    def agrees(self, pose: Pose) -> np.ndarray:
-        """(N,) whether a point's residual is below the outlier limit."""
-        return self.squared(pose.rotation[None], pose.translation[None])[0] < self.outlier**2
-
     def squared(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
         """(H, N) squared residuals of many poses; infinite all over when a point lies behind the camera."""
         x = (rotations.reshape(-1, 3) @ self.points.T).reshape(-1, 3, len(self.points)) + translations[..., None]

@@ -74,7 +74,7 @@ def degrade(rng: np.random.Generator, belief: np.ndarray) -> np.ndarray:
 def ours(maps: tuple[np.ndarray, np.ndarray]) -> Poses:
     """Decode and solve with this package."""
     instances = decode(maps[0][None], maps[1][None], MapSpec(), THRESHOLD)
-    solutions = (pnp.solve(CARTON, i.keypoints, CAMERA.K, i.sigmas, pnp.Gate()) for i in instances)
+    solutions = pnp.solve_all([pnp.Sighting(CARTON, i.keypoints, CAMERA.K, i.sigmas) for i in instances], pnp.Gate())
     return [solution.pose for solution in solutions if solution]
 
 

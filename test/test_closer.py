@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from seer import BOX, CAMERA, SIDE, Seer, ramps
 
-from dope_ros2.closer import EXTENT, LARGEST, Region, found_again, in_image, region, view
+from dope_ros2.closer import EXTENT, LARGEST, Region, expected_at, found_again, in_image, region, view
 from dope_ros2.decode import Instance
 from dope_ros2.detection import Detection
 from dope_ros2.estimator import Estimator, Settings
@@ -153,3 +153,24 @@ def test_more_objects_than_are_looked_at_at_once():
     found = estimator(Seer(poses))(ramps(), CAMERA)
     assert len(found) == 30
     assert errors(found, poses)[-1] < 0.02
+
+
+def test_following_finds_the_objects_where_they_are_expected_as_exactly_and_nothing_else():
+    poses = [NEAR, FAR, EDGE]
+    look = estimator(Seer(poses))
+    expected = [(BOX, Pose(pose.rotation, pose.translation + np.array([0.004, -0.003, 0.01]))) for pose in (NEAR, FAR)]
+    found = look.follow(ramps(), CAMERA, expected)
+    assert len(found) == 2
+    assert errors(found, [NEAR, FAR])[-1] < 0.01
+    assert look.follow(ramps(), CAMERA, []) == []
+    assert look.follow(ramps(), CAMERA, expected, Settings(objects=("other",))) == []
+
+
+def test_what_is_expected_out_of_view_or_behind_the_camera_is_not_looked_for():
+    aside = Pose(NEAR.rotation, np.array([5.0, 0, 0.7]))
+    behind = Pose(NEAR.rotation, np.array([0.0, 0, -0.7]))
+    assert [expected_at(0, BOX, pose, CAMERA) for pose in (aside, behind)] == [None, None]
+    place = expected_at(3, BOX, NEAR, CAMERA)
+    pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
+    assert (place.index, place.extent) == (3, pytest.approx(np.ptp(pixels, axis=0).max()))
+    np.testing.assert_allclose(place.centre, pixels[8])

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
@@ -34,6 +35,8 @@ class MonitorNode(ShellNode):
         self._last_line = 0.0
         self.create_subscription(Detection3DArray, options.truth, self._on_truth, DEPTH)
         self.create_subscription(Detection3DArray, options.detections, self._on_detections, DEPTH)
+        self._node, self._figures = options.detections.rpartition("/")[0], {}
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, DEPTH)
         self.create_timer(TICK, self._on_timer)
         print(HEADING, flush=True)
 
@@ -48,6 +51,11 @@ class MonitorNode(ShellNode):
     def _on_detections(self, msg: Detection3DArray) -> None:
         arrival = self.get_clock().now().nanoseconds * 1e-9
         self._tally.add_detections(_nanoseconds(msg.header.stamp), messages.msg_to_instances(msg), arrival)
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        for status in msg.status:
+            if status.name.startswith(f"{self._node}: ") and self._tally.frames and not self._has_enough():
+                self._figures[status.name] = {entry.key: entry.value for entry in status.values}
 
     def _on_timer(self) -> None:
         now = time.monotonic()
@@ -68,7 +76,7 @@ class MonitorNode(ShellNode):
         summary = self._tally.summary()
         print(line(summary), flush=True)
         if self._options.json:
-            _write(self._options.json, summary)
+            _write(self._options.json, summary | {"node": self._figures})
         recall = summary["recall"]
         passed = recall is not None and recall >= self._options.min_recall
         if not passed:
