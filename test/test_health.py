@@ -2,7 +2,7 @@
 
 import pytest
 
-from dope_ros2.nodes.health import CameraHealth, Level
+from dope_ros2.nodes.health import CameraHealth, Level, engine_condition
 
 
 def working(until=10.0, rate=30, age=0.02, seconds=0.03):
@@ -72,3 +72,28 @@ def test_a_fault_lasts_until_an_image_is_used():
 def test_who_does_not_look_has_no_faults():
     assert working().condition(20.0, idle="switched off").message == "switched off"
     assert working().condition(20.0, idle="switched off").level == Level.OK
+
+
+def test_stages_are_told_by_name():
+    health = working()
+    for spent in (0.01, 0.02, 0.03):
+        health.looked(0.02, 0.03, {"network": spent})
+    values = health.condition(10.1).values
+    assert (values["network_ms_p50"], values["network_ms_p95"]) == ("20.0", "29.0")
+
+
+@pytest.mark.parametrize(
+    ("fallback", "memory", "level", "message"),
+    [
+        ("", None, Level.OK, "openvino on cpu"),
+        ("openvino: no such instruction", None, Level.WARN, "openvino on cpu, since others do not work: openvino"),
+        ("", (8 << 30, 16 << 30), Level.OK, "openvino on cpu"),
+        ("", (100 << 20, 16 << 30), Level.WARN, "only 100 of 16384 MiB of GPU memory are free"),
+    ],
+)
+def test_what_runs_the_network_is_told_with_what_is_wrong_with_it(fallback, memory, level, message):
+    condition = engine_condition("openvino on cpu", fallback, memory)
+    assert condition.level == level
+    assert condition.message.startswith(message)
+    assert condition.values["engine"] == "openvino on cpu"
+    assert ("gpu_memory_mib" in condition.values) == (memory is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -12,6 +13,7 @@ REMEMBERED = 100  # images
 SILENT = (0.5, 5.0)  # a camera is silent after three of its periods, but not before or after this [s]
 OLD, EARLY = 1.0, -0.1  # ages of images that make one think of the clocks [s]
 SLOW = 0.5  # what an image may take [s]
+SCARCE = 0.05  # of the GPU's memory
 
 
 class Level(IntEnum):
@@ -31,6 +33,20 @@ class Condition:
     values: dict[str, str] = field(default_factory=dict)
 
 
+def engine_condition(name: str, fallback: str, memory: tuple[int, int] | None = None) -> Condition:
+    """How the network is run: why nothing faster does, if so; free and all bytes of the GPU, if there is one."""
+    values = {"engine": name}
+    if memory:
+        free, total = memory
+        values |= {"gpu_memory_used_mib": f"{(total - free) >> 20}", "gpu_memory_mib": f"{total >> 20}"}
+        if free < SCARCE * total:
+            text = f"only {free >> 20} of {total >> 20} MiB of GPU memory are free; end other programs on the GPU"
+            return Condition(Level.WARN, text, values)
+    if fallback:
+        return Condition(Level.WARN, f"{name}, since others do not work: {fallback}", values)
+    return Condition(Level.OK, name, values)
+
+
 class CameraHealth:
     """What happened to the images of one camera lately. All times are seconds of one clock that never goes back."""
 
@@ -39,6 +55,7 @@ class CameraHealth:
         self._arrivals: deque[float] = deque(maxlen=REMEMBERED)
         self._ages: deque[float] = deque(maxlen=REMEMBERED)
         self._times: deque[float] = deque(maxlen=REMEMBERED)
+        self._stages: dict[str, deque[float]] = {}
         self._fault = ""
         self._counts = {"images": 0, "looked_at": 0, "refused": 0}
 
@@ -47,10 +64,12 @@ class CameraHealth:
         self._arrivals.append(now)
         self._counts["images"] += 1
 
-    def looked(self, age: float, seconds: float) -> None:
-        """It was so old when work on it began, took so long, and nothing was wrong."""
+    def looked(self, age: float, seconds: float, stages: Mapping[str, float] | None = None) -> None:
+        """It was so old when work on it began, took so long, in these stages, and nothing was wrong."""
         self._ages.append(age)
         self._times.append(seconds)
+        for name, spent in (stages or {}).items():
+            self._stages.setdefault(name, deque(maxlen=REMEMBERED)).append(spent)
         self._fault = ""
         self._counts["looked_at"] += 1
 
@@ -94,8 +113,8 @@ class CameraHealth:
         values = {name: str(count) for name, count in self._counts.items()} | {
             "images_per_s": f"{(len(recent) - 1) / span if len(recent) > 1 else 0:.1f}"
         }
-        for name, times in (("age_ms", self._ages), ("time_ms", self._times)):
+        for name, times in ({"age": self._ages, "time": self._times} | self._stages).items():
             if times:
                 p50, p95 = 1e3 * np.percentile(times, (50, 95))
-                values |= {f"{name}_p50": f"{p50:.1f}", f"{name}_p95": f"{p95:.1f}"}
+                values |= {f"{name}_ms_p50": f"{p50:.1f}", f"{name}_ms_p95": f"{p95:.1f}"}
         return values
