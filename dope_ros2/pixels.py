@@ -47,6 +47,7 @@ ENCODINGS |= {"16UC1": ENCODINGS["mono16"], "16UC3": ENCODINGS["bgr16"]}
 ENCODINGS |= {"yuv422": _UYVY, "uyvy": _UYVY, "yuv422_yuy2": _YUYV, "yuyv": _YUYV}
 ENCODINGS |= {"nv12": Encoding(1, _cv(cv2.COLOR_YUV2RGB_NV12), rows=1.5)}
 ENCODINGS |= {"nv21": Encoding(1, _cv(cv2.COLOR_YUV2RGB_NV21), rows=1.5)}
+DEPTHS = {"16UC1": ("u2", 1e-3), "mono16": ("u2", 1e-3), "32FC1": ("f4", 1.0)}  # numbers, metres of one
 
 
 def decode(
@@ -83,6 +84,29 @@ def decode(
     if kind.to_rgb is not None:
         pixels = kind.to_rgb(pixels)
     return pixels if kind.bits == 8 else cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+
+
+def decode_depth(
+    data: object, encoding: str, width: int, height: int, step: int, *, big_endian: bool = False, where: str = "depth"
+) -> np.ndarray:
+    """Turn the bytes of a depth image, in millimetres or metres as REP 118 has it, into metres.
+
+    The arguments are those of `decode`.
+
+    Returns:
+        (H, W) float32 along the optical axis [m]; 0, NaN or infinite where nothing was measured.
+
+    Raises:
+        UserError: the encoding is not one of depth, or the sizes contradict the data.
+    """
+    if encoding not in DEPTHS:
+        raise UserError(f"{where}: encoding {encoding!r} is not one of depth: {', '.join(DEPTHS)}")
+    kind, unit = DEPTHS[encoding]
+    used = width * np.dtype(kind).itemsize
+    _check(memoryview(data).nbytes, encoding, (width, height), (height, used), step, where)
+    rows = np.frombuffer(data, np.uint8).reshape(height, step)[:, :used]
+    numbers = np.ascontiguousarray(rows).view((">" if big_endian else "<") + kind)
+    return numbers.astype(np.float32, copy=False) * np.float32(unit)
 
 
 def _check(size: int, encoding: str, shape: tuple[int, int], layout: tuple[int, int], step: int, where: str) -> None:

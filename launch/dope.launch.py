@@ -18,6 +18,7 @@ ARGUMENTS = {
     "objects_file": ("", "objects.yaml; empty: the package's"),
     "image": ("image_rect", "topic of the rectified images"),
     "camera_info": ("camera_info", "topic of their camera_info"),
+    "depth": ("", "topic of depth images that are registered to the colour camera; empty: none"),
     "device": ("auto", "auto, cpu or cuda"),
     "camera": ("false", "start camera_node, which publishes image_rect and camera_info"),
     "source": ("0", "of camera_node: webcam number, video, image, folder of images or BOP scene"),
@@ -49,7 +50,7 @@ def generate_launch_description() -> LaunchDescription:
     parameters = ParameterFile(LaunchConfiguration("params_file"), allow_substs=True)
     logging = ["--ros-args", "--log-level", LaunchConfiguration("log_level")]
     remappings = [("image_rect", LaunchConfiguration("image")), ("camera_info", LaunchConfiguration("camera_info"))]
-    own = {name: _text(name) for name in ("weights", "objects_file", "device")}
+    own = {name: _text(name) for name in ("weights", "objects_file", "depth", "device")}
     dope = Node(
         package="dope_ros2",
         executable="dope_node",

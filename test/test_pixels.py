@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dope_ros2.errors import UserError
-from dope_ros2.pixels import ENCODINGS, decode
+from dope_ros2.pixels import DEPTHS, ENCODINGS, decode, decode_depth
 
 W, H = 48, 32
 PATTERNS = {"rggb": ((0, 1), (1, 2)), "bggr": ((2, 1), (1, 0)), "gbrg": ((1, 2), (0, 1)), "grbg": ((1, 0), (2, 1))}
@@ -117,3 +117,33 @@ def test_numbers_that_contradict_each_other_are_refused(change, text):
     arguments = {"encoding": "rgb8", "width": W, "height": H, "step": W * 3} | change
     with pytest.raises(UserError, match=text):
         decode(bytes(W * H * 3), **arguments, where="cam")
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("encoding", sorted(DEPTHS))
+def test_depth_is_in_metres_whatever_its_numbers_are(encoding, big_endian):
+    metres = np.array([[0.0, 0.5, 1.234], [2.0, 65.535, 3.0]])
+    kind, unit = DEPTHS[encoding]
+    numbers = np.round(metres / unit, 3).astype((">" if big_endian else "<") + kind)
+    rows = np.pad(numbers.view(np.uint8).reshape(2, -1), ((0, 0), (0, 6)))
+    depth = decode_depth(rows.tobytes(), encoding, 3, 2, rows.shape[1], big_endian=big_endian)
+    assert depth.dtype == np.float32
+    np.testing.assert_allclose(depth, metres, atol=1e-6)
+
+
+def test_missing_depth_stays_missing():
+    numbers = np.array([[np.nan, np.inf, 0.0]], "<f4")
+    np.testing.assert_array_equal(decode_depth(numbers.tobytes(), "32FC1", 3, 1, 12), numbers)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "step", "size", "text"),
+    [
+        ("rgb8", 8, 24, "'rgb8' is not one of depth: 16UC1, mono16, 32FC1"),
+        ("16UC1", 6, 18, "needs a step of at least 8 bytes"),
+        ("16UC1", 8, 23, "needs 24 bytes, it has 23"),
+    ],
+)
+def test_depth_that_contradicts_itself_is_refused(encoding, step, size, text):
+    with pytest.raises(UserError, match=text):
+        decode_depth(bytes(size), encoding, 4, 3, step, where="/depth")

@@ -8,11 +8,13 @@ from collections.abc import Callable
 import numpy as np
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from dope_ros2 import camera_info
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.nodes import messages
+from dope_ros2.nodes.depth_input import DepthInput, Find
 from dope_ros2.nodes.health import CameraHealth
 from dope_ros2.nodes.shell import NEWEST, ManagedNode
 from dope_ros2.objects import ObjectModel
@@ -27,6 +29,7 @@ class CameraInput:
         prefix: of its frames and markers.
         tracker, markers: of what it sees.
         health: how its images fare.
+        depth: that belongs to them; None where it is not wanted.
     """
 
     def __init__(
@@ -55,6 +58,13 @@ class CameraInput:
                 (CameraInfo, self.info_topic, self._on_info),
             )
         ]
+        self.depth = DepthInput(node, name, self.image_topic, models) if node.value("depth") else None
+        if self.depth:
+            self.subscriptions.append(self.depth.subscription)
+
+    def with_depth(self, find: Find, header: Header, camera: CameraModel) -> Find:
+        """A search in an image with this header, its ranges corrected where there is depth."""
+        return self.depth.correcting(find, header, camera) if self.depth else find
 
     def know(self, models: list[ObjectModel]) -> None:
         """Begin anew with these objects."""

@@ -223,6 +223,7 @@ class DopeNode(ManagedNode):
         """Say how every camera fares."""
         name, now = self.get_fully_qualified_name(), time.monotonic()
         conditions = {f"{name}: {c.image_topic}": c.health.condition(now, self._idle()) for c in self._cameras}
+        conditions |= {f"{name}: {c.depth.topic}": c.depth.condition(self._idle()) for c in self._cameras if c.depth}
         if not conditions:
             conditions[f"{name}: estimator"] = Condition(Level.WARN, "not configured: the node's life cycle says when")
         header = Header(stamp=self.get_clock().now().to_msg())
@@ -236,7 +237,7 @@ class DopeNode(ManagedNode):
         """Answer an image on every topic, unless switched off, and the goals that wait for it."""
         image = messages.image_to_array(msg, camera.image_topic)
         model = camera.model(image.shape[1], image.shape[0])
-        find = partial(self._found, image, model, camera.image_topic)
+        find = camera.with_depth(partial(self._found, image, model, camera.image_topic), msg.header, model)
         if self._asked(camera):
             self._server.look(msg.header, find)
         if not self._enabled:

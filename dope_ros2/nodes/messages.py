@@ -34,6 +34,12 @@ def image_to_array(msg: Image | CompressedImage, topic: str = "image") -> np.nda
     return pixels.decode(msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic)
 
 
+def depth_to_array(msg: Image, topic: str = "depth") -> np.ndarray:
+    """The depths as (H, W) float32 [m]. See `pixels.decode_depth`."""
+    big = bool(msg.is_bigendian)
+    return pixels.decode_depth(msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic)
+
+
 def array_to_image(rgb: np.ndarray, header: Header) -> Image:
     """Fill an rgb8 message from an (H, W, 3) uint8 array with a single copy."""
     height, width, channels = rgb.shape

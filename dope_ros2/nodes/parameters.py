@@ -67,6 +67,8 @@ def declare(node: Shell) -> None:
     add("engine", "auto", f"What runs the network: {', '.join(NAMES)}; auto: the fastest that is installed.")
     add("cameras", [""], "Namespaces of image_rect and camera_info, one per camera; empty: the node's own.")
     add("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
+    text = "Depth images that correct ranges, of the colour camera's frame, beside image_rect; empty: none."
+    add("depth", "", text)
     add("publish_tf", True, "Publish a frame <class>_<n> for each detection.", fixed=False)
     add(
         "ros1_topics",

@@ -1,0 +1,119 @@
+"""Surfaces as points: of meshes, or of boxes where there is no usable mesh."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dope_ros2.camera import CameraModel
+from dope_ros2.depth import visible
+from dope_ros2.geometry import Pose
+from dope_ros2.objects import ObjectModel, load_objects
+from dope_ros2.shape import Shape, box, sampled
+
+CARTON = load_objects()["carton"]
+PLAIN = ObjectModel(name="plain", class_id=9, size=(0.2, 0.1, 0.1), centre=(0.1, 0.0, 0.0))
+CORNERS = [(x, y, z) for x in (0, 0.2) for y in (-0.05, 0.05) for z in (-0.05, 0.05)]
+QUADS = ((1, 2, 4, 3), (5, 7, 8, 6), (1, 5, 6, 2), (3, 4, 8, 7), (1, 3, 7, 5), (2, 6, 8, 4))
+
+
+def obj(path, scale=1.0, faces=QUADS, name=str):
+    lines = ["# a box", *(f"v {x * scale} {y * scale} {z * scale}" for x, y, z in CORNERS), "vt 0 0"]
+    path.write_text("\n".join([*lines, *("f " + " ".join(str(name(k)) for k in face) for face in faces)]))
+    return replace(PLAIN, mesh=str(path))
+
+
+def unmerged(triangles):
+    return triangles.reshape(-1, 3), np.arange(3 * len(triangles)).reshape(-1, 3)
+
+
+def is_of_plain_box(shape):
+    ends = shape.points.min(0), shape.points.max(0)
+    np.testing.assert_allclose(ends, (PLAIN.keypoints.min(0), PLAIN.keypoints.max(0)), atol=0.002)
+    outward = ((shape.points - PLAIN.centre) * shape.normals).sum(1)
+    np.testing.assert_allclose(np.linalg.norm(shape.normals, axis=1), 1)
+    return bool((outward > 0.04).all())
+
+
+def test_points_lie_on_the_faces_of_a_box_as_many_as_its_area_asks_for():
+    points, normals = sampled(box(CARTON), 3000)
+    half = np.array(CARTON.size) / 2
+    reach = np.abs(points - CARTON.centre) / half
+    assert reach.max() < 1 + 1e-9
+    np.testing.assert_allclose((reach * np.abs(normals)).sum(1), 1)
+    areas = np.array([half[1] * half[2], half[0] * half[2], half[0] * half[1]])
+    shares = [(np.abs(normals[:, k]) > 0.5).mean() for k in range(3)]
+    np.testing.assert_allclose(shares, areas / areas.sum(), atol=0.01)
+    np.testing.assert_allclose(points.mean(0), CARTON.centre, atol=0.002)
+
+
+@pytest.mark.parametrize("name", [str, lambda k: f"{k}/1", lambda k: f"{k}//3", lambda k: k - 9])
+def test_faces_of_an_obj_may_name_their_corners_as_the_format_allows(tmp_path, name):
+    shape = Shape.of(obj(tmp_path / "box.obj", name=name))
+    assert shape.why == ""
+    assert is_of_plain_box(shape)
+
+
+def test_a_mesh_turned_inside_out_has_its_normals_outward_nevertheless(tmp_path):
+    assert is_of_plain_box(Shape.of(obj(tmp_path / "box.obj", faces=[face[::-1] for face in QUADS])))
+
+
+def test_other_formats_are_read_by_trimesh_where_it_is_installed(tmp_path):
+    trimesh = pytest.importorskip("trimesh")
+    path = tmp_path / "box.ply"
+    trimesh.Trimesh(*unmerged(box(PLAIN)), process=False).export(path)
+    shape = Shape.of(replace(PLAIN, mesh=str(path)))
+    assert shape.why == ""
+    assert is_of_plain_box(shape)
+    path.write_bytes(path.read_bytes()[:150])
+    assert "not a readable mesh" in Shape.of(replace(PLAIN, mesh=str(path))).why
+
+
+def test_a_mesh_is_read_in_its_unit(tmp_path):
+    model = obj(tmp_path / "box.obj", scale=1000.0)
+    assert is_of_plain_box(Shape.of(replace(model, mesh_unit="mm")))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "is not a file"),
+        ("v 1 2", "not a readable mesh"),
+        ("v 1 2 x\nf 1 1 1", "not a readable mesh"),
+        ("v 0 0 0\nf 1 2 3", "not a readable mesh"),
+        ("v 0 0 0", "has no surface"),
+        ("", "has no surface"),
+        ("v nan 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3", "correct size, centre or mesh_unit"),
+        ("v 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3", "correct size, centre or mesh_unit"),
+    ],
+)
+def test_a_mesh_that_cannot_be_used_leaves_the_box_which_is_trusted_less(tmp_path, content, why):
+    path = tmp_path / "box.obj"
+    if content is not None:
+        path.write_text(content)
+    shape = Shape.of(replace(PLAIN, mesh=str(path)))
+    assert why in shape.why
+    assert "\n" not in shape.why
+    assert is_of_plain_box(shape)
+    assert shape.error > 5 * Shape.of(obj(tmp_path / "good.obj")).error
+
+
+def test_next_to_nothing_is_seen_of_what_is_behind_a_part_of_the_object_itself():
+    front, back = (
+        box(replace(PLAIN, size=(side, side, 0.01), centre=(0, 0, z))) for side, z in ((0.1, -0.1), (0.2, 0))
+    )
+    shape = Shape(*sampled(np.concatenate([front, back])), 0.001, 0.3)
+    camera = CameraModel.from_focal(600, 640, 480)
+    seen = shape.points[visible(shape, Pose(np.eye(3), np.array([0, 0, 1.0])), camera)]
+    hidden = (seen[:, 2] > -0.05) & (np.abs(seen[:, :2]).max(1) < 0.045)
+    assert (seen[:, 2] < -0.1).sum() > 100
+    assert (seen[:, 2] > -0.05).sum() > 100
+    assert hidden.sum() < 10  # of 216
+
+
+def test_a_side_that_is_seen_at_a_flat_angle_says_nothing():
+    shape, camera = Shape.of(PLAIN), CameraModel.from_focal(600, 640, 480)
+    for angle, sides in ((0.25, 1), (0.6, 2)):
+        pose = Pose.from_rotvec([angle, 0, 0], [-0.1, 0, 1.0])
+        normals = shape.normals[visible(shape, pose, camera)]
+        assert len(np.unique(normals.round(3), axis=0)) == sides
