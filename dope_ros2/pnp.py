@@ -10,7 +10,7 @@ import numpy as np
 
 from dope_ros2.geometry import Pose
 from dope_ros2.p3p import p3p
-from dope_ros2.reprojection import CLOSEST, Guess, Problem, refined
+from dope_ros2.reprojection import CLOSEST, Guess, Problem, fits, refined
 from dope_ros2.surface import NO_CELLS, Cells
 
 FEWEST = 4  # a rigid body needs three points, a unique pose four
@@ -115,32 +115,30 @@ def solve_all(sightings: list[Sighting], gate: Gate) -> list[Solution | None]:
     problems = [s.problem(u, gate.outlier) for s, u in zip(sightings, usable, strict=True)]
     enough = [problem.support(np.ones(len(problem.points), bool)) >= max(gate.fewest, FEWEST) for problem in problems]
     tried = [k for k, problem in enumerate(problems) if enough[k] and problem.keypoints > FEWEST + 1]
-    fits = {
-        k: Fit.of(problems[k], pose)
-        for k, pose in zip(tried, direct([problems[k] for k in tried]), strict=True) if pose is not None
-    }  # fmt: skip
-    unsure = [k for k in range(len(problems)) if enough[k] and not (k in fits and fits[k].convincing)]
-    for k, pose in zip(unsure, search([problems[k] for k in unsure], gate), strict=True):
-        fits.pop(k, None)
-        if pose is not None:
-            fits[k] = Fit.of(problems[k], pose)
-    return [
-        fits[k].judged(sighting, usable[k], gate) if k in fits else None for k, sighting in enumerate(sightings)
-    ]  # fmt: skip
+    found = Fit.all(problems, dict(zip(tried, direct([problems[k] for k in tried]), strict=True)))
+    sure = {k: fit for k, fit in found.items() if fit.convincing}
+    unsure = [k for k in range(len(problems)) if enough[k] and k not in sure]
+    searched = Fit.all(problems, dict(zip(unsure, search([problems[k] for k in unsure], gate), strict=True)))
+    answers = sure | searched
+    return [answers[k].judged(s, usable[k], gate) if k in answers else None for k, s in enumerate(sightings)]
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A pose and the squared residuals (N,) of its problem's points there; infinite when one lies behind the camera."""
+    """A pose of a problem, how well it fits, and its covariance, see `fits`."""
 
     problem: Problem
     pose: Pose
     squared: np.ndarray
+    covariance: np.ndarray
 
     @classmethod
-    def of(cls, problem: Problem, pose: Pose) -> Fit:
-        """Measure how well a pose fits."""
-        return cls(problem, pose, problem.squared(pose.rotation[None], pose.translation[None])[0])
+    def all(cls, problems: list[Problem], poses: dict[int, Pose | None]) -> dict[int, Fit]:
+        """Those of the poses that are there, by their problems' indices."""
+        there = {k: pose for k, pose in poses.items() if pose is not None}
+        own = [problems[k] for k in there]
+        measured = fits(own, list(there.values()))
+        return {k: cls(problems[k], there[k], *fit) for k, fit in zip(there, measured, strict=True)}
 
     @property
     def agreeing(self) -> np.ndarray:
@@ -168,8 +166,7 @@ class Fit:
             return None
         inliers = np.zeros(len(sighting.points), bool)
         inliers[np.flatnonzero(usable)[keypoints]] = True
-        covariance = self.problem.covariance(self.pose, agreeing)
-        return Solution(self.pose, covariance, inliers, rms, int(agreeing[n:].sum()))
+        return Solution(self.pose, self.covariance, inliers, rms, int(agreeing[n:].sum()))
 
 
 def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -180,13 +177,14 @@ def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
 def direct(problems: list[Problem]) -> list[Pose | None]:
     """Least squares over all keypoints from SQPnP's start; None when it is far off, or they are too close together."""
     only = [problem.of_keypoints() for problem in problems]
-    starts = [_sqpnp(problem) for problem in only]
-    guesses = [
-        Guess.one(problem, pose, np.ones(len(problem.points), bool))
-        for problem, pose in zip(only, starts, strict=True) if pose is not None
+    starts = {k: pose for k, problem in enumerate(only) if (pose := _sqpnp(problem)) is not None}
+    near = [
+        k for k, (squared, _) in zip(starts, fits([only[k] for k in starts], list(starts.values())), strict=True)
+        if squared.max() <= (HOPELESS * only[k].outlier) ** 2
     ]  # fmt: skip
-    ends = iter(refined(guesses))
-    return [None if pose is None else next(iter(next(ends).poses), None) for pose in starts]
+    guesses = [Guess.one(only[k], starts[k], np.ones(len(only[k].points), bool)) for k in near]
+    ends = {k: guess.poses[0] for k, guess in zip(near, refined(guesses), strict=True) if guess.poses}
+    return [ends.get(k) for k in range(len(problems))]
 
 
 def _sqpnp(problem: Problem) -> Pose | None:
@@ -197,9 +195,7 @@ def _sqpnp(problem: Problem) -> Pose | None:
     ok, rotvec, translation = found
     if not ok or not np.isfinite(rotvec).all() or not np.isfinite(translation).all():
         return None
-    pose = Pose.from_rotvec(rotvec.ravel(), translation.ravel())
-    squared = problem.squared(pose.rotation[None], pose.translation[None])
-    return None if squared.max() > (HOPELESS * problem.outlier) ** 2 else pose
+    return Pose.from_rotvec(rotvec.ravel(), translation.ravel())
 
 
 def search(problems: list[Problem], gate: Gate) -> list[Pose | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -78,14 +79,57 @@ class Problem:
         variances = np.minimum(squared, self.outlier**2) / self.sigmas**2
         return np.minimum(variances, WRONG) @ self.weights
 
-    def covariance(self, pose: Pose, chosen: np.ndarray) -> np.ndarray:
-        """(6, 6) inverse of the weighted normal matrix, enlarged when the residuals exceed the claimed noise."""
-        J, residual = linearised(pose.rotation[None], pose.translation[None], self.points.T, self.rays.T)
-        precision = self.weights / self.sigmas**2 * chosen
-        normal = (J[0] * precision).reshape(6, -1) @ J[0].reshape(6, -1).T
-        squared = ((residual[0] ** 2).sum(0) * precision).sum()
-        freedom = max(1.0, 2 * self.weights[chosen].sum() - 6)
-        return np.linalg.pinv(normal) * max(1.0, squared / freedom)
+
+class Stack(NamedTuple):
+    """Several problems side by side, each filled up with points of no weight to the number of the longest.
+
+    Points (B, 3, N), rays (B, 2, N), standard deviations (B, N), weights (B, N).
+    """
+
+    points: np.ndarray
+    rays: np.ndarray
+    sigmas: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, problems: list[Problem]) -> Stack:
+        """Copy them."""
+        count, longest = len(problems), max((len(problem.points) for problem in problems), default=0)
+        stack = cls(*(np.zeros((count, *rows, longest)) for rows in ((3,), (2,), (), ())))
+        stack.sigmas[:] = 1
+        for k, problem in enumerate(problems):
+            n = len(problem.points)
+            stack.points[k, :, :n], stack.rays[k, :, :n] = problem.points.T, problem.rays.T
+            stack.sigmas[k, :n], stack.weights[k, :n] = problem.sigmas, problem.weights
+        return stack
+
+    def repeated(self, counts: list[int]) -> Stack:
+        """Each as often as said."""
+        return Stack(*(np.repeat(array, counts, axis=0) for array in self))
+
+
+def fits(problems: list[Problem], poses: list[Pose]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """How well a pose of each problem fits.
+
+    Returns:
+        Squared residuals (N,), infinite all over when a point lies behind the camera; and the pose's covariance (6, 6)
+        by the points within the outlier limit: the inverse of the weighted normal matrix, enlarged when the residuals
+        exceed the claimed noise.
+    """
+    if not problems:
+        return []
+    stack = Stack.of(problems)
+    R, t = np.array([pose.rotation for pose in poses]), np.array([pose.translation for pose in poses])
+    J, residual = linearised(R, t, stack.points, stack.rays)
+    behind = ((R[:, 2:] @ stack.points)[:, 0] + t[:, 2:] <= CLOSEST) & (stack.weights > 0)
+    squared = np.where(behind.any(1)[:, None], np.inf, (residual**2).sum(1))
+    agreeing = squared < np.array([[problem.outlier**2] for problem in problems])
+    weights = stack.weights * agreeing
+    precision = weights / stack.sigmas**2
+    normal = (J * precision[:, None, None]).reshape(len(J), 6, -1) @ J.reshape(len(J), 6, -1).transpose(0, 2, 1)
+    excess = (np.where(agreeing, squared, 0) * precision).sum(1) / np.maximum(1, 2 * weights.sum(1) - 6)
+    covariances = np.linalg.pinv(np.nan_to_num(normal)) * np.maximum(1, excess)[:, None, None]
+    return [(squared[k, : len(problem.points)], covariances[k]) for k, problem in enumerate(problems)]
 
 
 @dataclass(eq=False)
@@ -131,37 +175,28 @@ def refined(guesses: list[Guess], steps: int = STEPS) -> list[Guess]:
     counts = [len(guess.rotations) for guess in guesses]
     if not sum(counts):
         return guesses
-    longest = max(len(guess.problem.points) for guess in guesses)
-    points, rays = np.zeros((sum(counts), 3, longest)), np.zeros((sum(counts), 2, longest))
-    sigmas, precision = np.ones((sum(counts), longest)), np.zeros((sum(counts), longest))
+    stack = Stack.of([guess.problem for guess in guesses]).repeated(counts)
     rows = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
+    precision = stack.weights / stack.sigmas**2
     for guess, own in zip(guesses, rows, strict=True):
-        problem, n = guess.problem, len(guess.problem.points)
-        points[own, :, :n], rays[own, :, :n], sigmas[own, :n] = problem.points.T, problem.rays.T, problem.sigmas
-        precision[own, :n] = problem.weights / problem.sigmas**2 * guess.chosen
+        precision[own, : guess.chosen.shape[1]] *= guess.chosen
     R = np.concatenate([guess.rotations for guess in guesses])
     t = np.concatenate([guess.translations for guess in guesses])
-    R, t = _descended(R, t, points, rays, sigmas, precision, steps)
-    depths = (R[:, 2:] @ points)[:, 0] + t[:, 2:]
+    R, t = _descended(R, t, stack, precision, steps)
+    depths = (R[:, 2:] @ stack.points)[:, 0] + t[:, 2:]
     fine = np.isfinite(t).all(1) & ((depths > CLOSEST) | (precision == 0)).all(1)
     ends = zip(guesses, rows, strict=True)
     return [Guess(guess.problem, R[own], t[own], guess.chosen).where(fine[own]) for guess, own in ends]
 
 
 def _descended(
-    R: np.ndarray,
-    t: np.ndarray,
-    points: np.ndarray,
-    rays: np.ndarray,
-    sigmas: np.ndarray,
-    precision: np.ndarray,
-    steps: int,
+    R: np.ndarray, t: np.ndarray, stack: Stack, precision: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rotations (B, 3, 3) and translations (B, 3) after so many steps, or as soon as none of them moves any more."""
     moving = np.arange(len(R))
     for _ in range(steps):
-        J, residual = linearised(R[moving], t[moving], points[moving], rays[moving])
-        length = np.sqrt((residual**2).sum(1)) / sigmas[moving]
+        J, residual = linearised(R[moving], t[moving], stack.points[moving], stack.rays[moving])
+        length = np.sqrt((residual**2).sum(1)) / stack.sigmas[moving]
         weight = precision[moving] * np.minimum(1, HUBER / np.maximum(length, 1e-12))
         weighted = (J * weight[:, None, None]).reshape(len(moving), 6, -1)
         normal = weighted @ J.reshape(len(moving), 6, -1).transpose(0, 2, 1)
