@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class Bag:
             UserError: it cannot be read, or has no images.
         """
         self.path = path
-        with self._open() as reader:
+        with _open(path) as reader:
             kinds = {c.topic: c.msgtype for c in reader.connections}
             counts = {topic: info.msgcount for topic, info in reader.topics.items()}
             seconds = 1e-9 * (reader.duration or 0)
@@ -72,40 +72,52 @@ class Bag:
 
     def __iter__(self) -> Iterator[Shot]:
         """Read from the beginning; a camera_info holds for the images after it, the first one also for those before."""
-        wanted = (self.topic, self.info_topic)
-        with self._open() as reader:
-            connections = [c for c in reader.connections if c.topic in wanted]
-            infos = [c for c in connections if c.topic == self.info_topic]
-            first = next(reader.messages(connections=infos), None) if infos else None
-            info = reader.deserialize(first[2], INFO) if first else None
-            for connection, _, raw in reader.messages(connections=connections):
-                msg = reader.deserialize(raw, connection.msgtype)
-                if connection.topic == self.info_topic:
-                    info = msg
-                else:
-                    yield self._shot(msg, info)
+        info = next((msg for _, _, msg in messages(self.path, [self.info_topic])), None)
+        for topic, _, msg in messages(self.path, [self.topic, self.info_topic]):
+            if topic == self.info_topic:
+                info = msg
+            else:
+                yield self._shot(msg, info)
 
     def _shot(self, msg: object, info: object) -> Shot:
-        rgb = _pixels(msg, self.topic)
+        rgb = picture(msg, self.topic)
         camera = None
         if info is not None:
             height, width = rgb.shape[:2]
             camera = camera_info.read(info, self.info_topic, rectified="rect" in self.topic)
             camera = camera_info.fitted(camera, width, height, self.topic, self.info_topic)
-        return Shot(rgb, camera, msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec)
+        return Shot(rgb, camera, stamp(msg))
 
-    def _open(self) -> closing[AnyReader]:
-        try:
-            from rosbags.highlevel import AnyReader, AnyReaderError
-            from rosbags.typesys import Stores, get_typestore
-        except ImportError as error:
-            raise UserError(f"{self.path}: bags are read with rosbags; pip install rosbags") from error
-        try:
-            reader = AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-            reader.open()
-        except (AnyReaderError, OSError, ValueError, AssertionError) as error:
-            raise UserError(f"{self.path}: not a readable bag: {' '.join(str(error).split())}") from error
-        return closing(reader)
+
+def messages(path: Path, topics: Collection[str | None]) -> Iterator[tuple[str, int, object]]:
+    """Topic, time in the bag [ns] and content of the messages of some topics, in the bag's order.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    with _open(path) as reader:
+        connections = [c for c in reader.connections if c.topic in topics]
+        for connection, time, raw in reader.messages(connections=connections) if connections else ():
+            yield connection.topic, time, reader.deserialize(raw, connection.msgtype)
+
+
+def stamp(msg: object) -> float:
+    """The stamp of a message with a header [s]."""
+    return msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec
+
+
+def _open(path: Path) -> closing[AnyReader]:
+    try:
+        from rosbags.highlevel import AnyReader, AnyReaderError
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError as error:
+        raise UserError(f"{path}: bags are read with rosbags; pip install rosbags") from error
+    try:
+        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        reader.open()
+    except (AnyReaderError, OSError, ValueError, AssertionError) as error:
+        raise UserError(f"{path}: not a readable bag: {' '.join(str(error).split())}") from error
+    return closing(reader)
 
 
 def _info_topic(topic: str, kinds: dict[str, str]) -> str | None:
@@ -117,8 +129,12 @@ def _info_topic(topic: str, kinds: dict[str, str]) -> str | None:
     return None
 
 
-def _pixels(msg: object, topic: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an Image or a CompressedImage."""
+def picture(msg: object, topic: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an Image or a CompressedImage of a topic.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     if hasattr(msg, "format"):
         return pixels.decompress(msg.data, topic)
     return pixels.decode(

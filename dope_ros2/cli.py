@@ -30,6 +30,7 @@ VERBS = {
     "camera": Verb("dope_ros2.nodes.camera_node:main", "publish a webcam, a video or a folder of images over ROS 2"),
     "monitor": Verb("dope_ros2.nodes.monitor_node:main", "compare a node's poses with the truth, live"),
     "predict": Verb("dope_ros2.predict:main", "poses in images, folders, videos and BOP scenes"),
+    "replay": Verb("dope_ros2.replay:main", "look again at what a node recorded, and compare the answers"),
     "generate": Verb("dope_datagen.generate:main", "render a labelled dataset from meshes"),
     "convert": Verb("dope_datagen.convert:main", "datasets from and to NDDS, BOP and COCO"),
     "preview": Verb("dope_datagen.preview:main", "labelled pictures of a dataset on a sheet and a web page"),

@@ -1,4 +1,4 @@
-"""Where a live camera's pictures come from: a webcam, a video file, a folder of images, a BOP scene."""
+"""Where a live camera's pictures come from: a webcam, a video file, a folder of images, a bag, a BOP scene."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dope_ros2.bags import Bag, Shot, is_bag
 from dope_ros2.bop import IMAGE_SUFFIXES, Frame, Truth, is_scene, read_scene
 from dope_ros2.errors import UserError
 from dope_ros2.inputs import VIDEO_SUFFIXES, Video, read_image
@@ -53,7 +54,7 @@ class Source:
 
 
 def open_source(text: str) -> Source:
-    """Open a webcam (its number or /dev/video*), a video file, an image, a folder of images or a BOP scene.
+    """Open a webcam (its number or /dev/video*), a video file, an image, a folder of them, a ROS 2 bag or a BOP scene.
 
     Raises:
         UserError: there is no such thing, or it cannot be read.
@@ -61,12 +62,14 @@ def open_source(text: str) -> Source:
     if text.isdigit() or text.startswith("/dev/"):
         return _webcam(int(text) if text.isdigit() else text)
     path = Path(text).expanduser()
+    if text and is_bag(path):
+        return _bag(path)
     if text and path.is_dir():
         return _scene(path) if is_scene(path) else _folder(path)
     if not path.is_file():
         raise UserError(
             f"camera source {text!r}: no such file or folder; give a webcam (0 or /dev/video0), a video, "
-            "an image, a folder of images or a BOP scene"
+            "an image, a folder of images, a ROS 2 bag or a BOP scene"
         )
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return _video(path)
@@ -110,6 +113,16 @@ def _picture(frame: Frame) -> Picture:
 def _video(path: Path) -> Source:
     rate = Video(path).rate  # raises when it cannot be read
     return Source(str(path), lambda: (Picture(rgb) for rgb in Video(path)), rate)
+
+
+def _bag(path: Path) -> Source:
+    bag = Bag(path)
+    return Source(str(path), lambda: map(_shot, bag), bag.rate)
+
+
+def _shot(shot: Shot) -> Picture:
+    """A picture of a bag, rectified where its camera is known."""
+    return Picture(shot.camera.rectify(shot.rgb), shot.camera.K) if shot.camera else Picture(shot.rgb)
 
 
 def _webcam(device: int | str) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -78,17 +79,37 @@ class Track:
     times: int = 1
 
 
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What a tracker knows at one moment.
+
+    Attributes:
+        now: stamp of its newest image [s]; -inf before the first.
+        tracks: that there are.
+    """
+
+    now: float = -np.inf
+    tracks: tuple[Track, ...] = ()
+
+
 class Tracker:
     """Names the detections of one camera, frame by frame."""
 
     def __init__(self, models: Iterable[ObjectModel]) -> None:
         self._groups = {model.name: group(model) for model in models}
-        self._tracks: list[Track] = []
-        self._now = -np.inf
+        self.recall(Memory())
 
     def reset(self) -> None:
         """Forget everything."""
-        self._tracks, self._now = [], -np.inf
+        self.recall(Memory())
+
+    def memory(self) -> Memory:
+        """What is known now, which later images do not change."""
+        return Memory(self._now, tuple(map(copy, self._tracks)))
+
+    def recall(self, memory: Memory) -> None:
+        """Know this and nothing else."""
+        self._now, self._tracks = memory.now, list(map(copy, memory.tracks))
 
     def __call__(self, detections: list[Detection], time: float, smoothing: Smoothing | None = None) -> list[Detection]:
         """The detections of one image with their tracks' names and filtered poses, and those of objects not seen now.

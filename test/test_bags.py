@@ -15,6 +15,7 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.estimator import Settings
 from dope_ros2.inputs import find
+from dope_ros2.sources import open_source
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 CAMERA = CameraModel(np.array([[100.0, 0, 31.5], [0, 101, 23.5], [0, 0, 1]]), 64, 48, np.array([0.1, 0, 0, 0, 0]))
@@ -111,6 +112,18 @@ def test_what_is_no_bag_or_has_no_images_is_said(tmp_path):
     next(broken.glob("*.db3")).write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="broken: not a readable bag"):
         list(Bag(broken))
+
+
+def test_a_live_camera_shows_a_bag_rectified_at_its_rate(tmp_path):
+    source = open_source(str(make(tmp_path / "bag", {"/cam/camera_info": info, "/cam/image_raw": image})))
+    shown = list(source.pictures())
+    assert (source.rate, len(shown), source.has_truth) == (pytest.approx(1.0), 5, False)
+    np.testing.assert_array_equal(shown[3].rgb, CAMERA.rectify(picture(3)))
+    np.testing.assert_array_equal(shown[3].K, CAMERA.K)
+    plain = open_source(str(make(tmp_path / "plain", {"/image": image}))).pictures()
+    first = next(plain)
+    np.testing.assert_array_equal(first.rgb, picture(0))
+    assert first.K is None
 
 
 class Nothing:

@@ -173,6 +173,22 @@ def test_a_clock_that_goes_back_begins_anew():
     assert found.track == "carton_0"
 
 
+def test_what_is_remembered_goes_on_as_if_nothing_had_been_in_between():
+    rng, track, other = np.random.default_rng(6), tracker(), tracker()
+    seen = [[detection(noisy(rng, START)), detection(noisy(rng, ASIDE), SOUP)] for _ in range(20)]
+    for number in range(10):
+        track(seen[number], RATE * number)
+    memory = track.memory()
+    expected = [track(seen[number], RATE * number) for number in range(10, 20)]
+    for tracks in (track, other):
+        tracks.recall(memory)
+        for number in range(10, 20):
+            for found, then in zip(tracks(seen[number], RATE * number), expected[number - 10], strict=True):
+                assert found.track == then.track
+                np.testing.assert_array_equal(found.pose.matrix, then.pose.matrix)
+                np.testing.assert_array_equal(found.covariance, then.covariance)
+
+
 def test_covariances_of_zeros_and_frames_of_the_same_stamp_do_no_harm():
     track = tracker()
     for time in (0.0, 0.0, 0.1, 0.1):

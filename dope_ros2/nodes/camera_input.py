@@ -10,15 +10,15 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from dope_ros2 import camera_info
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.nodes import messages
 from dope_ros2.nodes.depth_input import DepthInput, Find
 from dope_ros2.nodes.health import CameraHealth
+from dope_ros2.nodes.recorder import Recorder
 from dope_ros2.nodes.shell import NEWEST, ManagedNode
 from dope_ros2.objects import ObjectModel
-from dope_ros2.tracking import Tracker
+from dope_ros2.pipeline import Sight
 
 
 class CameraInput:
@@ -27,7 +27,7 @@ class CameraInput:
     Attributes:
         image_topic, info_topic: resolved names.
         prefix: of its frames and markers.
-        tracker, markers: of what it sees.
+        sight, markers: of what it sees.
         health: how its images fare.
         depth: that belongs to them; None where it is not wanted.
     """
@@ -39,20 +39,20 @@ class CameraInput:
         prefix: str,
         models: list[ObjectModel],
         on_image: Callable[[Image | CompressedImage, CameraInput], None],
+        recorder: Recorder,
     ) -> None:
         topics = [node.resolve_topic_name(f"{name}/{topic}".lstrip("/")) for topic in ("image_rect", "camera_info")]
         self.image_topic, self.info_topic = topics
         compressed = node.value("image_transport") == "compressed"
         if compressed:
             self.image_topic += "/compressed"
-        self.prefix, self.tracker, self.markers = prefix, Tracker(models), messages.Markers(models, prefix)
+        self.prefix, self.sight, self.markers = prefix, Sight(models), messages.Markers(models, prefix)
         self.health = CameraHealth(self.image_topic, time.monotonic())
         self._info: CameraInfo | None = None
-        self._seen_by: CameraModel | None = None
         self._looked = -np.inf
-        overridable = QoSOverridingOptions.with_default_policies
+        overridable, tap = QoSOverridingOptions.with_default_policies, recorder.tap
         self.subscriptions = [
-            node.create_subscription(kind, topic, callback, NEWEST, qos_overriding_options=overridable())
+            node.create_subscription(kind, topic, tap(topic, callback), NEWEST, qos_overriding_options=overridable())
             for kind, topic, callback in (
                 (CompressedImage if compressed else Image, self.image_topic, lambda msg: on_image(msg, self)),
                 (CameraInfo, self.info_topic, self._on_info),
@@ -68,7 +68,7 @@ class CameraInput:
 
     def know(self, models: list[ObjectModel]) -> None:
         """Begin anew with these objects."""
-        self.tracker = Tracker(models)
+        self.sight = Sight(models)
         self.markers.know(models)
 
     def _on_info(self, msg: CameraInfo) -> None:
@@ -83,16 +83,11 @@ class CameraInput:
         return True
 
     def model(self, width: int, height: int) -> CameraModel:
-        """The camera of an image of this size; another one than before has seen nothing yet.
+        """The camera of an image of this size.
 
         Raises:
             UserError: there is no camera_info, or it cannot belong to the image.
         """
         if self._info is None:
             raise UserError(f"{self.info_topic}: no camera_info yet for {self.image_topic}; start its publisher")
-        camera = camera_info.read(self._info, self.info_topic)
-        camera = camera_info.fitted(camera, width, height, self.image_topic, self.info_topic)
-        if self._seen_by is None or not np.array_equal(camera.K, self._seen_by.K):
-            self.tracker.reset()
-        self._seen_by = camera
-        return camera
+        return self.sight.camera(self._info, self.info_topic, width, height, self.image_topic)

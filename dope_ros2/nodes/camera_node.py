@@ -1,4 +1,4 @@
-"""`camera_node`: a webcam, a video, a folder of images or a BOP scene as image_rect and camera_info."""
+"""`camera_node`: a webcam, a video, a folder of images, a bag or a BOP scene as image_rect and camera_info."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CameraNode(ShellNode):
 
     def _declare(self) -> None:
         add = self.parameter
-        add("source", "0", "Webcam (0, /dev/video0), video file, image, folder of images or BOP scene.")
+        add("source", "0", "Webcam (0, /dev/video0), video file, image, folder of images, ROS 2 bag or BOP scene.")
         add("calibration", "", "camera_info YAML of the camera; empty: the scene's own, or an estimate from hfov.")
         add("hfov", 60.0, "Horizontal field of view where nothing better is known [degrees].", (5.0, 150.0))
         add("frame_id", "camera_optical_frame", "Frame of the messages: x right, y down, z forward.")
@@ -138,7 +138,7 @@ def _subscribers(publisher: Publisher) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the node; returns the exit status."""
-    text = "Publish a webcam, a video, a folder of images or a BOP scene, rectified, with camera_info."
+    text = "Publish a webcam, a video, a folder of images, a bag or a BOP scene, rectified, with camera_info."
     _, ros = parse(node_parser("camera_node", text), argv)
     return run(CameraNode, "camera_node", ros)
 

@@ -18,9 +18,9 @@ from dope_ros2.errors import UserError
 from dope_ros2.estimator import Settings
 from dope_ros2.nodes import messages
 from dope_ros2.nodes.health import Condition, Level
-from dope_ros2.nodes.parameters import Roi
 from dope_ros2.nodes.shell import ManagedNode
 from dope_ros2.objects import ObjectModel
+from dope_ros2.pipeline import Roi
 
 KEPT = 10  # of the newest depth images
 APART = 0.05  # that a depth image may have been taken before or after the colour image [s]

@@ -21,7 +21,7 @@ from dope_ros2.estimator import Settings
 from dope_ros2.geometry import Pose
 from dope_ros2.nodes import messages, parameters
 from dope_ros2.nodes.frames import frames
-from dope_ros2.nodes.parameters import Roi
+from dope_ros2.pipeline import Roi
 from dope_ros2.tracking import Smoothing, Tracker
 
 if TYPE_CHECKING:

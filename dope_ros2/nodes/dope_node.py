@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -18,9 +17,6 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.closer import in_image
-from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.nodes import messages, parameters
@@ -28,9 +24,10 @@ from dope_ros2.nodes.camera_input import CameraInput
 from dope_ros2.nodes.detect_action import DetectServer
 from dope_ros2.nodes.health import Condition, Level
 from dope_ros2.nodes.outputs import Outputs
-from dope_ros2.nodes.parameters import Roi
+from dope_ros2.nodes.recorder import Recorder
 from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, parse, run
 from dope_ros2.objects import ObjectModel
+from dope_ros2.pipeline import Roi, find
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DIAGNOSED = 0.25  # seconds between messages on /diagnostics
@@ -53,7 +50,7 @@ class DopeNode(ManagedNode):
         self._fault: UserError | None = None
         self._outputs: Outputs | None = None
         self._cameras: list[CameraInput] = []
-        self._server = DetectServer(self)
+        self._server, self._recorder = DetectServer(self), Recorder(self)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RESULTS)
@@ -88,10 +85,11 @@ class DopeNode(ManagedNode):
                 self.get_logger().error(f"cannot be configured: {error}")
             return FAILURE
         self._estimator, self._outputs = estimator, Outputs(self, estimator.models)
+        self._recorder.begin(estimator.models)
         names = [name.strip("/") for name in self.value("cameras") or [""]]
         prefixes = [f"{name.replace('/', '_')}_" if len(names) > 1 else "" for name in names]
         self._cameras = [
-            CameraInput(self, name, prefix, estimator.models, self._on_image)
+            CameraInput(self, name, prefix, estimator.models, self._on_image, self._recorder)
             for name, prefix in zip(names, prefixes, strict=True)
         ]
         return super().on_configure(state)
@@ -148,6 +146,7 @@ class DopeNode(ManagedNode):
             self._estimator, self._next = self._next, None
             for camera in self._cameras:
                 camera.know(self._estimator.models)
+            self._recorder.begin(self._estimator.models)
             self.get_logger().info(f"new weights, which know {', '.join(self.names())}")
         if self._active and {change.name for change in changes} & {"weights", "objects"}:
             self._describe()
@@ -175,7 +174,7 @@ class DopeNode(ManagedNode):
 
     def _forget(self) -> None:
         for camera in self._cameras:
-            camera.tracker.reset()
+            camera.sight.tracker.reset()
 
     def _on_image(self, msg: Image | CompressedImage, camera: CameraInput) -> None:
         begin = time.monotonic()
@@ -237,28 +236,18 @@ class DopeNode(ManagedNode):
         """Answer an image on every topic, unless switched off, and the goals that wait for it."""
         image = messages.image_to_array(msg, camera.image_topic)
         model = camera.model(image.shape[1], image.shape[0])
-        find = camera.with_depth(partial(self._found, image, model, camera.image_topic), msg.header, model)
+        see = partial(find, self._estimator, image, model, camera.image_topic)
+        see = camera.with_depth(see, msg.header, model)
         if self._asked(camera):
-            self._server.look(msg.header, find)
+            self._server.look(msg.header, see)
         if not self._enabled:
             return
-        found = find(self.settings(), Roi.of(self.value("roi")))
-        if self.value("tracking"):
-            found = camera.tracker(found, messages.seconds(msg.header.stamp), parameters.smoothing(self))
+        request = parameters.request(self, self.names())
+        found = camera.sight.look(see, messages.seconds(msg.header.stamp), request)
         self._outputs.publish(found, msg.header, camera, frames=self.value("publish_tf"))
+        self._recorder.answered(found, msg.header, camera, request)
         self._outputs.annotate(image, model, found, msg.header)
         self._outputs.show_beliefs(lambda: self._estimator.beliefs(image, model, self.settings()), msg.header)
-
-    def _found(
-        self, image: np.ndarray, model: CameraModel, topic: str, settings: Settings, roi: Roi
-    ) -> list[Detection]:
-        """What the estimator finds in the part of an image that is to be looked at."""
-        part = roi.within(model.width, model.height, topic)
-        if part == Roi(0, 0, model.width, model.height):
-            return self._estimator(image, model, settings)
-        cut = np.ascontiguousarray(image[part.y : part.y + part.height, part.x : part.x + part.width])
-        seen_by = model.cropped(part.x, part.y, part.width, part.height)
-        return [in_image(detection, seen_by, model) for detection in self._estimator(cut, seen_by, settings)]
 
 
 def _names(estimator: Estimator) -> list[str]:

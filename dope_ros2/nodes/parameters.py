@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from dope_ros2.engines import NAMES
@@ -11,48 +10,12 @@ from dope_ros2.errors import UserError, closest
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.nodes.shell import Shell
 from dope_ros2.objects import load_objects
+from dope_ros2.pipeline import Request, Roi
 from dope_ros2.resources import resolve, share
 from dope_ros2.tracking import Smoothing
 
 TRANSPORTS = ("raw", "compressed")
 ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
-
-
-@dataclass(frozen=True)
-class Roi:
-    """A part of the image [px]; the whole of it when width or height is 0."""
-
-    x: int = 0
-    y: int = 0
-    width: int = 0
-    height: int = 0
-
-    @classmethod
-    def of(cls, numbers: Iterable[int]) -> Roi:
-        """Read the parameter.
-
-        Raises:
-            UserError: there are not four numbers, or one is negative.
-        """
-        numbers = [int(number) for number in numbers]
-        if len(numbers) != 4 or min(numbers) < 0:
-            raise UserError(f"parameter roi: needs x, y, width and height [px], none below 0, not {numbers}")
-        return cls(*numbers)
-
-    def within(self, width: int, height: int, topic: str) -> Roi:
-        """The part of an image of this size that it means.
-
-        Raises:
-            UserError: it is larger than the image.
-        """
-        if not self.width or not self.height:
-            return Roi(0, 0, width, height)
-        if self.x + self.width > width or self.y + self.height > height:
-            raise UserError(
-                f"parameter roi: {self.width}x{self.height} at ({self.x}, {self.y}) is not inside {topic}, "
-                f"an image of {width}x{height}"
-            )
-        return self
 
 
 def declare(node: Shell) -> None:
@@ -95,6 +58,10 @@ def declare(node: Shell) -> None:
     add("coast", smoothing.coast, text, (0.0, 10.0), fixed=False)
     text = "After so long without being seen an object is forgotten, and its number is free [s]."
     add("max_age", smoothing.max_age, text, (0.0, 3600.0), fixed=False)
+    text = "The last so many seconds are kept for the service ~/record; 0: none."
+    add("record_seconds", 10.0, text, (0.0, 3600.0), fixed=False)
+    add("record_megabytes", 256, "Most memory that these seconds may take.", (1, 65536), fixed=False)
+    add("record_folder", "~/.ros/dope", "Where ~/record writes.", fixed=False)
 
 
 def load_estimator(weights: str, objects_file: str, device: str, engine: str) -> Estimator:
@@ -103,9 +70,13 @@ def load_estimator(weights: str, objects_file: str, device: str, engine: str) ->
     Raises:
         UserError: weights, objects, device or engine are not usable.
     """
-    path = resolve(weights, Path.cwd()) if weights else share() / "weights" / "dope-lite.safetensors"
     objects = load_objects(resolve(objects_file, Path.cwd()) if objects_file else None)
-    return Estimator.load(path, objects, device, engine)
+    return Estimator.load(weights_file(weights), objects, device, engine)
+
+
+def weights_file(weights: str) -> Path:
+    """The file that the parameter names."""
+    return resolve(weights, Path.cwd()) if weights else share() / "weights" / "dope-lite.safetensors"
 
 
 def chosen(names: Iterable[str], known: list[str]) -> list[str]:
@@ -138,6 +109,7 @@ def check_transport(name: str) -> None:
         raise UserError(f"parameter image_transport: {name!r} is not one of {', '.join(TRANSPORTS)}")
 
 
-def smoothing(node: Shell) -> Smoothing:
-    """How tracks are filtered now."""
-    return Smoothing(node.value("smoothing"), node.value("coast"), node.value("max_age"))
+def request(node: Shell, known: list[str]) -> Request:
+    """What is asked of an image now."""
+    smoothing = Smoothing(node.value("smoothing"), node.value("coast"), node.value("max_age"))
+    return Request(settings(node, known), Roi.of(node.value("roi")), smoothing if node.value("tracking") else None)

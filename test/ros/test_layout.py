@@ -26,6 +26,7 @@ EXECUTABLES = {
         "export_legacy",
         "benchmark",
         "import_config",
+        "replay",
     },
     "dope_datagen": {"generate", "preview", "carton", "assets", "check", "convert", "view"},
     "dope_training": {"train", "evaluate", "calibrate"},

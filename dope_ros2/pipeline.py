@@ -1,0 +1,118 @@
+"""One image's way behind its camera, in the node and when a recording is replayed: region, estimator, tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dope_ros2 import camera_info
+from dope_ros2.camera import CameraModel
+from dope_ros2.camera_info import CameraInfo
+from dope_ros2.closer import in_image
+from dope_ros2.detection import Detection
+from dope_ros2.errors import UserError
+from dope_ros2.estimator import Estimator, Settings
+from dope_ros2.objects import ObjectModel
+from dope_ros2.tracking import Memory, Smoothing, Tracker
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A part of the image [px]; the whole of it when width or height is 0."""
+
+    x: int = 0
+    y: int = 0
+    width: int = 0
+    height: int = 0
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> Roi:
+        """Read the parameter.
+
+        Raises:
+            UserError: there are not four numbers, or one is negative.
+        """
+        numbers = [int(number) for number in numbers]
+        if len(numbers) != 4 or min(numbers) < 0:
+            raise UserError(f"parameter roi: needs x, y, width and height [px], none below 0, not {numbers}")
+        return cls(*numbers)
+
+    def within(self, width: int, height: int, topic: str) -> Roi:
+        """The part of an image of this size that it means.
+
+        Raises:
+            UserError: it is larger than the image.
+        """
+        if not self.width or not self.height:
+            return Roi(0, 0, width, height)
+        if self.x + self.width > width or self.y + self.height > height:
+            raise UserError(
+                f"parameter roi: {self.width}x{self.height} at ({self.x}, {self.y}) is not inside {topic}, "
+                f"an image of {width}x{height}"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an image.
+
+    Attributes:
+        settings: of the estimator.
+        roi: the part to look at.
+        smoothing: of the tracks; None: there are none.
+    """
+
+    settings: Settings
+    roi: Roi = Roi()
+    smoothing: Smoothing | None = None
+
+
+def find(
+    estimator: Estimator, image: np.ndarray, camera: CameraModel, topic: str, settings: Settings, roi: Roi
+) -> list[Detection]:
+    """What the estimator finds in the part of an image (H, W, 3) that is to be looked at, in pixels of the image.
+
+    Raises:
+        UserError: the image has no such part.
+    """
+    part = roi.within(camera.width, camera.height, topic)
+    if part == Roi(0, 0, camera.width, camera.height):
+        return estimator(image, camera, settings)
+    cut = np.ascontiguousarray(image[part.y : part.y + part.height, part.x : part.x + part.width])
+    seen_by = camera.cropped(part.x, part.y, part.width, part.height)
+    return [in_image(detection, seen_by, camera) for detection in estimator(cut, seen_by, settings)]
+
+
+class Sight:
+    """What one camera has seen.
+
+    Attributes:
+        tracker: of its images.
+        before: what the tracker knew before the newest image.
+    """
+
+    def __init__(self, models: Iterable[ObjectModel]) -> None:
+        self.tracker = Tracker(models)
+        self.before = Memory()
+        self._camera: CameraModel | None = None
+
+    def camera(self, info: CameraInfo, info_topic: str, width: int, height: int, topic: str) -> CameraModel:
+        """The camera of an image of this size; another one than before has seen nothing yet.
+
+        Raises:
+            UserError: the camera_info cannot belong to the image.
+        """
+        camera = camera_info.fitted(camera_info.read(info, info_topic), width, height, topic, info_topic)
+        if self._camera is None or not np.array_equal(camera.K, self._camera.K):
+            self.tracker.reset()
+        self._camera = camera
+        return camera
+
+    def look(self, see: Callable[[Settings, Roi], list[Detection]], time: float, request: Request) -> list[Detection]:
+        """The answer to an image of this stamp [s], in which `see` finds what it is asked for."""
+        found = see(request.settings, request.roi)
+        self.before = self.tracker.memory()
+        return found if request.smoothing is None else self.tracker(found, time, request.smoothing)

@@ -1,0 +1,196 @@
+"""`dope replay`: look again at the images of a recording, as the node did, and compare the answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import numpy as np
+import typer
+from scipy.optimize import linear_sum_assignment
+
+from dope_ros2 import bags
+from dope_ros2.cli import run_typer
+from dope_ros2.errors import UserError
+from dope_ros2.geometry import Pose
+from dope_ros2.resources import share
+
+if TYPE_CHECKING:
+    from dope_ros2.estimator import Estimator
+    from dope_ros2.pipeline import Sight
+    from dope_ros2.recording import Answer, Recording
+
+DIFFERENT = 1  # exit status
+ALLOWED = 1e-3, np.deg2rad(0.5), 0.01  # differences in position [m], rotation [rad] and score
+MOST_LINES = 10  # about answers that differ
+NEVER = 1e6
+
+
+class Named(NamedTuple):
+    """An instance: its track, or its class where nobody tracks; its score, and T_camera_object."""
+
+    name: str
+    score: float
+    pose: Pose
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """An answer of now beside the recorded one.
+
+    Attributes:
+        camera, stamp: topic and stamp [s] of the image.
+        recorded, now: names of the instances.
+        differences: (3,) the largest in position [m], rotation [rad] and score, of instances with the same name.
+    """
+
+    camera: str
+    stamp: float
+    recorded: list[str]
+    now: list[str]
+    differences: np.ndarray
+
+    @classmethod
+    def of(cls, camera: str, stamp: float, now: list[Named], recorded: list[Named]) -> Comparison:
+        """Compare two answers."""
+        names = (sorted(instance.name for instance in instances) for instances in (recorded, now))
+        return cls(camera, stamp, *names, compare(recorded, now))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is the same answer within ALLOWED."""
+        return self.recorded == self.now and bool((self.differences <= ALLOWED).all())
+
+    def __str__(self) -> str:
+        if self.recorded == self.now:
+            return f"{self.camera} at {self.stamp:.3f} s: {_in_words(self.differences)}"
+        recorded, now = (", ".join(names) or "nothing" for names in (self.recorded, self.now))
+        return f"{self.camera} at {self.stamp:.3f} s: {now}; recorded: {recorded}"
+
+
+def _in_words(differences: np.ndarray) -> str:
+    position, rotation, score = differences
+    return f"{1e3 * position:.3f} mm, {np.rad2deg(rotation):.3f} degrees, {score:.4f} in score"
+
+
+def compare(recorded: list[Named], now: list[Named]) -> np.ndarray:
+    """The largest differences (3,) of instances with the same names; of one name, the nearest belong together."""
+    apart = [a.pose.distance_to(b.pose) + NEVER * (a.name != b.name) for a in recorded for b in now]
+    pairs = linear_sum_assignment(np.reshape(apart, (len(recorded), len(now))))
+    same = [(recorded[i], now[j]) for i, j in zip(*pairs, strict=True) if recorded[i].name == now[j].name]
+    each = [(a.pose.distance_to(b.pose), a.pose.angle_to(b.pose), abs(a.score - b.score)) for a, b in same]
+    return np.max([np.zeros(3), *each], axis=0)
+
+
+def replay(path: Path, recording: Recording, estimator: Estimator) -> Iterator[Comparison]:
+    """Look at every image that was answered, in their order, and compare.
+
+    Raises:
+        UserError: the bag cannot be read, or lacks something.
+    """
+    from dope_ros2.pipeline import Sight
+
+    answers = {answer.image: answer for answer in recording.answers}
+    sights = {topic: Sight(recording.models) for topic in recording.infos}
+    infos, looked, compared = {}, {}, 0
+    for topic, time, msg in bags.messages(path, [*recording.infos, *recording.infos.values(), recording.detections]):
+        if topic in recording.infos.values():
+            infos[topic] = msg
+        elif time in looked:
+            compared += 1
+            yield looked.pop(time)(_recorded(msg))
+        elif answer := answers.get(time):
+            info_topic = recording.infos[topic]
+            found = _look(msg, answer, infos.get(info_topic), info_topic, sights[topic], estimator)
+            looked[answer.answer] = partial(Comparison.of, topic, bags.stamp(msg), found)
+    if compared < len(answers):
+        raise UserError(f"{path}: {len(answers) - compared} of {len(answers)} answers are missing; get the bag again")
+
+
+def _look(
+    msg: object, answer: Answer, info: object, info_topic: str, sight: Sight, estimator: Estimator
+) -> list[Named]:
+    """The answer to an image now."""
+    from dope_ros2.pipeline import find
+
+    if info is None:
+        raise UserError(f"{answer.camera}: no {info_topic} comes before it in the bag; get the bag again")
+    image = bags.picture(msg, answer.camera)
+    camera = sight.camera(info, info_topic, image.shape[1], image.shape[0], answer.camera)
+    if answer.before is not None:
+        sight.tracker.recall(answer.before)
+    see = partial(find, estimator, image, camera, answer.camera)
+    return [Named(d.track or d.model.name, d.score, d.pose) for d in sight.look(see, bags.stamp(msg), answer.request)]
+
+
+def _recorded(msg: object) -> list[Named]:
+    """The instances of a vision_msgs/Detection3DArray."""
+    return [_named(detection.id, detection.results[0]) for detection in msg.detections]
+
+
+def _named(track: str, result: object) -> Named:
+    p, q = result.pose.pose.position, result.pose.pose.orientation
+    pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
+    return Named(track or result.hypothesis.class_id, result.hypothesis.score, pose)
+
+
+def _weights(path: Path, recording: Recording) -> Path:
+    """The weights file of a recording, where it was or the package's."""
+    from dope_ros2.weights import sha256
+
+    for file in (Path(recording.weights), share() / "weights" / Path(recording.weights).name):
+        if file.is_file() and sha256(file) == recording.sha256:
+            return file
+    raise UserError(
+        f"{path}: was recorded with {recording.weights} (sha256 {recording.sha256[:12]}...), which is not here; "
+        "give that file, or another one to compare with it, as --weights"
+    )
+
+
+def report(comparisons: Iterator[Comparison]) -> bool:
+    """Print what differs, and a summary; returns whether everything agrees."""
+    done, differ, largest = 0, 0, np.zeros(3)
+    for comparison in comparisons:
+        done += 1
+        largest = np.maximum(largest, comparison.differences)
+        differ += not comparison.agrees
+        if not comparison.agrees and differ <= MOST_LINES:
+            print(comparison, flush=True)
+    print(f"{done - differ} of {done} answers agree within {_in_words(np.array(ALLOWED))}")
+    print(f"the largest differences of the same instance are {_in_words(largest)}")
+    return differ == 0
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def again(
+    bag: Annotated[Path, typer.Argument(help="folder that the node's service ~/record wrote")],
+    weights: Annotated[Path | None, typer.Option(help="compare with these; default: those of the recording")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> int:
+    """Look again at the images of a recording and compare with what was answered; status 1 where that differs."""
+    from dope_ros2.estimator import Estimator
+    from dope_ros2.recording import read  # here, so that --help does not wait for torch
+
+    recording = read(bag)
+    if not recording.answers:
+        raise UserError(f"{bag}: no image was answered; `dope predict` shows what is found in it")
+    weights = weights or _weights(bag, recording)
+    print(f"{bag}: {len(recording.answers)} answers of version {recording.version}; now with {weights}", flush=True)
+    estimator = Estimator.load(weights, {model.name: model for model in recording.models}, device)
+    return 0 if report(replay(bag, recording, estimator)) else DIFFERENT
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope replay`; returns the exit status."""
+    return run_typer(app, argv, "dope replay")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

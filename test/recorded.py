@@ -1,0 +1,112 @@
+"""Recordings made without ROS: images go the node's way, and what its recorder would have kept is written."""
+
+from functools import partial
+
+import cv2
+import numpy as np
+
+from dope_ros2.bag_writer import Message, types
+from dope_ros2.bags import stamp
+from dope_ros2.camera import CameraModel
+from dope_ros2.detection import Detection
+from dope_ros2.filtering import moved
+from dope_ros2.geometry import Pose
+from dope_ros2.objects import ObjectModel
+from dope_ros2.pipeline import Sight, find
+from dope_ros2.recording import Answer, Recording, write
+
+STORE = types()
+TOPIC, INFO, DETECTIONS = "/left/image_rect", "/left/camera_info", "/dope/detections"
+CAMERA = CameraModel.from_focal(60, 64, 48)
+CARTON = ObjectModel(name="carton", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, 0.0))
+SOUP = ObjectModel(name="soup", class_id=2, size=(0.07, 0.07, 0.10), symmetries_continuous=({"axis": [0, 0, 1]},))
+
+
+class Shaky:
+    """Two cartons and a can, each time elsewhere by what the first pixel says; the can not always."""
+
+    models = (CARTON, SOUP)
+
+    def __call__(self, image, camera, settings):
+        rng = np.random.default_rng(image[0, 0].tolist())
+        spread = np.diag([2e-3] * 3 + [0.02] * 3) ** 2
+        places = [(CARTON, -0.2), (CARTON, 0.2), (SOUP, 0.0)][: 3 if image[0, 0, 0] % 4 else 2]
+        poses = [moved(Pose.from_rotvec([0.3, x, 0], [x, 0, 1]), rng.multivariate_normal(np.zeros(6), spread))
+                 for _, x in places]  # fmt: skip
+        scores = rng.uniform(0.4, 1, len(places))
+        found = zip(places, poses, scores, strict=True)
+        return [Detection(m, float(s), pose, spread, np.full((9, 2), 5.0), 0.5)
+                for (m, _), pose, s in found if s >= settings.min_score]  # fmt: skip
+
+
+def pictures(count, begin=0):
+    """(48, 64, 3) each of another colour."""
+    return [np.full((48, 64, 3), (number, 7, 9), np.uint8) for number in range(begin, begin + count)]
+
+
+def kind(name, **fields):
+    package, _, short = name.partition("/")
+    return STORE.types[f"{package}/msg/{short}"](**fields)
+
+
+def header(time):
+    when = kind("builtin_interfaces/Time", sec=time // 10**9, nanosec=time % 10**9)
+    return kind("std_msgs/Header", stamp=when, frame_id="camera")
+
+
+def image(rgb, time):
+    data = cv2.imencode(".png", rgb[..., ::-1])[1].reshape(-1)
+    return kind("sensor_msgs/CompressedImage", header=header(time), format="png", data=data)
+
+
+def info(camera, time):
+    P = np.column_stack([camera.K, np.zeros(3)])
+    region = kind("sensor_msgs/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    return kind(
+        "sensor_msgs/CameraInfo", header=header(time), height=camera.height, width=camera.width, roi=region,
+        distortion_model="plumb_bob", d=np.zeros(5), k=camera.K.reshape(-1), r=np.eye(3).reshape(-1), p=P.reshape(-1),
+        binning_x=0, binning_y=0,
+    )  # fmt: skip
+
+
+def pose(value):
+    point, quaternion = (dict(zip("xyzw", v, strict=False)) for v in (value.translation, value.quaternion))
+    position, orientation = kind("geometry_msgs/Point", **point), kind("geometry_msgs/Quaternion", **quaternion)
+    return kind("geometry_msgs/Pose", position=position, orientation=orientation)
+
+
+def detections(found, time):
+    def one(d):
+        hypothesis = kind("vision_msgs/ObjectHypothesis", class_id=d.model.name, score=d.score)
+        covariance = np.asarray(d.covariance, float).reshape(-1)
+        where = kind("geometry_msgs/PoseWithCovariance", pose=pose(d.pose), covariance=covariance)
+        result = kind("vision_msgs/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=where)
+        size = kind("geometry_msgs/Vector3", **dict(zip("xyz", d.model.size, strict=True)))
+        box = kind("vision_msgs/BoundingBox3D", center=pose(d.pose), size=size)
+        return kind("vision_msgs/Detection3D", header=header(time), results=[result], bbox=box, id=d.track)
+
+    return kind("vision_msgs/Detection3DArray", header=header(time), detections=[one(d) for d in found])
+
+
+def record(folder, estimator, shown, camera=CAMERA, lost=0, forget=(), change=lambda n, found: found, weights=("", "")):
+    """Write a recording and return its folder.
+
+    shown: a picture and a request each; lost: so many of them are too old to be written; forget: before these the
+    tracks are forgotten; change: lets another answer be written than was given; weights: path and checksum.
+    """
+    sight, messages, answers = Sight(estimator.models), [], []
+    for n, (rgb, request) in enumerate(shown):
+        time = 10**12 + n * 10**8
+        model = sight.camera(info(camera, time), INFO, rgb.shape[1], rgb.shape[0], TOPIC)
+        if n in forget:
+            sight.tracker.reset()
+        found = sight.look(partial(find, estimator, rgb, model, TOPIC), stamp(image(rgb, time)), request)
+        if n >= lost:
+            new = [(TOPIC, image(rgb, time), time), (DETECTIONS, detections(change(n, found), time), time + 10**7)]
+            messages += [] if messages else [(INFO, info(camera, time), time - 1)]
+            messages += new
+            known = answers and n not in forget
+            answers.append(Answer(TOPIC, time, time + 10**7, request, None if known else sight.before))
+    stored = (Message(t, m.__msgtype__, at, bytes(STORE.serialize_cdr(m, m.__msgtype__))) for t, m, at in messages)
+    facts = Recording(*map(str, weights), list(estimator.models), {TOPIC: INFO}, DETECTIONS, answers)
+    return write(folder, "dope", stored, facts, {"min_score": 0.3, "objects": [""]})
