@@ -133,6 +133,11 @@ class Estimator:
             found = [in_image(d, camera_scaled, camera) for own in self._detect(maps, seen, settings) for d in own]
         return [d for d in suppress(found, camera) if d.score >= settings.min_score]
 
+    @property
+    def can_follow(self) -> bool:
+        """Whether objects can be looked for where they are expected: it is known how large the network wants them."""
+        return self.metadata.crop > 0
+
     def follow(
         self,
         image: np.ndarray,
@@ -142,7 +147,7 @@ class Estimator:
     ) -> list[Detection]:
         """Look only where objects are expected, at T_camera_object; what else has come into view is not found.
 
-        For weights that know the size of the crops in training; arguments and answer otherwise as of a call.
+        For weights that `can_follow`; arguments and answer otherwise as of a call.
         """
         settings = settings or Settings()
         indices = {self.models[index].name: index for index in self._wanted(settings)}

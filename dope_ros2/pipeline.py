@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,8 +14,13 @@ from dope_ros2.closer import in_image
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.estimator import Estimator, Settings
+from dope_ros2.geometry import Pose
 from dope_ros2.objects import ObjectModel
+from dope_ros2.stages import Stages
 from dope_ros2.tracking import Memory, Smoothing, Tracker
+
+Expected = list[tuple[ObjectModel, Pose]]
+Find = Callable[[Settings, "Roi", Expected | None], list[Detection]]
 
 
 @dataclass(frozen=True)
@@ -63,27 +68,41 @@ class Request:
         settings: of the estimator.
         roi: the part to look at.
         smoothing: of the tracks; None: there are none.
+        follow: look only where tracks are expected.
     """
 
     settings: Settings
     roi: Roi = Roi()
     smoothing: Smoothing | None = None
+    follow: bool = False
 
 
 def find(
-    estimator: Estimator, image: np.ndarray, camera: CameraModel, topic: str, settings: Settings, roi: Roi
+    estimator: Estimator,
+    image: np.ndarray,
+    camera: CameraModel,
+    topic: str,
+    settings: Settings,
+    roi: Roi,
+    expected: Expected | None = None,
 ) -> list[Detection]:
     """What the estimator finds in the part of an image (H, W, 3) that is to be looked at, in pixels of the image.
+
+    Where it is known what to expect at which T_camera_object, only there is looked.
 
     Raises:
         UserError: the image has no such part.
     """
     part = roi.within(camera.width, camera.height, topic)
-    if part == Roi(0, 0, camera.width, camera.height):
-        return estimator(image, camera, settings)
-    cut = np.ascontiguousarray(image[part.y : part.y + part.height, part.x : part.x + part.width])
-    seen_by = camera.cropped(part.x, part.y, part.width, part.height)
-    return [in_image(detection, seen_by, camera) for detection in estimator(cut, seen_by, settings)]
+    whole = part == Roi(0, 0, camera.width, camera.height)
+    seen_by = camera if whole else camera.cropped(part.x, part.y, part.width, part.height)
+    cut = image if whole else image[part.y : part.y + part.height, part.x : part.x + part.width]
+    cut = np.ascontiguousarray(cut)
+    if expected is None:
+        found = estimator(cut, seen_by, settings)
+    else:
+        found = estimator.follow(cut, seen_by, expected, settings)
+    return found if whole else [in_image(detection, seen_by, camera) for detection in found]
 
 
 class Sight:
@@ -98,6 +117,7 @@ class Sight:
         self.tracker = Tracker(models)
         self.before = Memory()
         self._camera: CameraModel | None = None
+        self._searched = -np.inf  # stamp of the newest image that was looked at as a whole [s]
 
     def camera(self, info: CameraInfo, info_topic: str, width: int, height: int, topic: str) -> CameraModel:
         """The camera of an image of this size; another one than before has seen nothing yet.
@@ -111,8 +131,22 @@ class Sight:
         self._camera = camera
         return camera
 
-    def look(self, see: Callable[[Settings, Roi], list[Detection]], time: float, request: Request) -> list[Detection]:
+    def asked(self, request: Request, time: float, search_period: float) -> Request:
+        """The request for an image of this stamp [s], that it is enough to follow the tracks in, if it is.
+
+        The whole image is searched when nothing is tracked, when a track was not seen in the image before, and when
+        the last search is as long ago as `search_period` [s].
+        """
+        recent = 0 <= time - self._searched < search_period
+        return replace(request, follow=recent and request.smoothing is not None and self.tracker.sees_all())
+
+    def look(self, see: Find, time: float, request: Request, stages: Stages | None = None) -> list[Detection]:
         """The answer to an image of this stamp [s], in which `see` finds what it is asked for."""
-        found = see(request.settings, request.roi)
+        expected = self.tracker.expected(time, request.smoothing) if request.follow else None
+        found = see(request.settings, request.roi, expected)
+        self._searched = self._searched if request.follow else time
         self.before = self.tracker.memory()
-        return found if request.smoothing is None else self.tracker(found, time, request.smoothing)
+        if request.smoothing is None:
+            return found
+        with (stages or Stages())("track"):
+            return self.tracker(found, time, request.smoothing)

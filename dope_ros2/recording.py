@@ -166,7 +166,9 @@ def _answer(entry: dict, models: dict[str, ObjectModel]) -> Answer:
     if before is not None:
         now = -np.inf if before["now"] is None else before["now"]
         before = Memory(now, tuple(_track(fields, models) for fields in before["tracks"]))
-    return Answer(**{**entry, "request": Request(settings, Roi(**request["roi"]), smoothing), "before": before})
+    return Answer(
+        **{**entry, "request": Request(settings, Roi(**request["roi"]), smoothing, request["follow"]), "before": before}
+    )
 
 
 def _track(entry: dict, models: dict[str, ObjectModel]) -> Track:

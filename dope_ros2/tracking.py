@@ -111,6 +111,15 @@ class Tracker:
         """Know this and nothing else."""
         self._now, self._tracks = memory.now, list(map(copy, memory.tracks))
 
+    def sees_all(self) -> bool:
+        """Whether there are tracks, and each of them was seen in the newest image."""
+        return bool(self._tracks) and all(track.seen == self._now for track in self._tracks)
+
+    def expected(self, time: float, smoothing: Smoothing) -> list[tuple[ObjectModel, Pose]]:
+        """Where the tracks will be in an image of this stamp [s], T_camera_object."""
+        states = [(track.last.model, track.state, time - track.seen) for track in self._tracks]
+        return [(model, state.after(since, smoothing.wander).pose) for model, state, since in states]
+
     def __call__(self, detections: list[Detection], time: float, smoothing: Smoothing | None = None) -> list[Detection]:
         """The detections of one image with their tracks' names and filtered poses, and those of objects not seen now.
 

@@ -1,5 +1,7 @@
 """What is said of a camera: every fault while it lasts, nothing when it is over."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from dope_ros2.nodes.health import CameraHealth, Level, engine_condition
@@ -92,7 +94,8 @@ def test_stages_are_told_by_name():
     ],
 )
 def test_what_runs_the_network_is_told_with_what_is_wrong_with_it(fallback, memory, level, message):
-    condition = engine_condition("openvino on cpu", fallback, memory)
+    engine = SimpleNamespace(name="openvino on cpu", fallback=fallback, memory=lambda: memory)
+    condition = engine_condition(engine)
     assert condition.level == level
     assert condition.message.startswith(message)
     assert condition.values["engine"] == "openvino on cpu"

@@ -30,6 +30,10 @@ class Engine(Protocol):
     name: str
     fallback: str
 
+    def memory(self) -> tuple[int, int] | None:
+        """Free and all bytes of the GPU that it runs on; None where that is none, or not known."""
+        ...
+
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
         """Maps of pictures (N, H, W, 3) uint8 RGB, H and W multiples of 32.
 

@@ -58,6 +58,7 @@ class OnnxRuntime:
     }
 
     def __init__(self, model: bytes, device: torch.device) -> None:
+        self._device = device
         wanted = self.PROVIDERS.get(device.type, ())
         missing = [name for name in wanted if name not in onnxruntime.get_available_providers()]
         if missing or not wanted:
@@ -99,6 +100,10 @@ class OnnxRuntime:
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
         """Maps of (N, H, W, 3) uint8; see `Engine`."""
         return tuple(self._session.run(None, {INPUT: pictures}))
+
+    def memory(self) -> tuple[int, int] | None:
+        """Free and all bytes of the GPU, where PyTorch sees it, too."""
+        return torch.cuda.mem_get_info() if self._device.type == "cuda" and torch.cuda.is_available() else None
 
 
 class TensorRt(OnnxRuntime):

@@ -76,6 +76,9 @@ class OpenVino:
         """Maps of (N, H, W, 3) uint8; see `Engine`."""
         return tuple(self._request.infer([pictures], share_inputs=True).values())
 
+    def memory(self) -> None:
+        """It runs on no GPU."""
+
 
 def _check(device: torch.device) -> None:
     if device.type != "cpu":

@@ -33,6 +33,10 @@ class Torch:
             outputs = self._run(torch.from_numpy(pictures).to(self._device))
             return tuple(output.float().cpu().numpy() for output in outputs)
 
+    def memory(self) -> tuple[int, int] | None:
+        """Free and all bytes of the GPU; None on a CPU."""
+        return torch.cuda.mem_get_info(self._device) if self._device.type == "cuda" else None
+
     def _label(self) -> str:
         return "torch"
 

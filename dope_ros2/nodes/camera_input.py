@@ -13,12 +13,12 @@ from std_msgs.msg import Header
 from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.nodes import messages
-from dope_ros2.nodes.depth_input import DepthInput, Find
+from dope_ros2.nodes.depth_input import DepthInput
 from dope_ros2.nodes.health import CameraHealth
 from dope_ros2.nodes.recorder import Recorder
 from dope_ros2.nodes.shell import NEWEST, ManagedNode
 from dope_ros2.objects import ObjectModel
-from dope_ros2.pipeline import Sight
+from dope_ros2.pipeline import Find, Sight
 
 
 class CameraInput:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -15,17 +14,14 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.depth import RangeCorrection
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
-from dope_ros2.estimator import Settings
 from dope_ros2.nodes import messages
 from dope_ros2.nodes.health import Condition, Level
 from dope_ros2.nodes.shell import ManagedNode
 from dope_ros2.objects import ObjectModel
-from dope_ros2.pipeline import Roi
+from dope_ros2.pipeline import Find
 
 KEPT = 10  # of the newest depth images
 APART = 0.05  # that a depth image may have been taken before or after the colour image [s]
-
-Find = Callable[[Settings, Roi], list[Detection]]
 
 
 class DepthInput:
@@ -58,7 +54,7 @@ class DepthInput:
     def correcting(self, find: Find, header: Header, camera: CameraModel) -> Find:
         """A search in an image with this header and camera, with its ranges corrected."""
         self._read()
-        return lambda settings, roi: self._corrected(find(settings, roi), header, camera)
+        return lambda *asked: self._corrected(find(*asked), header, camera)
 
     def condition(self, idle: str = "") -> Condition:
         """Whether depth is of use; `idle` says why no images are looked at, if so."""

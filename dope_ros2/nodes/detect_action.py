@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from dope_ros2.estimator import Settings
 from dope_ros2.geometry import Pose
 from dope_ros2.nodes import messages, parameters
 from dope_ros2.nodes.frames import frames
-from dope_ros2.pipeline import Roi
+from dope_ros2.pipeline import Find, Roi
 from dope_ros2.tracking import Smoothing, Tracker
 
 if TYPE_CHECKING:
@@ -88,11 +87,11 @@ class DetectServer:
         for search in list(self.searches):
             search.end(Result.STATUS_NO_CAMERA, "the node was told to stop looking")
 
-    def look(self, header: Header, find: Callable[[Settings, Roi], list[Detection]]) -> None:
+    def look(self, header: Header, find: Find) -> None:
         """Let all goals have an image, in which `find` finds what each asks for."""
         for search in list(self.searches):
             try:
-                search.take(find(search.settings, search.roi), header)
+                search.take(find(search.settings, search.roi, None), header)
             except UserError as error:
                 search.end(Result.STATUS_NO_CAMERA, str(error))
             search.handle.publish_feedback(DetectObjects.Feedback(frames_done=search.done))

@@ -22,7 +22,7 @@ from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.nodes import messages, parameters
 from dope_ros2.nodes.camera_input import CameraInput
 from dope_ros2.nodes.detect_action import DetectServer
-from dope_ros2.nodes.health import Condition, Level
+from dope_ros2.nodes.health import Condition, Level, engine_condition
 from dope_ros2.nodes.outputs import Outputs
 from dope_ros2.nodes.recorder import Recorder
 from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, parse, run
@@ -189,7 +189,7 @@ class DopeNode(ManagedNode):
         except Exception:  # whatever an image can do to us, the next one may be better
             fault = f"{camera.image_topic}: an image could not be looked at:\n{traceback.format_exc()}"
         else:
-            camera.health.looked(age, time.monotonic() - begin)
+            camera.health.looked(age, time.monotonic() - begin, self._estimator.stages.take())
             return
         camera.health.failed(fault)
         self.complain(fault)
@@ -223,8 +223,10 @@ class DopeNode(ManagedNode):
         name, now = self.get_fully_qualified_name(), time.monotonic()
         conditions = {f"{name}: {c.image_topic}": c.health.condition(now, self._idle()) for c in self._cameras}
         conditions |= {f"{name}: {c.depth.topic}": c.depth.condition(self._idle()) for c in self._cameras if c.depth}
-        if not conditions:
-            conditions[f"{name}: estimator"] = Condition(Level.WARN, "not configured: the node's life cycle says when")
+        if self._estimator is not None:
+            conditions[f"{name}: engine"] = engine_condition(self._estimator.engine)
+        else:
+            conditions[f"{name}: engine"] = Condition(Level.WARN, "not configured: the node's life cycle says when")
         header = Header(stamp=self.get_clock().now().to_msg())
         self._diagnostics.publish(messages.conditions_to_msg(conditions, header, name))
 
@@ -234,7 +236,9 @@ class DopeNode(ManagedNode):
 
     def _look(self, msg: Image | CompressedImage, camera: CameraInput) -> None:
         """Answer an image on every topic, unless switched off, and the goals that wait for it."""
-        image = messages.image_to_array(msg, camera.image_topic)
+        stages, stamp = self._estimator.stages, messages.seconds(msg.header.stamp)
+        with stages("convert"):
+            image = messages.image_to_array(msg, camera.image_topic)
         model = camera.model(image.shape[1], image.shape[0])
         see = partial(find, self._estimator, image, model, camera.image_topic)
         see = camera.with_depth(see, msg.header, model)
@@ -243,8 +247,11 @@ class DopeNode(ManagedNode):
         if not self._enabled:
             return
         request = parameters.request(self, self.names())
-        found = camera.sight.look(see, messages.seconds(msg.header.stamp), request)
-        self._outputs.publish(found, msg.header, camera, frames=self.value("publish_tf"))
+        if self._estimator.can_follow and request.settings.closer_look:
+            request = camera.sight.asked(request, stamp, self.value("search_period"))
+        found = camera.sight.look(see, stamp, request, stages)
+        with stages("publish"):
+            self._outputs.publish(found, msg.header, camera, frames=self.value("publish_tf"))
         self._recorder.answered(found, msg.header, camera, request)
         self._outputs.annotate(image, model, found, msg.header)
         self._outputs.show_beliefs(lambda: self._estimator.beliefs(image, model, self.settings()), msg.header)

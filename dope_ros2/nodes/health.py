@@ -9,6 +9,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from dope_ros2.engines import Engine
+
 REMEMBERED = 100  # images
 SILENT = (0.5, 5.0)  # a camera is silent after three of its periods, but not before or after this [s]
 OLD, EARLY = 1.0, -0.1  # ages of images that make one think of the clocks [s]
@@ -33,8 +35,9 @@ class Condition:
     values: dict[str, str] = field(default_factory=dict)
 
 
-def engine_condition(name: str, fallback: str, memory: tuple[int, int] | None = None) -> Condition:
-    """How the network is run: why nothing faster does, if so; free and all bytes of the GPU, if there is one."""
+def engine_condition(engine: Engine) -> Condition:
+    """How the network is run, and why nothing faster does, if so."""
+    name, fallback, memory = engine.name, engine.fallback, engine.memory()
     values = {"engine": name}
     if memory:
         free, total = memory

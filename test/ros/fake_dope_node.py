@@ -2,6 +2,7 @@
 
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from dope_ros2.geometry import Pose
 from dope_ros2.nodes.dope_node import DopeNode
 from dope_ros2.nodes.shell import run
 from dope_ros2.objects import ObjectModel
+from dope_ros2.stages import Stages
 
 MODELS = [
     ObjectModel(name="carton", class_id=101, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, 0.0)),
@@ -24,7 +26,8 @@ class Foretold:
     They take as many hundredths of a second as its blue says.
     """
 
-    models = MODELS
+    models, can_follow, stages = MODELS, False, Stages()
+    engine = SimpleNamespace(name="foretold", fallback="", memory=lambda: None)
 
     def __call__(self, image, camera, settings):
         assert image.shape == (camera.height, camera.width, 3)
