@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -65,7 +66,7 @@ class Pose:
         matrix[:3, :3], matrix[:3, 3] = self.rotation, self.translation
         return matrix
 
-    @property
+    @cached_property
     def quaternion(self) -> np.ndarray:
         """The (4,) unit quaternion x, y, z, w, with w >= 0."""
         return Rotation.from_matrix(self.rotation).as_quat(canonical=True)

@@ -87,7 +87,7 @@ def transform_to_pose(msg: Transform) -> Pose:
 
 def _box(detection: Detection) -> Pose:
     """The pose of the box's centre, whose axes are the object's."""
-    return detection.pose @ Pose(np.eye(3), np.asarray(detection.model.centre))
+    return Pose(detection.pose.rotation, detection.pose.apply(detection.model.centre))
 
 
 def seconds(stamp: Time | Duration) -> float:

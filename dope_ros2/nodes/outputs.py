@@ -52,7 +52,8 @@ class Outputs:
         """Publish on every topic; empty arrays when nothing is seen, since silence would mean "stopped"."""
         self._detections.publish(messages.detections_to_msg(found, header))
         self._poses.publish(messages.poses_to_msg(found, header))
-        self._markers.publish(camera.markers(found, header))
+        if self._markers.get_subscription_count() > 0:
+            self._markers.publish(camera.markers(found, header))
         if frames and found:
             self._tf.publish(messages.transforms_to_msg(found, header, camera.prefix))
         if self._ros1:
