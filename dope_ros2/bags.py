@@ -101,6 +101,12 @@ def messages(path: Path, topics: Collection[str | None]) -> Iterator[tuple[str, 
             yield connection.topic, time, reader.deserialize(raw, connection.msgtype)
 
 
+def depth(msg: object, topic: str) -> np.ndarray:
+    """(H, W) float32 [m] of an Image of depth, see `pixels.decode_depth`."""
+    big = bool(msg.is_bigendian)
+    return pixels.decode_depth(msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic)
+
+
 def stamp(msg: object) -> float:
     """The stamp of a message with a header [s]."""
     return msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -34,15 +35,24 @@ class Answer:
     Attributes:
         camera: topic of the image.
         image, answer: times of the two in the bag [ns].
+        depth: that of the depth image that served; None: none did.
         request: what was asked.
         before: what the tracker knew; None: what it knew after the answer before.
     """
 
     camera: str
     image: int
+    depth: int | None
     answer: int
     request: Request
     before: Memory | None = None
+
+
+class Topics(NamedTuple):
+    """What belongs to a topic of images: camera_info and, where it is used, depth."""
+
+    info: str
+    depth: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,19 +62,27 @@ class Recording:
     Attributes:
         weights, sha256: path and checksum of the weights file.
         models: the objects that the weights know.
-        infos: topic of camera_info of each topic of images.
+        cameras: topics that belong to each topic of images.
         detections: topic of the answers.
         answers: in their order.
+        engine: name of what ran the network.
         version: of the package.
     """
 
     weights: str
     sha256: str
     models: list[ObjectModel]
-    infos: dict[str, str]
+    cameras: dict[str, Topics]
     detections: str
     answers: list[Answer] = field(default_factory=list)
+    engine: str = ""
     version: str = __version__
+
+    @property
+    def topics(self) -> list[str]:
+        """All that are needed."""
+        others = (topic for topics in self.cameras.values() for topic in topics if topic)
+        return [*self.cameras, *others, self.detections]
 
 
 def write(folder: Path, name: str, messages: Iterable[Message], recording: Recording, parameters: dict) -> Path:
@@ -119,7 +137,8 @@ def read(path: Path) -> Recording:
             raise UserError(f"{file}: is {schema!r}, this version {__version__} reads {SCHEMA!r}")
         models = [ObjectModel.from_dict(name, fields, file) for name, fields in entry.pop("objects").items()]
         answers = [_answer(fields, {model.name: model for model in models}) for fields in entry.pop("answers")]
-        return Recording(models=models, answers=answers, **entry)
+        cameras = {topic: Topics(**others) for topic, others in entry.pop("cameras").items()}
+        return Recording(models=models, answers=answers, cameras=cameras, **entry)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, UserError):
             raise
@@ -127,15 +146,25 @@ def read(path: Path) -> Recording:
 
 
 def _to_json(recording: Recording) -> dict:
-    facts = {key: getattr(recording, key) for key in ("version", "weights", "sha256", "infos", "detections")}
-    objects = {model.name: asdict(model) for model in recording.models}
+    facts = {key: getattr(recording, key) for key in ("version", "engine", "weights", "sha256", "detections")}
+    objects = {model.name: asdict(model) | {"mesh": _mesh(model)} for model in recording.models}
     for fields in objects.values():
         del fields["name"], fields["source"]
+    cameras = {topic: others._asdict() for topic, others in recording.cameras.items()}
     answers = []
     for answer in recording.answers:
         before = None if answer.before is None else _memory_to_json(answer.before)
         answers.append({**vars(answer), "request": asdict(answer.request), "before": before})
-    return {"schema": SCHEMA, **facts, "objects": objects, "answers": answers}
+    return {"schema": SCHEMA, **facts, "cameras": cameras, "objects": objects, "answers": answers}
+
+
+def _mesh(model: ObjectModel) -> str | None:
+    """The mesh as it is found from anywhere on this machine; where it is not found, as it stands in objects.yaml."""
+    try:
+        path = model.mesh_path.resolve()
+    except UserError:
+        return model.mesh
+    return model.mesh if model.mesh.startswith("package://") else str(path)
 
 
 def _memory_to_json(memory: Memory) -> dict:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -13,16 +12,15 @@ import numpy as np
 import typer
 from scipy.optimize import linear_sum_assignment
 
-from dope_ros2 import bags
+from dope_ros2 import __version__
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_ros2.resources import share
 
 if TYPE_CHECKING:
-    from dope_ros2.estimator import Estimator
-    from dope_ros2.pipeline import Sight
-    from dope_ros2.recording import Answer, Recording
+    from dope_ros2.player import Shown
+    from dope_ros2.recording import Recording
 
 DIFFERENT = 1  # exit status
 ALLOWED = 1e-3, np.deg2rad(0.5), 0.01  # differences in position [m], rotation [rad] and score
@@ -55,10 +53,12 @@ class Comparison:
     differences: np.ndarray
 
     @classmethod
-    def of(cls, camera: str, stamp: float, now: list[Named], recorded: list[Named]) -> Comparison:
-        """Compare two answers."""
+    def of(cls, shown: Shown) -> Comparison:
+        """Compare two answers to an image."""
+        now = [Named(d.track or d.model.name, d.score, d.pose) for d in shown.found]
+        recorded = [_named(detection.id, detection.results[0]) for detection in shown.recorded.detections]
         names = (sorted(instance.name for instance in instances) for instances in (recorded, now))
-        return cls(camera, stamp, *names, compare(recorded, now))
+        return cls(shown.camera, shown.stamp, *names, compare(recorded, now))
 
     @property
     def agrees(self) -> bool:
@@ -86,52 +86,6 @@ def compare(recorded: list[Named], now: list[Named]) -> np.ndarray:
     return np.max([np.zeros(3), *each], axis=0)
 
 
-def replay(path: Path, recording: Recording, estimator: Estimator) -> Iterator[Comparison]:
-    """Look at every image that was answered, in their order, and compare.
-
-    Raises:
-        UserError: the bag cannot be read, or lacks something.
-    """
-    from dope_ros2.pipeline import Sight
-
-    answers = {answer.image: answer for answer in recording.answers}
-    sights = {topic: Sight(recording.models) for topic in recording.infos}
-    infos, looked, compared = {}, {}, 0
-    for topic, time, msg in bags.messages(path, [*recording.infos, *recording.infos.values(), recording.detections]):
-        if topic in recording.infos.values():
-            infos[topic] = msg
-        elif time in looked:
-            compared += 1
-            yield looked.pop(time)(_recorded(msg))
-        elif answer := answers.get(time):
-            info_topic = recording.infos[topic]
-            found = _look(msg, answer, infos.get(info_topic), info_topic, sights[topic], estimator)
-            looked[answer.answer] = partial(Comparison.of, topic, bags.stamp(msg), found)
-    if compared < len(answers):
-        raise UserError(f"{path}: {len(answers) - compared} of {len(answers)} answers are missing; get the bag again")
-
-
-def _look(
-    msg: object, answer: Answer, info: object, info_topic: str, sight: Sight, estimator: Estimator
-) -> list[Named]:
-    """The answer to an image now."""
-    from dope_ros2.pipeline import find
-
-    if info is None:
-        raise UserError(f"{answer.camera}: no {info_topic} comes before it in the bag; get the bag again")
-    image = bags.picture(msg, answer.camera)
-    camera = sight.camera(info, info_topic, image.shape[1], image.shape[0], answer.camera)
-    if answer.before is not None:
-        sight.tracker.recall(answer.before)
-    see = partial(find, estimator, image, camera, answer.camera)
-    return [Named(d.track or d.model.name, d.score, d.pose) for d in sight.look(see, bags.stamp(msg), answer.request)]
-
-
-def _recorded(msg: object) -> list[Named]:
-    """The instances of a vision_msgs/Detection3DArray."""
-    return [_named(detection.id, detection.results[0]) for detection in msg.detections]
-
-
 def _named(track: str, result: object) -> Named:
     p, q = result.pose.pose.position, result.pose.pose.orientation
     pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
@@ -151,7 +105,15 @@ def _weights(path: Path, recording: Recording) -> Path:
     )
 
 
-def report(comparisons: Iterator[Comparison]) -> bool:
+def _engine(recording: Recording) -> str:
+    """The engine of a recording, by its name for people."""
+    from dope_ros2.engines import NAMES
+
+    name = recording.engine.partition(" on ")[0].replace(", ", "-")
+    return name if name in NAMES else "auto"
+
+
+def report(comparisons: Iterable[Comparison]) -> bool:
     """Print what differs, and a summary; returns whether everything agrees."""
     done, differ, largest = 0, 0, np.zeros(3)
     for comparison in comparisons:
@@ -173,18 +135,21 @@ def again(
     bag: Annotated[Path, typer.Argument(help="folder that the node's service ~/record wrote")],
     weights: Annotated[Path | None, typer.Option(help="compare with these; default: those of the recording")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="what runs the network; default: as in the recording")] = None,
 ) -> int:
     """Look again at the images of a recording and compare with what was answered; status 1 where that differs."""
     from dope_ros2.estimator import Estimator
+    from dope_ros2.player import play
     from dope_ros2.recording import read  # here, so that --help does not wait for torch
 
     recording = read(bag)
     if not recording.answers:
         raise UserError(f"{bag}: no image was answered; `dope predict` shows what is found in it")
     weights = weights or _weights(bag, recording)
-    print(f"{bag}: {len(recording.answers)} answers of version {recording.version}; now with {weights}", flush=True)
-    estimator = Estimator.load(weights, {model.name: model for model in recording.models}, device)
-    return 0 if report(replay(bag, recording, estimator)) else DIFFERENT
+    estimator = Estimator.load(weights, {m.name: m for m in recording.models}, device, engine or _engine(recording))
+    print(f"recorded: {len(recording.answers)} answers, version {recording.version}, {recording.engine}")
+    print(f"now: {weights}, version {__version__}, {estimator.engine.name}", flush=True)
+    return 0 if report(map(Comparison.of, play(bag, recording, estimator))) else DIFFERENT
 
 
 def main(argv: list[str] | None = None) -> int:

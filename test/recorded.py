@@ -13,7 +13,7 @@ from dope_ros2.filtering import moved
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pipeline import Sight, find
-from dope_ros2.recording import Answer, Recording, write
+from dope_ros2.recording import Answer, Recording, Topics, write
 
 STORE = types()
 TOPIC, INFO, DETECTIONS = "/left/image_rect", "/left/camera_info", "/dope/detections"
@@ -88,7 +88,11 @@ def detections(found, time):
     return kind("vision_msgs/Detection3DArray", header=header(time), detections=[one(d) for d in found])
 
 
-def record(folder, estimator, shown, camera=CAMERA, lost=0, forget=(), change=lambda n, found: found, weights=("", "")):
+def same(number, found):
+    return found
+
+
+def record(folder, estimator, shown, camera=CAMERA, lost=0, forget=(), change=same, weights=("", ""), engine=""):
     """Write a recording and return its folder.
 
     shown: a picture and a request each; lost: so many of them are too old to be written; forget: before these the
@@ -106,7 +110,7 @@ def record(folder, estimator, shown, camera=CAMERA, lost=0, forget=(), change=la
             messages += [] if messages else [(INFO, info(camera, time), time - 1)]
             messages += new
             known = answers and n not in forget
-            answers.append(Answer(TOPIC, time, time + 10**7, request, None if known else sight.before))
+            answers.append(Answer(TOPIC, time, None, time + 10**7, request, None if known else sight.before))
     stored = (Message(t, m.__msgtype__, at, bytes(STORE.serialize_cdr(m, m.__msgtype__))) for t, m, at in messages)
-    facts = Recording(*map(str, weights), list(estimator.models), {TOPIC: INFO}, DETECTIONS, answers)
+    facts = Recording(*map(str, weights), list(estimator.models), {TOPIC: Topics(INFO)}, DETECTIONS, answers, engine)
     return write(folder, "dope", stored, facts, {"min_score": 0.3, "objects": [""]})

@@ -38,7 +38,7 @@ def same(one, other):
 def test_what_is_written_is_read(tmp_path):
     path = record(tmp_path, Shaky(), [*shown(3), *shown(2, PLAIN)], lost=2, forget=(4,), weights=("w", "12ab"))
     recording = read(path)
-    assert (recording.weights, recording.sha256, recording.infos) == ("w", "12ab", {TOPIC: INFO})
+    assert (recording.weights, recording.sha256, recording.cameras) == ("w", "12ab", {TOPIC: (INFO, None)})
     assert recording.models == [*Shaky.models]
     assert [answer.request for answer in recording.answers] == [REQUEST, PLAIN, PLAIN]
     first, second, third = (answer.before for answer in recording.answers)

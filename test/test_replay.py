@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from recorded import Shaky, pictures, record
 
+from dope_ros2 import __version__
 from dope_ros2.camera import CameraModel
 from dope_ros2.cli import main
 from dope_ros2.errors import UserError
@@ -16,8 +17,9 @@ from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import load_objects
 from dope_ros2.pipeline import Request, Roi
+from dope_ros2.player import play
 from dope_ros2.recording import read
-from dope_ros2.replay import Named, compare, replay, report
+from dope_ros2.replay import Comparison, Named, compare, report
 from dope_ros2.tracking import Memory, Smoothing
 from dope_ros2.weights import sha256
 
@@ -28,7 +30,7 @@ EXACT = 1e-9, 1e-6, 0
 
 
 def again(path, recording=None, estimator=None):
-    return list(replay(path, recording or read(path), estimator or Shaky()))
+    return [Comparison.of(shown) for shown in play(path, recording or read(path), estimator or Shaky())]
 
 
 def assert_exact(comparisons, count):
@@ -97,7 +99,7 @@ def fewer(n, found):
 )
 def test_another_answer_than_the_recorded_one_is_told(tmp_path, capsys, change, text):
     path = record(tmp_path, Shaky(), shown(4), change=change)
-    assert not report(replay(path, read(path), Shaky()))
+    assert not report(again(path))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("/left/image_rect at 1000.200 s: ")
     assert text in lines[0]
@@ -123,18 +125,20 @@ def test_a_bag_that_lacks_answers_is_damaged(tmp_path):
 def cartons(tmp_path_factory):
     """Three answers of the shipped weights, tracked, to a picture of cartons that moves; a part of it last."""
     rgb = cv2.imread(str(REPO / "docs" / "images" / "demo.jpg"))[..., ::-1]
-    estimator = Estimator.load(WEIGHTS, load_objects(), "cpu")
+    estimator = Estimator.load(WEIGHTS, load_objects(), "cpu", "torch")
     requests = [TRACKED, TRACKED, replace(TRACKED, roi=Roi(100, 60, 400, 400))]
     moving = [(np.ascontiguousarray(np.roll(rgb, 2 * n, axis=1)), request) for n, request in enumerate(requests)]
     camera = CameraModel.from_focal(550, 640, 480)
     folder = tmp_path_factory.mktemp("cartons")
-    return record(folder, estimator, moving, camera, lost=1, weights=(WEIGHTS, sha256(WEIGHTS)))
+    weights, engine = (WEIGHTS, sha256(WEIGHTS)), estimator.engine.name
+    return record(folder, estimator, moving, camera, lost=1, weights=weights, engine=engine)
 
 
 def test_the_shipped_weights_say_the_same_twice(cartons, capsys):
     assert main(["replay", str(cartons), "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith(f"now with {WEIGHTS}")
+    assert lines[0] == f"recorded: 2 answers, version {__version__}, torch on cpu"
+    assert lines[1] == f"now: {WEIGHTS}, version {__version__}, torch on cpu"
     assert lines[-2].startswith("2 of 2 answers agree")
     assert lines[-1].endswith("are 0.000 mm, 0.000 degrees, 0.0000 in score")
     assert len(read(cartons).answers[0].before.tracks) >= 2

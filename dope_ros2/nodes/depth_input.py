@@ -30,6 +30,7 @@ class DepthInput:
     Attributes:
         topic: resolved name.
         subscription: to it.
+        used: what served the newest image; None: nothing did.
     """
 
     def __init__(self, node: ManagedNode, namespace: str, image_topic: str, models: list[ObjectModel]) -> None:
@@ -43,6 +44,7 @@ class DepthInput:
         self._kept: deque[Image] = deque(maxlen=KEPT)
         self._counts = Counter(with_depth=0, without_depth=0, corrected=0, left_as_they_were=0)
         self._message, self._fault = "no image looked at yet", ""
+        self.used: Image | None = None
         self.subscription = node.create_subscription(
             Image,
             self.topic,
@@ -71,6 +73,7 @@ class DepthInput:
     def _corrected(self, found: list[Detection], header: Header, camera: CameraModel) -> list[Detection]:
         """The detections in an image, those corrected that the depth of its moment allows."""
         self._read()
+        self.used = None
         try:
             msg = self._nearest(header)
             depth = messages.depth_to_array(msg, self.topic)
@@ -81,7 +84,7 @@ class DepthInput:
             self._counts["without_depth"] += 1
             self._node.complain(self._fault)
             return found
-        apart = _apart(msg, header)
+        self.used, apart = msg, _apart(msg, header)
         corrected = [self._correct(detection, depth, seen_by, apart) for detection in found]
         changed = sum(new is not old for new, old in zip(corrected, found, strict=True))
         self._counts.update(with_depth=1, corrected=changed, left_as_they_were=len(found) - changed)

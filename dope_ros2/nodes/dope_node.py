@@ -85,7 +85,7 @@ class DopeNode(ManagedNode):
                 self.get_logger().error(f"cannot be configured: {error}")
             return FAILURE
         self._estimator, self._outputs = estimator, Outputs(self, estimator.models)
-        self._recorder.begin(estimator.models)
+        self._recorder.begin(estimator)
         names = [name.strip("/") for name in self.value("cameras") or [""]]
         prefixes = [f"{name.replace('/', '_')}_" if len(names) > 1 else "" for name in names]
         self._cameras = [
@@ -146,7 +146,7 @@ class DopeNode(ManagedNode):
             self._estimator, self._next = self._next, None
             for camera in self._cameras:
                 camera.know(self._estimator.models)
-            self._recorder.begin(self._estimator.models)
+            self._recorder.begin(self._estimator)
             self.get_logger().info(f"new weights, which know {', '.join(self.names())}")
         if self._active and {change.name for change in changes} & {"weights", "objects"}:
             self._describe()

@@ -19,18 +19,19 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.serialization import serialize_message
 from rclpy.task import Future
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from dope_ros2.bag_writer import Message
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
+from dope_ros2.estimator import Estimator
 from dope_ros2.nodes import messages, parameters
 from dope_ros2.nodes.shell import Shell
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pipeline import Request
-from dope_ros2.recording import Answer, Recording, write
+from dope_ros2.recording import Answer, Recording, Topics, write
 from dope_ros2.ring import Kept, Ring
 from dope_ros2.tracking import Memory
 from dope_ros2.weights import sha256
@@ -50,6 +51,7 @@ class Said:
         found, header: of which the message is made.
         camera: topic of the image.
         image: when it came [ns].
+        depth: when the depth that served it was kept [ns].
         request: what was asked of it.
         before: what the tracker knew.
     """
@@ -58,6 +60,7 @@ class Said:
     header: Header
     camera: str
     image: int
+    depth: int | None
     request: Request
     before: Memory
 
@@ -68,16 +71,18 @@ class Recorder:
     def __init__(self, node: Shell) -> None:
         self._node, self._ring = node, Ring()
         self._images: dict[str, int] = {}  # when the newest one of each topic came [ns]
-        self._infos: dict[str, str] = {}  # topic of camera_info by that of the images
+        self._topics: dict[str, Topics] = {}  # of each topic of images
+        self._served: dict[str, tuple[Image, int]] = {}  # the newest depth for each, and when it was kept [ns]
         self._models: list[ObjectModel] = []
-        self._weights, self._sha256 = Path(), ""
+        self._weights, self._sha256, self._engine = Path(), "", ""
         own = MutuallyExclusiveCallbackGroup()  # so that images go on; requests come one after another
         node.create_service(Trigger, "~/record", self._on_record, callback_group=own)
 
-    def begin(self, models: list[ObjectModel]) -> None:
+    def begin(self, estimator: Estimator) -> None:
         """Forget what was done with other weights."""
         self._ring.clear()
-        self._models, self._infos = models, {}
+        self._models, self._topics, self._served = estimator.models, {}, {}
+        self._engine = estimator.engine.name
         self._weights = parameters.weights_file(self._node.value("weights"))
         self._sha256 = sha256(self._weights) if self._weights.is_file() else ""
 
@@ -94,9 +99,18 @@ class Recorder:
     def answered(self, found: list[Detection], header: Header, camera: CameraInput, request: Request) -> None:
         """What has been published of the newest image of a camera."""
         topic, before = camera.image_topic, camera.sight.before
-        self._infos[topic] = camera.info_topic
-        said = Said(found, header, topic, self._images[topic], request, before)
+        self._topics[topic] = Topics(camera.info_topic, camera.depth.topic if camera.depth else None)
+        said = Said(found, header, topic, self._images[topic], self._depth(camera), request, before)
         self._keep(self._topic(), said, SMALL + DETECTION * (len(found) + len(before.tracks)))
+
+    def _depth(self, camera: CameraInput) -> int | None:
+        """When the depth that served the newest image was kept [ns], now if it is another one than before."""
+        used, topic = camera.depth and camera.depth.used, camera.image_topic
+        if used is None:
+            return None
+        if topic not in self._served or self._served[topic][0] is not used:
+            self._served[topic] = used, self._keep(camera.depth.topic, used, len(used.data))
+        return self._served[topic][1]
 
     def _topic(self) -> str:
         return self._node.resolve_topic_name("~/detections")
@@ -125,9 +139,8 @@ class Recorder:
             raise UserError("nothing is kept: set the parameter record_seconds, and wait for so long")
         if not kept:
             raise UserError(f"nothing has come in the last {seconds:g} s that record_megabytes has room for")
-        facts = Recording(
-            str(self._weights), self._sha256, self._models, dict(self._infos), self._topic(), answers(kept)
-        )
+        weights, cameras = (str(self._weights), self._sha256), dict(self._topics)
+        facts = Recording(*weights, self._models, cameras, self._topic(), answers(kept), self._engine)
         name = f"{self._node.get_name()}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder = Path(self._node.value("record_folder")).expanduser()
         return await self._in_thread(partial(write, folder, name, to_messages(kept), facts, self._parameters()))
@@ -155,14 +168,14 @@ class Recorder:
 
 def answers(kept: Iterable[Kept]) -> list[Answer]:
     """Those of images that are still there, with what the tracker knew where it cannot be told from what was before."""
-    times, begun, result = {entry.time for entry in kept}, set(), []
+    times, begun, result = {None, *(entry.time for entry in kept)}, set(), []
     for entry in kept:
         said = entry.message
-        if isinstance(said, Said) and said.image in times:
+        if isinstance(said, Said) and {said.image, said.depth} <= times:
             begins = said.camera not in begun or not np.isfinite(said.before.now)
             begun.add(said.camera)
             before = said.before if begins else None
-            result.append(Answer(said.camera, said.image, entry.time, said.request, before))
+            result.append(Answer(said.camera, said.image, said.depth, entry.time, said.request, before))
     return result
 
 

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from fake_dope_node import Foretold
+from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from talk import answer, call, header, info, picture, set_parameter
 from vision_msgs.msg import Detection3DArray
 
 from dope_ros2 import bags
+from dope_ros2.player import play
 from dope_ros2.recording import read
-from dope_ros2.replay import replay
+from dope_ros2.replay import Comparison
 
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).parent / "fake_dope_node.py"
@@ -49,6 +52,10 @@ def stamps(path, topic):
     return [bags.stamp(msg) for _, _, msg in bags.messages(path, [topic])]
 
 
+def again(path):
+    return map(Comparison.of, play(path, read(path), Foretold()))
+
+
 def test_before_anything_has_come_there_is_nothing_to_record(taped, observer, folder):
     response = record(observer)
     assert (response.success, folder.exists()) == (False, False)
@@ -71,7 +78,7 @@ def test_the_bag_has_what_came_in_and_went_out_and_a_replay_agrees(taped, observ
     assert yaml.safe_load((path / "dope.yaml").read_text())["/**"]["ros__parameters"]["min_score"] == 0.8
     recording = read(path)
     assert len(recording.answers) == len(observer.received[DETECTIONS]) >= len(sent)
-    for comparison in replay(path, recording, Foretold()):
+    for comparison in again(path):
         assert comparison.recorded == comparison.now
         assert (comparison.differences <= (1e-9, 1e-6, 0)).all()
 
@@ -129,6 +136,30 @@ def test_it_can_be_switched_off(taped, observer):
     assert len(read(Path(record(observer).message)).answers) >= 1  # the camera_info of before holds
 
 
+def test_depth_that_served_is_recorded_and_serves_again(start, observer, tmp_path):
+    options = ("depth:=depth", f"record_folder:={tmp_path}", "record_seconds:=60.0")
+    start(FAKE, "--ros-args", "-r", "__ns:=/deep", *(part for text in options for part in ("-p", text)))
+    observer.listen(Detection3DArray, "/deep/dope/detections")
+    for number in range(10, 14):
+        wall = np.full((48, 64), 0.53 + 0.01 * number - 0.1, np.float32)
+        msg = Image(header=header(number), width=64, height=48, encoding="32FC1", step=256)
+        msg.data.frombytes(wall.tobytes())
+        observer.publish(msg, "/deep/depth")
+        answer(observer, picture(number), "/deep", answers="/deep/dope/detections")
+    response = call(observer, Trigger, "/deep/dope/record", Trigger.Request())
+    assert response.success, response.message
+    path = Path(response.message)
+    recording = read(path)
+    assert recording.cameras == {"/deep/image_rect": ("/deep/camera_info", "/deep/depth")}
+    assert any(reply.depth for reply in recording.answers)
+    assert len(recording.answers) == len(observer.received["/deep/dope/detections"])
+    ranges = [
+        d.pose.translation[2] for shown in play(Path(response.message), recording, Foretold()) for d in shown.found
+    ]
+    assert min(ranges) < 0.59  # the fake says 0.6
+    assert all((comparison.differences <= (1e-9, 1e-6, 0)).all() for comparison in again(path))
+
+
 def test_a_node_that_ends_meanwhile_finishes_its_recording(taped, observer, folder):
     for number in range(600, 700):
         observer.publish(picture(number), IMAGES)
@@ -139,4 +170,4 @@ def test_a_node_that_ends_meanwhile_finishes_its_recording(taped, observer, fold
     assert taped.terminate() == 0
     assert "Traceback" not in taped.output
     [path] = set(folder.iterdir()) - before
-    assert all(comparison.agrees for comparison in replay(path, read(path), Foretold()))
+    assert all(comparison.agrees for comparison in again(path))
