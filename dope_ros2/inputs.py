@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dope_ros2.bags import is_bag
+from dope_ros2.bags import Bag, is_bag
 from dope_ros2.bop import IMAGE_SUFFIXES, Frame, read_scene, scenes
 from dope_ros2.errors import UserError
 
@@ -40,6 +40,11 @@ class Source:
     def is_bag(self) -> bool:
         """Whether it is a ROS 2 bag."""
         return is_bag(self.path)
+
+    @property
+    def knows_camera(self) -> bool:
+        """Whether it says which camera its pictures were taken with."""
+        return self.frame is not None or (self.is_bag and Bag(self.path).info_topic is not None)
 
 
 def find(inputs: Iterable[Path]) -> tuple[list[Source], list[str]]:

@@ -30,13 +30,21 @@ ASSUMPTION = (
 def execute(run: Run, sources: list[Source], weights: Path) -> None:
     """Process every source, print what was found, and write the result files."""
     make_folder(run.out)
-    if run.lens.assumed and any(source.frame is None for source in sources):
+    if run.lens.assumed and not all(map(knows_camera, sources)):
         print(f"dope predict: warning: {ASSUMPTION}", file=sys.stderr)
     for line in lines(run, sources):
         print(line, flush=True)
     write(run, weights)
     for line in run.report.table():
         print(line)
+
+
+def knows_camera(source: Source) -> bool:
+    """Whether a source says which camera it was taken with, or cannot be read, which is told elsewhere."""
+    try:
+        return source.knows_camera
+    except UserError:
+        return True
 
 
 def make_folder(path: Path) -> None:

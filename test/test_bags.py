@@ -15,6 +15,7 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.errors import UserError
 from dope_ros2.estimator import Settings
 from dope_ros2.inputs import find
+from dope_ros2.predict import execute
 from dope_ros2.sources import open_source
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -151,3 +152,11 @@ def test_predict_takes_bags(tmp_path):
     assert not any(entry["camera_assumed"] for entry in entries)
     assert all(not camera.distortion.any() for camera in run.estimator.cameras)  # rectified
     assert (tmp_path / "out" / "annotated" / "bag.mp4").stat().st_size > 0
+
+
+@pytest.mark.parametrize("topics", [{"/cam/camera_info": info, "/cam/image_raw": image}, {"/image": image}])
+def test_a_field_of_view_is_assumed_only_of_bags_that_do_not_say_it(topics, tmp_path, capsys):
+    path = make(tmp_path / "bag", topics)
+    sources, _ = find([path])
+    execute(Run(Nothing(), Settings(), Lens(), tmp_path / "out"), sources, path)
+    assert ("no intrinsics" in capsys.readouterr().err) == ("/image" in topics)
