@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,19 +19,21 @@ from pydantic import (
 
 from dope_datagen.intrinsics import Intrinsics, draw_camera, expanded, with_camera
 from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import UserError, closest, one_line, short
+from dope_ros2.yaml_files import read_yaml
 
 Range = tuple[float, float]
 Count = tuple[int, int]
 Mode = Literal["float", "stand", "settle", "tumble"]
 Surface = Literal["table", "floor", "bin"]
+LIMITS = {"focal": (1, 1e6), "aspect": (0.01, 100), "size_px": (1, 1e4), "near": (0.01, 100), "far": (0.01, 100)}
 MOST_BODIES = 240  # masks are bytes, and ground and walls need numbers too
 
 
 class DatagenConfig(BaseModel):
     """One file under config/datagen/; sizes in pixels refer to the picture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     objects: dict[str, float] = Field(description="name in objects.yaml: how often, relative to the others")
     renderer: Literal["raster", "path"] = "raster"
@@ -80,11 +82,12 @@ class DatagenConfig(BaseModel):
             raise ValueError(f"{list(value)} is not [lowest, highest]")
         return value
 
-    @field_validator("focal", "aspect", "size_px", "near", "far")
+    @field_validator(*LIMITS)
     @classmethod
-    def _positive(cls, value: Range) -> Range:
-        if value[0] <= 0:
-            raise ValueError(f"{list(value)} must be above 0")
+    def _within(cls, value: Range, info: ValidationInfo) -> Range:
+        lowest, highest = LIMITS[info.field_name]
+        if not lowest <= value[0] <= value[1] <= highest:
+            raise ValueError(f"{list(value)} must be above 0, between {lowest:g} and {highest:g}")
         return value
 
     @field_validator("objects", "modes")
@@ -116,14 +119,14 @@ class DatagenConfig(BaseModel):
 
     @field_validator("distractor_folders", "hdri_folders", "photo_folders", mode="before")
     @classmethod
-    def _expanded(cls, value: list) -> list:
-        return [expanded(folder) for folder in value]
+    def _expanded(cls, value: object) -> object:
+        return [expanded(folder) for folder in value] if isinstance(value, list | tuple) else value
 
     @field_validator("distractor_folders", "hdri_folders", "photo_folders")
     @classmethod
     def _folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         for folder in value:
-            if not folder.exists():
+            if not os.path.exists(folder):  # unlike Path's, of any text
                 raise ValueError(f"{folder} does not exist; give a folder or a file")
         return value
 
@@ -139,14 +142,7 @@ def load_config(path: Path) -> DatagenConfig:
     Raises:
         UserError: the file is missing or a key or value is wrong.
     """
-    try:
-        entry = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); config/datagen/quick.yaml is an example"
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {str(error).replace(chr(10), ' ')}") from error
+    entry = read_yaml(path, "config/datagen/quick.yaml is an example")
     if not isinstance(entry, dict):
         raise UserError(f"{path}: needs a mapping with the key `objects`; config/datagen/quick.yaml is an example")
     return parse_config(entry, str(path))
@@ -155,7 +151,7 @@ def load_config(path: Path) -> DatagenConfig:
 def parse_config(entry: dict, where: str) -> DatagenConfig:
     """Check a mapping; `where` starts the error message."""
     for key in entry.keys() - DatagenConfig.model_fields.keys():
-        raise UserError(f"{where}: unknown key {key!r}{closest(str(key), DatagenConfig.model_fields)}")
+        raise UserError(f"{where}: unknown key {short(key)}{closest(str(key), DatagenConfig.model_fields)}")
     try:
         return DatagenConfig(**entry)
     except ValidationError as error:
@@ -169,5 +165,5 @@ def refusal(where: str, error: ValidationError) -> UserError:
     """
     first = error.errors()[0]
     key = "".join(f"{part}: " for part in first["loc"])
-    given = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
-    return UserError(f"{where}: {key}{first['msg'].removeprefix('Value error, ')}{given}")
+    given = "" if first["type"] in ("missing", "value_error") else f", not {short(first['input'])}"
+    return UserError(f"{where}: {one_line(key + first['msg'].removeprefix('Value error, '))}{given}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 
 from dope_ros2 import camera_info, pixels
 from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
+from dope_ros2.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -58,7 +58,7 @@ class Bag:
             UserError: it cannot be read, or has no images.
         """
         self.path = path
-        with _open(path) as reader:
+        with _told(path), _open(path) as reader:
             kinds = {c.topic: c.msgtype for c in reader.connections}
             counts = {topic: info.msgcount for topic, info in reader.topics.items()}
             seconds = 1e-9 * (reader.duration or 0)
@@ -95,7 +95,7 @@ def messages(path: Path, topics: Collection[str | None]) -> Iterator[tuple[str, 
     Raises:
         UserError: it cannot be read.
     """
-    with _open(path) as reader:
+    with _told(path), _open(path) as reader:
         connections = [c for c in reader.connections if c.topic in topics]
         for connection, time, raw in reader.messages(connections=connections) if connections else ():
             yield connection.topic, time, reader.deserialize(raw, connection.msgtype)
@@ -114,16 +114,29 @@ def stamp(msg: object) -> float:
 
 def _open(path: Path) -> closing[AnyReader]:
     try:
-        from rosbags.highlevel import AnyReader, AnyReaderError
+        from rosbags.highlevel import AnyReader
         from rosbags.typesys import Stores, get_typestore
     except ImportError as error:
         raise UserError(f"{path}: bags are read with rosbags; pip install rosbags") from error
-    try:
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-        reader.open()
-    except (AnyReaderError, OSError, ValueError, AssertionError) as error:
-        raise UserError(f"{path}: not a readable bag: {' '.join(str(error).split())}") from error
+    reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+    reader.open()
     return closing(reader)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell in one line whatever a damaged bag makes of its reader.
+
+    Raises:
+        UserError: naming the bag.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # sqlite's, zstd's, those of five parsers
+        reason = one_line(error) or type(error).__name__
+        raise UserError(f"{path}: not a readable bag: {reason}; copy or record it again") from error
 
 
 def _info_topic(topic: str, kinds: dict[str, str]) -> str | None:

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 
-from dope_ros2.errors import UserError
+from dope_ros2.errors import UserError, one_line, short
+from dope_ros2.yaml_files import read_yaml
+
+LARGEST_SIDE = 65_535  # [px]
+FOCAL = (1e-6, 1e9)  # shortest and longest focal length that can be reckoned with [px]
+COEFFICIENTS = (0, 4, 5, 8)  # of lens distortion, as OpenCV has them
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +32,18 @@ class CameraModel:
     distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        K = np.asarray(self.K, float)
-        if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+        K, D = np.asarray(self.K, float), np.asarray(self.distortion, float)
+        if not _is_pinhole(K):
             raise UserError(
-                f"camera matrix {K.round(3).tolist()} is not usable: the focal lengths K[0][0] and K[1][1] "
-                "must be positive pixels; calibrate the camera or correct its camera_info"
+                f"camera matrix {short(K.round(3).tolist())} is not usable: it must be [[fx, s, cx], [0, fy, cy], "
+                "[0, 0, 1]] with positive focal lengths fx and fy [px]; calibrate the camera or correct its camera_info"
             )
-        if self.width <= 0 or self.height <= 0:
-            raise UserError(f"image size {self.width}x{self.height} is not positive")
+        if not (0 < self.width <= LARGEST_SIDE and 0 < self.height <= LARGEST_SIDE):
+            raise UserError(f"image size {short(self.width)}x{short(self.height)} is not from 1 to {LARGEST_SIDE} px")
+        if D.ndim != 1 or len(D) not in COEFFICIENTS or not np.isfinite(D).all():
+            raise UserError(f"distortion {short(D.tolist())} is not usable: it must be 0, 4, 5 or 8 numbers")
         object.__setattr__(self, "K", K)
+        object.__setattr__(self, "distortion", D)
 
     @classmethod
     def from_focal(cls, focal: float, width: int, height: int) -> CameraModel:
@@ -89,6 +96,13 @@ class CameraModel:
         return cv2.undistort(image, self.K, self.distortion)
 
 
+def _is_pinhole(K: np.ndarray) -> bool:
+    """Whether it is a camera matrix that can be inverted."""
+    if K.shape != (3, 3) or not (np.abs(K) <= FOCAL[1]).all() or (K[[1, 2, 2], [0, 0, 1]] != 0).any():
+        return False
+    return min(K[0, 0], K[1, 1]) >= FOCAL[0] and abs(K[2, 2] - 1) < 1e-9
+
+
 def load_camera(path: Path, *, rectified: bool = False) -> CameraModel:
     """Read a camera_info YAML as written by ROS's camera_calibration (image_width, camera_matrix, ...).
 
@@ -99,25 +113,22 @@ def load_camera(path: Path, *, rectified: bool = False) -> CameraModel:
     Raises:
         UserError: the file is missing, no YAML, or lacks a key.
     """
-    path = Path(path)
+    entry = read_yaml(path, "give a camera_info YAML file")
     try:
-        entry = yaml.safe_load(path.read_text())
         D = np.array(entry.get("distortion_coefficients", {}).get("data", []), float)
         if rectified and "projection_matrix" in entry:
             K = np.array(entry["projection_matrix"]["data"], float).reshape(3, 4)[:, :3]
         else:
             K = np.array(entry["camera_matrix"]["data"], float).reshape(3, 3)
         size = int(entry["image_width"]), int(entry["image_height"])
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give a camera_info YAML file") from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
-            f"{path}: not a camera_info YAML ({error}); needed: image_width, image_height, camera_matrix.data "
-            "(9 numbers); make one with ROS's camera_calibration"
+            f"{path}: not a camera_info YAML ({one_line(error)}); needed: image_width, image_height, "
+            "camera_matrix.data (9 numbers); make one with ROS's camera_calibration"
         ) from error
     model = entry.get("distortion_model", "plumb_bob")
     if not rectified and model not in ("plumb_bob", "rational_polynomial"):
-        raise UserError(f"{path}: distortion_model {model!r} is not one of plumb_bob, rational_polynomial")
+        raise UserError(f"{path}: distortion_model {short(model)} is not one of plumb_bob, rational_polynomial")
     try:
         return CameraModel(K, *size, distortion=D[:0] if rectified else D)
     except UserError as error:

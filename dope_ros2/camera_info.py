@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
+from dope_ros2.errors import UserError, short
 
 
 class Region(Protocol):
@@ -45,7 +45,7 @@ def read(msg: CameraInfo, topic: str = "camera_info", *, rectified: bool = True)
     """
     K = np.array(msg.p, float).reshape(3, 4)[:, :3] if rectified else np.array(msg.k, float).reshape(3, 3)
     name = "P" if rectified else "K"
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0 or K[2, 2] <= 0:
+    if not (np.isfinite(K).all() and min(K[0, 0], K[1, 1], K[2, 2]) > 0):
         raise UserError(
             f"{topic}: {name} has focal lengths {K[0, 0]:g} and {K[1, 1]:g}, which must be positive pixels; "
             "calibrate the camera, or give its driver the calibration file"
@@ -53,17 +53,22 @@ def read(msg: CameraInfo, topic: str = "camera_info", *, rectified: bool = True)
     if msg.width < 1 or msg.height < 1:
         raise UserError(f"{topic}: the image size is {msg.width}x{msg.height}; it must be that of the calibration")
     distortion = np.zeros(0) if rectified else _distortion(msg, topic)
-    camera = CameraModel(K / K[2, 2], int(msg.width), int(msg.height), distortion)
     roi = msg.roi
-    if roi.width and roi.height and (roi.width, roi.height) != (msg.width, msg.height):
-        return camera.cropped(roi.x_offset, roi.y_offset, roi.width, roi.height)
+    try:
+        camera = CameraModel(K / K[2, 2], int(msg.width), int(msg.height), distortion)
+        if roi.width and roi.height and (roi.width, roi.height) != (msg.width, msg.height):
+            return camera.cropped(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height))
+    except UserError as error:
+        raise UserError(f"{topic}: {error}") from error
     return camera
 
 
 def _distortion(msg: CameraInfo, topic: str) -> np.ndarray:
     if msg.distortion_model not in LENS_MODELS:
         allowed = ", ".join(filter(None, LENS_MODELS))
-        raise UserError(f"{topic}: distortion_model {msg.distortion_model!r} is not one of {allowed}; rectify first")
+        raise UserError(
+            f"{topic}: distortion_model {short(msg.distortion_model)} is not one of {allowed}; rectify first"
+        )
     return np.array(msg.d, float)
 
 

@@ -25,7 +25,7 @@ NEAR = 0.25  # of the picture's side: what is found farther from where the objec
 def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...] = GREY) -> np.ndarray:
     """Apply the affine map (2, 3) to an image, (size, size, 3); halved as often as it shrinks, against aliasing."""
     scale = float(np.sqrt(np.linalg.det(A[:, :2])))
-    halvings = max(0, int(-np.log2(scale) + 0.4))
+    halvings = min(max(0, int(-np.log2(scale) + 0.4)), int(np.log2(min(image.shape[:2]))))
     if halvings:
         factor = 0.5**halvings
         image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from dope_ros2 import cuboid
 from dope_ros2.maps import OFFSET_SCALE, Calibration, MapSpec
 
+MOST_PEAKS = 64  # of a map: more are noise, which must not take all the time there is
 FLOOR = 1e-3  # beliefs below are noise; keeps logarithms finite
 FARTHEST = 0.75  # a peak lies at most this far from its cell's centre [cells]
 VOTE_ERROR = (1.5, 0.35)  # a vote may miss the centroid by this [cells] plus this share of its length
@@ -118,6 +119,8 @@ def decode(
     classes = len(belief)
     peaks = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
     peaks = peaks.where(np.lexsort((-peaks.score, peaks.index)))
+    first = np.searchsorted(peaks.index, peaks.index)
+    peaks = peaks.where(np.arange(len(first)) - first < MOST_PEAKS)
     of_class, kind = np.divmod(peaks.index, cuboid.COUNT)
     votes = affinity.reshape(classes, 8, 2, *affinity.shape[2:])
     instances: list[Instance] = []

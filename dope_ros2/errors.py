@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHORT, LINE = 80, 300  # characters of a value, and of what somebody else's code has to say
+
 
 class UserError(ValueError):
     """Something the user can mend; the message says what, where, what is allowed and what to do."""
@@ -14,3 +16,17 @@ def closest(word: str, known: Iterable[str]) -> str:
     if match := get_close_matches(word, known, n=1):
         return f"; did you mean {match[0]!r}?"
     return f"; known: {', '.join(known) or 'none'}"
+
+
+def short(value: object) -> str:
+    """A value as Python writes it, cut where it is long."""
+    return _cut(repr(value), SHORT)
+
+
+def one_line(text: object) -> str:
+    """An exception or another text without its line breaks, cut where it is long."""
+    return _cut(" ".join(str(text).split()), LINE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -16,6 +16,7 @@ from dope_ros2.closer import Region, between, expected_at, found_again, in_image
 from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
 from dope_ros2.engines import Engine, pick_device
+from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_ros2.network import MULTIPLE
 from dope_ros2.objects import ObjectModel
@@ -28,6 +29,7 @@ from dope_ros2.weights import Metadata, match_objects
 PROMISING = 0.2  # mean belief of its nine keypoints, from which on an instance is looked at
 MOST_LOOKS = 64  # in a picture, the best first
 BATCH = 16  # closer looks at once
+MOST_PIXELS = 2**25  # that are looked at: one of a few megabytes could ask for all the memory there is
 
 
 @dataclass(frozen=True)
@@ -192,12 +194,21 @@ class Estimator:
         return [in_image(detection, each.camera, camera) for detection, each in again if detection is not None]
 
     def scaled(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[np.ndarray, CameraModel]:
-        """The image and its camera at the height that the settings, or else the weights, ask for."""
+        """The image and its camera at the height that the settings, or else the weights, ask for.
+
+        Raises:
+            UserError: it would be too large for that.
+        """
         height = self.metadata.input_height if settings.input_height < 0 else settings.input_height
         scale = height / image.shape[0] if height else 1.0
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        if size[0] * size[1] > MOST_PIXELS:
+            raise UserError(
+                f"an image of {image.shape[1]}x{image.shape[0]} would be looked at as {size[0]}x{size[1]}, and "
+                f"{MOST_PIXELS} pixels are the most; lower input_height, or look at a part of it (roi)"
+            )
         if scale == 1:
             return image, camera
-        size = round(image.shape[1] * scale), round(image.shape[0] * scale)
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         return cv2.resize(image, size, interpolation=interpolation), camera.resized(*size)
 

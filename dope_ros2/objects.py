@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from dope_ros2 import cuboid
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import UserError, closest, one_line, short
+from dope_ros2.object_values import FARTHEST, axes, is_motion, is_place, text, transforms, triple
 from dope_ros2.resources import resolve, share
+from dope_ros2.yaml_files import read_yaml
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 LARGEST = 3.0  # [m], an edge beyond this is a unit mistake
+LONGEST_NAME = 100  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +48,28 @@ class ObjectModel:
     source: Path = field(default=Path("objects.yaml"), compare=False)
 
     def __post_init__(self) -> None:
+        _check_name(self.name, self.source)
         where = f"{self.source}: {self.name}"
-        if not self.name.replace("_", "").replace("-", "").isalnum():
-            raise UserError(f"{where}: a name has letters, digits, '_' and '-' only; it becomes a TF frame")
-        if not isinstance(self.class_id, int) or self.class_id < 1:
-            raise UserError(f"{where}: class_id {self.class_id!r} is not a positive integer")
-        if len(self.size) != 3 or min(self.size) <= 0 or max(self.size) > LARGEST:
+        if not isinstance(self.class_id, int) or not 1 <= self.class_id < 2**31:
+            raise UserError(f"{where}: class_id {short(self.class_id)} is not a positive integer")
+        if len(self.size) != 3 or not all(0 < edge <= LARGEST for edge in self.size):
             raise UserError(
                 f"{where}: size {list(self.size)} is not three edges in metres, each above 0 and at most {LARGEST:g}; "
                 f"if these are centimetres, write {[round(float(s) / 100, 5) for s in self.size]}"
             )
         if self.mesh_unit not in UNITS:
-            raise UserError(f"{where}: mesh_unit {self.mesh_unit!r} is not one of {', '.join(UNITS)}")
-        if any(len(transform) != 16 for transform in self.symmetries_discrete):
-            raise UserError(f"{where}: each of symmetries_discrete has 16 numbers, a 4x4 matrix row by row")
+            raise UserError(f"{where}: mesh_unit {short(self.mesh_unit)} is not one of {', '.join(UNITS)}")
+        offsets = [entry.get("offset", (0, 0, 0)) for entry in self.symmetries_continuous]
+        if not all(map(is_place, (self.centre, *offsets))):
+            raise UserError(f"{where}: centre and offset have three numbers each, metres, at most {FARTHEST:g}")
+        if not all(0 <= value <= 255 for value in self.color):
+            raise UserError(f"{where}: color {list(self.color)} is not red, green and blue from 0 to 255")
+        if not all(map(is_motion, self.symmetries_discrete)):
+            raise UserError(
+                f"{where}: each of symmetries_discrete has 16 numbers, a 4x4 matrix row by row: a rotation and a place"
+            )
+        if not all(1e-6 < np.linalg.norm(entry["axis"]) < 1e6 for entry in self.symmetries_continuous):
+            raise UserError(f"{where}: an axis of symmetries_continuous has no direction; [0, 0, 1] is the z axis")
 
     @property
     def keypoints(self) -> np.ndarray:
@@ -81,10 +91,10 @@ class ObjectModel:
         if not self.mesh:
             raise UserError(f"{self.source}: {self.name} has no mesh; add `mesh: <path or package:// URI>`")
         path = resolve(self.mesh, Path(self.source).parent)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UserError(
-                f"{self.source}: mesh {self.mesh} of {self.name} is not a file (looked for {path}); "
-                "correct the path, or set DOPE_MODELS to the folder it is relative to"
+                f"{self.source}: mesh {one_line(self.mesh)} of {self.name} is not a file "
+                f"(looked for {one_line(path)}); correct the path, or set DOPE_MODELS to the folder it is relative to"
             )
         return path
 
@@ -92,32 +102,38 @@ class ObjectModel:
     def from_dict(cls, name: str, entry: dict, source: Path) -> ObjectModel:
         """Check one entry of the YAML and build the record."""
         known = {f.name for f in fields(cls)} - {"name", "source"}
+        _check_name(name, source)
         if not isinstance(entry, dict):
             raise UserError(f"{source}: {name} is not a mapping of {', '.join(sorted(known))}")
         for key in entry.keys() - known:
-            raise UserError(f"{source}: {name}: unknown key {key!r}{closest(str(key), known)}")
+            raise UserError(f"{source}: {name}: unknown key {short(key)}{closest(str(key), known)}")
+        entry = {key: value for key, value in entry.items() if value is not None}
         for key in {"class_id", "size"} - entry.keys():
             raise UserError(f"{source}: {name}: the key {key!r} is missing")
         try:
-            typed = {key: _TYPES.get(key, str)(value) for key, value in entry.items() if value is not None}
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{source}: {name}: {error}") from error
+            typed = {key: _TYPES[key](value) for key, value in entry.items()}
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{source}: {name}: {one_line(error)}") from error
         return cls(name=name, source=source, **typed)
 
 
-def _triple(value: list) -> tuple:
-    if len(value) != 3:
-        raise ValueError(f"{value} has not three numbers")
-    return tuple(float(v) for v in value)
+def _check_name(name: str, source: Path) -> None:
+    if not (name.isascii() and name.replace("_", "").replace("-", "").isalnum()) or len(name) > LONGEST_NAME:
+        raise UserError(
+            f"{source}: {one_line(name)}: a name has letters, digits, '_' and '-' only, at most {LONGEST_NAME}; "
+            "it becomes a TF frame"
+        )
 
 
 _TYPES = {
     "class_id": lambda value: value,
-    "size": _triple,
-    "centre": _triple,
-    "color": lambda value: tuple(int(v) for v in _triple(value)),
-    "symmetries_discrete": lambda value: tuple(tuple(float(v) for v in np.ravel(row)) for row in value),
-    "symmetries_continuous": tuple,
+    "size": triple,
+    "centre": triple,
+    "mesh": text,
+    "mesh_unit": text,
+    "color": lambda value: tuple(int(v) for v in triple(value)),
+    "symmetries_discrete": transforms,
+    "symmetries_continuous": axes,
 }
 
 
@@ -128,12 +144,7 @@ def load_objects(path: Path | None = None) -> dict[str, ObjectModel]:
         UserError: the file is missing or an entry is wrong; the message names file, key and mend.
     """
     path = Path(path or os.environ.get("DOPE_OBJECTS") or share() / "config" / "objects.yaml")
-    try:
-        entries = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of an objects.yaml") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {str(error).replace(chr(10), ' ')}") from error
+    entries = read_yaml(path, "give the path of an objects.yaml")
     if not isinstance(entries, dict) or not isinstance(entries.get("objects"), dict):
         raise UserError(f"{path}: needs a mapping `objects:` of name to entry")
     objects = {str(name): ObjectModel.from_dict(str(name), entry, path) for name, entry in entries["objects"].items()}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from struct import unpack_from
 
 import cv2
 import numpy as np
 
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import SHORT, UserError, closest, short
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ _COLOUR |= {"bayer_rggb": (1, _cv(cv2.COLOR_BayerBG2RGB)), "bayer_bggr": (1, _cv
 _COLOUR |= {"bayer_gbrg": (1, _cv(cv2.COLOR_BayerGR2RGB)), "bayer_grbg": (1, _cv(cv2.COLOR_BayerGB2RGB))}
 _UYVY = Encoding(2, _cv(cv2.COLOR_YUV2RGB_UYVY))
 _YUYV = Encoding(2, _cv(cv2.COLOR_YUV2RGB_YUY2))
+
+MOST_PIXELS = 2**26  # of a compressed image: a few bytes may claim to be gigabytes
+PNG, JPEG, JPEG_END = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"\xff\xd9"
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # kinds of segments with the size of a JPEG
 
 ENCODINGS = {f"{name}{bits}": Encoding(*entry, bits) for name, entry in _COLOUR.items() for bits in (8, 16)}
 ENCODINGS |= {"8UC1": ENCODINGS["mono8"], "8UC3": ENCODINGS["bgr8"], "8UC4": ENCODINGS["bgra8"]}  # OpenCV's order
@@ -73,7 +78,7 @@ def decode(
         UserError: the encoding is not known, or the sizes contradict the data.
     """
     if encoding not in ENCODINGS:
-        raise UserError(f"{where}: encoding {encoding!r} is not supported{closest(encoding, ENCODINGS)}")
+        raise UserError(f"{where}: encoding {short(encoding)} is not supported{closest(encoding[:SHORT], ENCODINGS)}")
     kind = ENCODINGS[encoding]
     rows, used = round(height * kind.rows), width * kind.channels * kind.bits // 8
     _check(memoryview(data).nbytes, encoding, (width, height), (rows, used), step, where)
@@ -122,14 +127,33 @@ def _check(size: int, encoding: str, shape: tuple[int, int], layout: tuple[int, 
         raise UserError(f"{what} with step {step} needs {rows * step} bytes, it has {size}; mend its publisher")
 
 
-def decompress(data: bytes | np.ndarray, where: str = "image") -> np.ndarray:
-    """(H, W, 3) uint8 RGB of JPEG or PNG.
+def decompress(data: object, where: str = "image") -> np.ndarray:
+    """(H, W, 3) uint8 RGB of JPEG or PNG, a buffer of bytes.
 
     Raises:
-        UserError: it is neither, or damaged.
+        UserError: it is neither, damaged or cut short, or says that it is larger than pictures are.
     """
-    data = np.frombuffer(data, np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    data = memoryview(data).tobytes()
+    width, height = _size(data)
+    if width * height > MOST_PIXELS:
+        raise UserError(
+            f"{where}: a compressed image that says it is of {width}x{height}; at most {MOST_PIXELS} pixels are allowed"
+        )
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if width * height else None
     if bgr is None:
         raise UserError(f"{where}: a compressed image of {len(data)} bytes cannot be read; JPEG and PNG can")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Width and height as a JPEG or PNG says them [px]; zeros when it is neither, or a JPEG without an end."""
+    if data.startswith(PNG) and len(data) >= 24:
+        return unpack_from(">II", data, 16)
+    at = 2 if data.startswith(JPEG) else len(data)
+    while at + 9 <= len(data) and data[at] == 0xFF:  # one segment after the other: its kind, its length, what it holds
+        kind, length = unpack_from(">BH", data, at + 1)
+        if kind in FRAMES:
+            height, width = unpack_from(">HH", data, at + 5)
+            return (width, height) if data.find(JPEG_END, at) > 0 else (0, 0)
+        at += 1 if kind == 0xFF else 2 + length
+    return 0, 0

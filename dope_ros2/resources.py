@@ -23,7 +23,7 @@ def resolve(uri: str, relative_to: Path) -> Path:
     """Turn a package:// or file:// URI, or a path relative to a folder or to one in $DOPE_MODELS, into a path."""
     if uri.startswith(f"package://{PACKAGE}/"):
         return share() / uri.removeprefix(f"package://{PACKAGE}/")
-    path = Path(os.path.expandvars(uri.removeprefix("file://"))).expanduser()
+    path = Path(os.path.expanduser(os.path.expandvars(uri.removeprefix("file://"))))
     folders = [relative_to, *map(Path, filter(None, os.environ.get("DOPE_MODELS", "").split(os.pathsep)))]
-    found = (folder / path for folder in folders if (folder / path).is_file())
+    found = (folder / path for folder in folders if os.path.isfile(folder / path))  # unlike Path's, of any text
     return next(found, relative_to / path)

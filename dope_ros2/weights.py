@@ -14,18 +14,20 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from dope_ros2 import __version__, axes
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import UserError, closest, one_line, short
 from dope_ros2.maps import Calibration, MapSpec
 from dope_ros2.network import ARCHITECTURES, STRIDE
-from dope_ros2.objects import ObjectModel
+from dope_ros2.objects import LONGEST_NAME, ObjectModel
 from dope_ros2.trust import Trust
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MOST_OBJECTS, TALLEST = 1000, 4096  # objects of a network, images [px] that it is given
+FARTHEST = 1e6  # any number of the metadata from zero
 SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give wrong distances
 
 
@@ -72,6 +74,24 @@ class Metadata:
     training: dict = field(default_factory=dict)
     licence: str = "Apache-2.0"
     code_version: str = __version__
+
+    def __post_init__(self) -> None:
+        numbers = [*self.mean, *self.std, self.sigma, self.origin, *vars(self.calibration).values()]
+        numbers += [*vars(self.trust).values(), *(v for o in self.objects for v in (*o.size, *o.centre))]
+        names = [o.name for o in self.objects if isinstance(o.name, str) and len(o.name) <= LONGEST_NAME]
+        if not 1 <= len(names) == len(self.objects) <= MOST_OBJECTS:
+            raise ValueError(f"{len(self.objects)} objects, of which 1 to {MOST_OBJECTS} and their names are needed")
+        if not all(isinstance(number, int | float) and abs(number) <= FARTHEST for number in numbers):
+            raise ValueError(f"a number is none: {short(numbers)}")
+        if {len(self.mean), len(self.std), *(len(v) for o in self.objects for v in (o.size, o.centre))} != {3}:
+            raise ValueError("mean, std, size and centre have three numbers each")
+        if min(*self.std, self.sigma, *(edge for o in self.objects for edge in o.size)) <= 0:
+            raise ValueError("std, sigma and sizes are above 0")
+        if self.stride != STRIDE or self.affinity not in ("unit", "offset"):
+            raise ValueError(f"stride {self.stride!r} and affinity {self.affinity!r}")
+        for height in (self.input_height, self.crop):
+            if not isinstance(height, int) or not 0 <= height <= TALLEST:
+                raise ValueError(f"input_height and crop are from 0 to {TALLEST}, not {height!r}")
 
     @property
     def map_spec(self) -> MapSpec:
@@ -146,25 +166,27 @@ def load(path: Path) -> tuple[nn.Module, Metadata]:
         UserError: the file is missing, damaged or no weights of this package.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file; train one with `dope train` or name one of weights/")
+    if not os.path.isfile(path):
+        raise UserError(f"{one_line(path)}: no such weights file; train one with `dope train` or name one of weights/")
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("dope")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # what a damaged file makes of safetensors is not said anywhere
         raise UserError(
-            f"{path}: not a complete safetensors file ({error}); copy or train it again; "
+            f"{path}: not a complete safetensors file ({one_line(error)}); copy or train it again; "
             "a .pth file comes in through `dope import-weights`"
         ) from error
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise UserError(f"{path}: damaged: some of its numbers are none; copy or train it again")
     if text is None:
         raise UserError(f"{path}: safetensors without this package's metadata; use a file that `dope train` wrote")
     try:
         metadata = Metadata.from_json(text)
         network = build(metadata.architecture, len(metadata.objects))
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = one_line(str(error).split("\n")[0])
         raise UserError(f"{path}: its tensors or metadata do not fit this version {__version__} ({reason})") from error
     return network.eval(), metadata
 

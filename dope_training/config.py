@@ -6,19 +6,19 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dope_datagen.config import refusal
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import UserError, closest, short
 from dope_ros2.maps import MapSpec
 from dope_ros2.network import MULTIPLE
+from dope_ros2.yaml_files import read_yaml
 
 
 class TrainConfig(BaseModel):
     """One training run; every key may also be given on the command line where `dope train --help` lists it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     architecture: str = "dope-lite"
     objects: list[str] = Field(min_length=1)
@@ -76,16 +76,11 @@ def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:
     Raises:
         UserError: naming the file, the key and what is allowed.
     """
-    try:
-        entries = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); see config/train/dope-lite.yaml") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    entries = read_yaml(path, "see config/train/dope-lite.yaml")
     if not isinstance(entries, dict):
         raise UserError(f"{path}: needs keys such as `objects`; known: {', '.join(TrainConfig.model_fields)}")
     for key in entries.keys() - TrainConfig.model_fields.keys():
-        raise UserError(f"{path}: unknown key {key!r}{closest(str(key), TrainConfig.model_fields)}")
+        raise UserError(f"{path}: unknown key {short(key)}{closest(str(key), TrainConfig.model_fields)}")
     return changed(entries, changes, str(path))
 
 

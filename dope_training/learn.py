@@ -21,6 +21,7 @@ from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import load_objects
 from dope_ros2.resources import share
+from dope_ros2.yaml_files import read_yaml
 
 HELD_OUT = 256  # pictures that only judge
 SEED, OTHER_SEED = 0, 1  # of the pictures to learn from and of those to judge by
@@ -127,10 +128,10 @@ def learn(plan: Plan) -> dict[str, float]:
 
 
 def _read(recipe: Path) -> dict:
-    try:
-        return yaml.safe_load(recipe.read_text())
-    except OSError as error:
-        raise UserError(f"{recipe}: cannot be read ({error.strerror})") from error
+    entries = read_yaml(recipe, "see those of config/datagen/ and config/train/")
+    if not isinstance(entries, dict):
+        raise UserError(f"{recipe}: is no recipe; see those of config/datagen/ and config/train/")
+    return entries
 
 
 def _shipped() -> Path:

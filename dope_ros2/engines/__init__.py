@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dope_ros2.errors import UserError
+from dope_ros2.errors import UserError, one_line, short
 from dope_ros2.weights import Metadata, load
 
 
@@ -69,10 +69,12 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.zeros(1, device=name).device
+        probe = torch.zeros(1, device=name)
+        probe.item()  # the device "meta" has no numbers
+        return probe.device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n")[0]
-        raise UserError(f"device {name!r} is not usable ({reason}); use auto, cpu or cuda") from error
+        raise UserError(f"device {short(name)} is not usable ({one_line(reason)}); use auto, cpu or cuda") from error
 
 
 def start(path: Path, name: str = "auto", device: str = "auto") -> tuple[Engine, Metadata]:
@@ -88,7 +90,7 @@ def start(path: Path, name: str = "auto", device: str = "auto") -> tuple[Engine,
     """
     path, chosen = Path(path), pick_device(device)
     if name not in NAMES:
-        raise UserError(f"engine {name!r} is not one of {', '.join(NAMES)}")
+        raise UserError(f"engine {short(name)} is not one of {', '.join(NAMES)}")
     if path.suffix in EXPORTED:
         return _open(path, name, chosen)
     network, metadata = load(path)
@@ -125,7 +127,13 @@ def _open(path: Path, name: str, device: torch.device) -> tuple[Engine, Metadata
     if name != "auto" and path.suffix not in KINDS[name].files:
         able = [kind for kind, (_, _, files) in KINDS.items() if path.suffix in files]
         raise UserError(f"{path}: engine {name} does not read {path.suffix} files; use auto, {' or '.join(able)}")
-    return _kind(readers[0] if name == "auto" else name).open(path, device)
+    try:
+        return _kind(readers[0] if name == "auto" else name).open(path, device)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = one_line(error)
+        raise UserError(f"{path}: what it says of itself is no metadata of ours ({reason}); export it again") from error
 
 
 def module(name: str) -> ModuleType:

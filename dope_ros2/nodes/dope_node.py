@@ -25,7 +25,7 @@ from dope_ros2.nodes.detect_action import DetectServer
 from dope_ros2.nodes.health import Condition, Level, engine_condition
 from dope_ros2.nodes.outputs import Outputs
 from dope_ros2.nodes.recorder import Recorder
-from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, parse, run
+from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, opening, parse, run
 from dope_ros2.objects import ObjectModel
 from dope_ros2.pipeline import Roi, find
 
@@ -79,20 +79,32 @@ class DopeNode(ManagedNode):
             parameters.check_transport(self.value("image_transport"))
             estimator = self._load(*map(self.value, parameters.ESTIMATOR))
             parameters.chosen(self.value("objects"), _names(estimator))
+            with opening():
+                self._open(estimator)
         except UserError as error:
             self._fault = error
+            self._close()
             if not self.value("autostart"):
                 self.get_logger().error(f"cannot be configured: {error}")
             return FAILURE
+        return super().on_configure(state)
+
+    def _open(self, estimator: Estimator) -> None:
         self._estimator, self._outputs = estimator, Outputs(self, estimator.models)
         self._recorder.begin(estimator)
         names = [name.strip("/") for name in self.value("cameras") or [""]]
-        prefixes = [f"{name.replace('/', '_')}_" if len(names) > 1 else "" for name in names]
-        self._cameras = [
-            CameraInput(self, name, prefix, estimator.models, self._on_image, self._recorder)
-            for name, prefix in zip(names, prefixes, strict=True)
-        ]
-        return super().on_configure(state)
+        for name in names:
+            prefix = f"{name.replace('/', '_')}_" if len(names) > 1 else ""
+            camera = CameraInput(self, name, prefix, estimator.models, self._on_image, self._recorder)
+            self._cameras.append(camera)
+
+    def _close(self) -> None:
+        for camera in self._cameras:
+            for subscription in camera.subscriptions:
+                self.destroy_subscription(subscription)
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._estimator, self._outputs, self._cameras = None, None, []
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to look."""
@@ -117,11 +129,7 @@ class DopeNode(ManagedNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the topics and let go of the weights."""
         result = super().on_cleanup(state)
-        for camera in self._cameras:
-            for subscription in camera.subscriptions:
-                self.destroy_subscription(subscription)
-        self._outputs.destroy()
-        self._estimator, self._outputs, self._cameras = None, None, []
+        self._close()
         return result
 
     def _check(self, changes: list[Parameter]) -> SetParametersResult:

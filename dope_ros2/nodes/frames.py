@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import TransformStamped
+from geometry_msgs.msg import Transform
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import UserError, closest, short
 from dope_ros2.geometry import Pose
 from dope_ros2.nodes import messages
+from dope_ros2.nodes.shell import QUIET_S
 
 KEPT = 10.0  # seconds of transforms that are remembered, as in tf2
+NEARLY, FARTHEST = 0.01, 1e9  # a quaternion's length is 1, and a frame is not beyond [m]
 STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def frames(node: Node) -> TfFrames | OwnFrames:
     """What listens to transforms for this node."""
     return TfFrames(node) if find_spec("tf2_ros") else OwnFrames(node)
+
+
+def is_motion(msg: Transform) -> bool:
+    """Whether it has a unit quaternion, nearly, and a finite translation."""
+    q, t = msg.rotation, msg.translation
+    norm = np.linalg.norm([q.x, q.y, q.z, q.w])
+    return bool(abs(norm - 1) < NEARLY and np.linalg.norm([t.x, t.y, t.z]) < FARTHEST)
 
 
 class TfFrames:
@@ -52,6 +62,7 @@ class OwnFrames:
     """The newest transforms of /tf, interpolated along screws, and those of /tf_static."""
 
     def __init__(self, node: Node) -> None:
+        self._node = node
         self._parents: dict[str, str] = {}
         self._moving: dict[str, deque[tuple[float, np.ndarray]]] = {}
         self._fixed: dict[str, Pose] = {}
@@ -59,29 +70,34 @@ class OwnFrames:
         node.create_subscription(TFMessage, "/tf_static", self._on_fixed, STATIC)
 
     def _on_fixed(self, msg: TFMessage) -> None:
-        for transform in msg.transforms:
-            child = self._link(transform)
-            self._fixed[child] = messages.transform_to_pose(transform.transform)
+        for child, _, pose in self._usable(msg):
+            self._fixed[child] = pose
 
     def _on_moving(self, msg: TFMessage) -> None:
-        for transform in msg.transforms:
-            child, time = self._link(transform), messages.seconds(transform.header.stamp)
+        for child, time, pose in self._usable(msg):
             known = self._moving.setdefault(child, deque())
             if known and time <= known[-1][0]:
                 if known[-1][0] - time > KEPT:  # the clock has gone back
                     known.clear()
                 else:
                     continue
-            pose = messages.transform_to_pose(transform.transform)
             x, y, z, w = pose.quaternion
             known.append((time, np.array([*pose.translation, w, x, y, z])))
             while time - known[0][0] > KEPT:
                 known.popleft()
 
-    def _link(self, transform: TransformStamped) -> str:
-        child = transform.child_frame_id.lstrip("/")
-        self._parents[child] = transform.header.frame_id.lstrip("/")
-        return child
+    def _usable(self, msg: TFMessage) -> Iterator[tuple[str, float, Pose]]:
+        """Child frame, stamp [s] and T_parent_child of the transforms that are some; their frames are linked."""
+        for transform in msg.transforms:
+            parent, child = transform.header.frame_id.lstrip("/"), transform.child_frame_id.lstrip("/")
+            if not is_motion(transform.transform):
+                text = (
+                    f"/tf: what leads from {short(child)} to {short(parent)} is no rotation and place; it is left out"
+                )
+                self._node.get_logger().warning(text, throttle_duration_sec=QUIET_S)
+                continue
+            self._parents[child] = parent
+            yield child, messages.seconds(transform.header.stamp), messages.transform_to_pose(transform.transform)
 
     def find(self, target: str, source: str, stamp: Time) -> Pose:
         """T_target_source at a moment.

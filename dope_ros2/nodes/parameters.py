@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dope_ros2.engines import NAMES
-from dope_ros2.errors import UserError, closest
+from dope_ros2.errors import SHORT, UserError, closest, short
 from dope_ros2.estimator import Estimator, Settings
 from dope_ros2.nodes.shell import Shell
 from dope_ros2.objects import load_objects
@@ -90,7 +90,7 @@ def chosen(names: Iterable[str], known: list[str]) -> list[str]:
     names = [name for name in names if name]
     for name in names:
         if name not in known:
-            raise UserError(f"parameter objects: the weights know no {name!r}{closest(name, known)}")
+            raise UserError(f"parameter objects: the weights know no {short(name)}{closest(name[:SHORT], known)}")
     return names or known
 
 
@@ -108,7 +108,7 @@ def check_transport(name: str) -> None:
         UserError: naming those that are.
     """
     if name not in TRANSPORTS:
-        raise UserError(f"parameter image_transport: {name!r} is not one of {', '.join(TRANSPORTS)}")
+        raise UserError(f"parameter image_transport: {short(name)} is not one of {', '.join(TRANSPORTS)}")
 
 
 def request(node: Shell, known: list[str]) -> Request:

@@ -25,9 +25,10 @@ class Ros1Topics:
 
     def __init__(self, node: LifecycleNode, models: list[ObjectModel]) -> None:
         make, self._node = node.create_lifecycle_publisher, node
-        self._poses = {m.name: make(PoseStamped, f"~/pose_{m.name}", RESULTS) for m in models}
-        self._dimensions = {m.name: make(String, f"~/dimension_{m.name}", RESULTS) for m in models}
-        self._beliefs = {m.name: make(Image, f"~/belief_{m.name}", 1) for m in models}
+        names = {m.name: m.name.replace("-", "_") for m in models}  # a topic has no "-"
+        self._poses = {name: make(PoseStamped, f"~/pose_{topic}", RESULTS) for name, topic in names.items()}
+        self._dimensions = {name: make(String, f"~/dimension_{topic}", RESULTS) for name, topic in names.items()}
+        self._beliefs = {name: make(Image, f"~/belief_{topic}", 1) for name, topic in names.items()}
         self._drawn = make(Image, "~/rgb_points", 1)
 
     def destroy(self) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -16,14 +19,14 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
-from dope_ros2.errors import UserError
+from dope_ros2.errors import UserError, one_line
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # a stale frame is worth nothing
 RELIABLE_NEWEST = QoSProfile(depth=1)  # serves reliable and best-effort subscribers
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RESULTS = QoSProfile(depth=10)
 
-QUIET_S = 5.0  # a fault is told again after this time [s]
+QUIET_S, MOST_FAULTS = 5.0, 10  # a fault is told again after this time [s]; so many different ones meanwhile
 USER_ERROR = 2  # exit status
 Range = tuple[float, float] | None
 
@@ -39,6 +42,10 @@ class Shell:
     def start(self) -> None:
         """Called once, before spinning."""
 
+    def spin(self) -> None:
+        """Handle what comes until it is done."""
+        rclpy.spin_until_future_complete(self, self.done)
+
     def parameter(self, name: str, default: object, text: str, limits: Range = None, *, fixed: bool = True) -> object:
         """Declare a parameter with description and range, and return its value; `fixed`: only set at the start."""
         descriptor = ParameterDescriptor(description=text, read_only=fixed)
@@ -53,10 +60,11 @@ class Shell:
         return self.get_parameter(name).value
 
     def complain(self, fault: str) -> None:
-        """Log a fault, each one at most every QUIET_S seconds: others are not held back by it."""
+        """Log a fault, each one at most every QUIET_S seconds, and MOST_FAULTS different ones in that time."""
         now = time.monotonic()
-        if now - self._told.get(fault, -QUIET_S) >= QUIET_S:
-            self._told = {text: at for text, at in self._told.items() if now - at < QUIET_S} | {fault: now}
+        self._told = {text: at for text, at in self._told.items() if now - at < QUIET_S}
+        if fault not in self._told and len(self._told) < MOST_FAULTS:
+            self._told[fault] = now
             self.get_logger().error(fault)
 
 
@@ -65,7 +73,47 @@ class ShellNode(Shell, Node):
 
 
 class ManagedNode(Shell, LifecycleNode):
-    """A node with a life cycle: unconfigured, inactive, active."""
+    """A node with a life cycle: unconfigured, inactive, active. No message and no call of a service ends it."""
+
+    def spin(self) -> None:
+        """Handle what comes, and go on after what cannot be handled."""
+        for service in self.services:
+            service.callback = partial(self._answer, service.srv_name, service.callback)
+        while self.context.ok() and not self.done.done():
+            try:
+                super().spin()
+            except UserError:
+                raise
+            except Exception:
+                if not self.context.ok():
+                    raise
+                self.complain(f"something that came could not be handled:\n{traceback.format_exc()}")
+
+    def _answer(self, name: str, callback: Callable, request: object, response: object) -> object:
+        """Call a service's callback; where that fails, as for a transition that is not possible now, answer no."""
+        try:
+            return callback(request, response)
+        except Exception as error:
+            if not self.context.ok():
+                raise
+            self.complain(f"{name}: cannot be done: {one_line(error) or type(error).__name__}")
+            return response
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Open topics: what their names or qualities are wrong with is a user's mistake.
+
+    Raises:
+        UserError: a topic cannot be opened.
+    """
+    try:
+        yield
+    except Exception as error:  # of many kinds, one a wrong name and one a wrong quality
+        reason = one_line(error)
+        raise UserError(
+            f"a topic cannot be opened ({reason}); check the parameters cameras and qos_overrides"
+        ) from error
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -122,7 +170,7 @@ def _spin(make: Callable[[], Shell]) -> int:
         raise UserError(f"{error}; check -p and --params-file (a number with a point is a double)") from error
     try:
         node.start()
-        rclpy.spin_until_future_complete(node, node.done)
+        node.spin()
         return node.done.result() or 0
     finally:
         node.destroy_node()
