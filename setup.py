@@ -111,7 +111,7 @@ extras = {
 }
 # Not Beam and rerun: 330 and 670 MB for one command each, and Beam wants an older pillow.
 extras["all"] = sorted({need for name, group in extras.items() if name != "beam" for need in group})
-extras["view"] = ["rerun-sdk>=0.23"]
+extras["view"] = ["rerun-sdk>=0.41"]
 
 setup(
     name="dope_ros2",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import sysconfig
@@ -22,11 +21,10 @@ from dope_datagen.store import Dataset, Sample
 from dope_ros2.cli import run_typer
 from dope_ros2.errors import UserError
 from dope_ros2.objects import ObjectModel
+from dope_ros2.viewer import INSTEAD, check_display, load
 
 app = typer.Typer(add_completion=False)
-PIP = 'pip install "rerun-sdk>=0.23"'
-DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET")  # one of them is needed on Linux
-INSTEAD = "give --save FILE.rrd, and open that file with `rerun FILE.rrd` where there is one"
+PREVIEW = "`dope preview` writes a web page without it"
 
 
 def arrays(sample: Sample, models: Mapping[str, ObjectModel]) -> dict[str, np.ndarray | list[str] | None]:
@@ -56,24 +54,13 @@ def _rows(values: list, *shape: int) -> np.ndarray:
     return np.array(values, float).reshape(-1, *shape)
 
 
-def _rerun() -> ModuleType:
-    try:
-        return importlib.import_module("rerun")
-    except ImportError as error:
-        raise UserError(
-            f"`dope view` needs the viewer rerun, which is not installed: {PIP}; `dope preview` writes a web page "
-            "without it"
-        ) from error
-
-
 def _open(rr: ModuleType) -> None:
     """Start the viewer.
 
     Raises:
         UserError: there is no display, or the viewer does not start.
     """
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in DISPLAYS):
-        raise UserError(f"there is no display here ({', '.join(DISPLAYS)} are not set); {INSTEAD}")
+    check_display()
     # The viewer is a program beside this interpreter, which is not in PATH unless its environment is activated.
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     try:
@@ -135,7 +122,7 @@ def _command(
     save: Annotated[Path | None, typer.Option(help="write a recording (.rrd) instead of opening the viewer")] = None,
 ) -> None:
     """Open a dataset in rerun."""
-    store, models, rr = Dataset.open(data), records(data), _rerun()
+    store, models, rr = Dataset.open(data), records(data), load(PREVIEW)
     rr.init(f"dope view {data.name}")
     if save is None:
         _open(rr)

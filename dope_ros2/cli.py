@@ -35,7 +35,7 @@ VERBS = {
     "convert": Verb("dope_datagen.convert:main", "datasets from and to NDDS, BOP and COCO"),
     "preview": Verb("dope_datagen.preview:main", "labelled pictures of a dataset on a sheet and a web page"),
     "check": Verb("dope_datagen.check:main", "verify a dataset, show what is in it, render faulty shards again"),
-    "view": Verb("dope_datagen.view:main", "open a dataset in the viewer rerun"),
+    "view": Verb("dope_ros2.view:main", "what the live node sees as a web page, or a dataset, in the viewer rerun"),
     "assets": Verb("dope_datagen.assets_cli:main", "check a mesh, and make it ready: unit, triangles, texture, entry"),
     "carton": Verb("dope_datagen.carton:main", "make the carton: mesh, texture and the PDF to print"),
     "learn": Verb("dope_training.learn:main", "from a mesh to weights in one go: prepare, render, train, judge"),
@@ -70,7 +70,16 @@ def load(name: str) -> Callable[[list[str]], int]:
     """
     if name not in VERBS:
         raise UserError(f"no verb {name!r}{closest(name, VERBS)}")
-    module, function = VERBS[name].target.split(":")
+    return load_function(VERBS[name].target, name)
+
+
+def load_function(target: str, name: str) -> Callable:
+    """Import `module:function` for a verb.
+
+    Raises:
+        UserError: something that it needs is not installed.
+    """
+    module, function = target.split(":")
     try:
         return getattr(import_module(module), function)
     except ModuleNotFoundError as error:

@@ -48,7 +48,7 @@ def draw_cuboid(canvas: np.ndarray, camera: CameraModel, model: ObjectModel, pos
     """Draw a cuboid and its axes into an (H, W, 3) RGB canvas; hidden edges are thin, the +z face is tinted."""
     corners = pose.apply(model.keypoints)
     width = _line_width(canvas)
-    seen = [face for face in FACES if _faces_camera(corners[list(face)])]
+    seen = seen_faces(corners)
     if MARKED in seen and (corners[:, 2] > NEAR).all():
         _tint(canvas, _pixels(camera, corners[list(MARKED)]), model.color)
     for edge in sorted(cuboid.EDGES, key=lambda e: -corners[list(e), 2].mean()):
@@ -86,6 +86,11 @@ def _line_width(canvas: np.ndarray) -> int:
 
 def _dim(color: tuple[int, int, int]) -> tuple[int, int, int]:
     return tuple(c // 2 for c in color)
+
+
+def seen_faces(corners: np.ndarray) -> list[tuple[int, ...]]:
+    """Those of FACES that turn their outside to the camera, of a box's corners (8 or more, 3) in its frame."""
+    return [face for face in FACES if _faces_camera(corners[list(face)])]
 
 
 def _faces_camera(corners: np.ndarray) -> bool:

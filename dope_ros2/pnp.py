@@ -14,10 +14,10 @@ from dope_ros2.reprojection import CLOSEST, Guess, Problem, fits, refined
 from dope_ros2.surface import NO_CELLS, Cells
 
 FEWEST = 4  # a rigid body needs three points, a unique pose four
-TRIES = 8  # hypotheses of the robust search that are refined at most
+TRIES = 5  # hypotheses of the robust search that are refined at most
 HOPELESS = 3.0  # outlier limits from its projection: a keypoint that no refinement brings back
-ROUNDS, STEPS_A_ROUND = 2, 4  # of their refinement
-PAIRS = 120  # of cells that are tried as hypotheses, each with the last keypoint
+TRIAL_STEPS = 5  # of their refinement
+PAIRS = 60  # of cells that are tried as hypotheses, each with the last keypoint
 
 
 @dataclass(frozen=True)
@@ -223,19 +223,8 @@ def candidates(problems: list[Problem], gate: Gate) -> list[Guess]:
         `TRIES` for each problem at most.
     """
     starts = zip(problems, hypotheses(problems), strict=True)
-    guesses = [promising(problem, *poses, gate) for problem, poses in starts]
-    for round_ in range(ROUNDS):
-        if round_:  # points that agree with a better pose are other ones
-            guesses = [regrouped(guess) for guess in guesses]
-        guesses = refined(guesses, STEPS_A_ROUND)
-        guesses = [guess.where(guess.problem.support(guess.chosen) >= FEWEST - 1) for guess in guesses]
-    return guesses
-
-
-def regrouped(guess: Guess) -> Guess:
-    """The same poses with the points that agree with them now."""
-    squared = guess.problem.squared(guess.rotations, guess.translations)
-    return Guess(guess.problem, guess.rotations, guess.translations, squared < guess.problem.outlier**2)
+    guesses = refined([promising(problem, *poses, gate) for problem, poses in starts], TRIAL_STEPS)
+    return [guess.where(guess.problem.support(guess.chosen) >= FEWEST - 1) for guess in guesses]
 
 
 def promising(problem: Problem, rotations: np.ndarray, translations: np.ndarray, gate: Gate) -> Guess:

@@ -24,10 +24,11 @@ ARGUMENTS = {
     "source": ("0", "of camera_node: webcam number, video, image, folder of images or BOP scene"),
     "calibration": ("", "of camera_node: camera_info YAML; empty: an estimate"),
     "rviz": ("false", "start RViz, showing everything"),
+    "view": ("false", "serve a page that shows everything (`dope view`, which needs rerun)"),
     "use_sim_time": ("false", "take the time from /clock"),
     "log_level": ("info", "of the nodes"),
 }
-SWITCHES = {"camera", "rviz", "use_sim_time"}
+SWITCHES = {"camera", "rviz", "view", "use_sim_time"}
 LEVELS = ["debug", "info", "warn", "error", "fatal"]
 
 
@@ -76,10 +77,17 @@ def generate_launch_description() -> LaunchDescription:
         arguments=["-d", _config("dope.rviz")],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
+    view = Node(
+        package="dope_ros2",
+        executable="view",
+        output="screen",
+        arguments=logging,
+        condition=IfCondition(LaunchConfiguration("view")),
+    )
     params_file = DeclareLaunchArgument(
         "params_file",
         default_value=_config("dope.yaml"),
         description="parameters, which override the arguments",
     )
     use_sim_time = SetParameter("use_sim_time", LaunchConfiguration("use_sim_time"))
-    return LaunchDescription([*map(_argument, ARGUMENTS), params_file, use_sim_time, dope, camera, rviz])
+    return LaunchDescription([*map(_argument, ARGUMENTS), params_file, use_sim_time, dope, camera, rviz, view])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -22,7 +22,7 @@ from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_ros2.matching import Instance
-from dope_ros2.nodes.health import Condition
+from dope_ros2.nodes.health import Condition, Level
 from dope_ros2.objects import UNITS, ObjectModel
 
 
@@ -129,6 +129,27 @@ def _instance(msg: Detection3D) -> Instance:
     return Instance(best.hypothesis.class_id, best.hypothesis.score, pose, np.array([c.x, c.y, c.z]))
 
 
+def msg_to_detections(msg: Detection3DArray, models: Mapping[str, ObjectModel]) -> list[Detection]:
+    """The detections of a message by their first hypothesis, without keypoints; `models` are known by name.
+
+    Raises:
+        UserError: an object that is not known has no usable name or size.
+    """
+    return [_detected(detection, models) for detection in msg.detections if detection.results]
+
+
+def _detected(msg: Detection3D, models: Mapping[str, ObjectModel]) -> Detection:
+    instance, size = _instance(msg), msg.bbox.size
+    model = models.get(instance.name) or ObjectModel(
+        name=instance.name,
+        class_id=1,
+        size=(size.x, size.y, size.z),
+        centre=tuple(instance.pose.inverse().apply(instance.centre)),
+    )
+    covariance = np.reshape(msg.results[0].pose.covariance, (6, 6))
+    return Detection(model, instance.score, instance.pose, covariance, np.full((9, 2), np.nan), np.nan, track=msg.id)
+
+
 def poses_to_msg(detections: Iterable[Detection], header: Header) -> PoseArray:
     """Only the poses of the mesh's origins, in the order of the detections."""
     return PoseArray(header=header, poses=[_pose(d.pose) for d in detections])
@@ -179,6 +200,26 @@ def _object(model: ObjectModel) -> ObjectInfo:
     return msg
 
 
+def msg_to_models(msg: ObjectInfoArray) -> list[ObjectModel]:
+    """The objects of the latched topic: names, boxes and meshes.
+
+    Raises:
+        UserError: one of them cannot be.
+    """
+    units = {scale: unit for unit, scale in UNITS.items()}
+    return [
+        ObjectModel(
+            name=info.class_id,
+            class_id=info.number,
+            size=(info.size.x, info.size.y, info.size.z),
+            centre=(info.centre.x, info.centre.y, info.centre.z),
+            mesh=info.mesh_uri or None,
+            mesh_unit=units.get(info.mesh_scale, "m"),
+        )
+        for info in msg.objects
+    ]
+
+
 def conditions_to_msg(conditions: dict[str, Condition], header: Header, source: str) -> DiagnosticArray:
     """A status of each condition, by its name; `source` is the hardware id, such as the node's name."""
     return DiagnosticArray(header=header, status=[_status(name, c, source) for name, c in conditions.items()])
@@ -188,6 +229,19 @@ def _status(name: str, condition: Condition, source: str) -> DiagnosticStatus:
     values = [KeyValue(key=key, value=value) for key, value in condition.values.items()]
     level = bytes([condition.level])
     return DiagnosticStatus(level=level, name=name, message=condition.message, hardware_id=source, values=values)
+
+
+def msg_to_conditions(msg: DiagnosticArray, source: str) -> dict[str, Condition]:
+    """The conditions, by name, of what has this hardware id; a level that is not ours counts as an error."""
+    return {
+        status.name: Condition(
+            Level(min(status.level[0], Level.ERROR)),
+            status.message,
+            {entry.key: entry.value for entry in status.values},
+        )
+        for status in msg.status
+        if status.hardware_id == source
+    }
 
 
 class Markers:

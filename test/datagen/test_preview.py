@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(data, tmp_path, capsys):
 def test_without_rerun_view_names_the_line_that_installs_it(data, capsys, monkeypatch):
     monkeypatch.setitem(view.sys.modules, "rerun", None)  # as if it were not installed
     assert view.main([str(data)]) == 2
-    assert 'pip install "rerun-sdk>=0.23"' in capsys.readouterr().err
+    assert 'pip install "rerun-sdk>=0.41"' in capsys.readouterr().err
 
 
 def test_view_has_arrays_in_metres_and_pixels():

@@ -11,6 +11,7 @@ import pytest
 from stores import HEIGHT, WIDTH, make, picture
 
 from dope_datagen import view
+from dope_ros2.viewer import DISPLAYS
 
 HELD = ["/", "/camera", "/camera/corners", "/camera/depth", "/camera/mask", "/camera/rgb", "/objects"]
 
@@ -22,7 +23,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def no_display(monkeypatch):
-    for name in view.DISPLAYS:
+    for name in DISPLAYS:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -49,6 +49,11 @@ class Process:
         self._popen.send_signal(signal.SIGTERM)
         return self.wait(30)
 
+    def interrupt(self):
+        """What Ctrl-C does."""
+        self._popen.send_signal(signal.SIGINT)
+        return self.wait(60)
+
     def kill(self):
         self._popen.kill()
         self._popen.wait()

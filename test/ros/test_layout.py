@@ -21,6 +21,7 @@ EXECUTABLES = {
         "monitor_node",
         "demo",
         "predict",
+        "view",
         "import_weights",
         "export",
         "export_legacy",

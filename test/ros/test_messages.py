@@ -1,5 +1,7 @@
 """The file where messages meet arrays, without DDS."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dope_msgs.action import DetectObjects
@@ -17,6 +19,7 @@ from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.geometry import Pose
 from dope_ros2.nodes import messages
+from dope_ros2.nodes.health import Condition, Level
 from dope_ros2.objects import ObjectModel
 
 pytestmark = pytest.mark.ros
@@ -180,3 +183,35 @@ def test_symmetries_and_mesh_go_into_the_object_info():
     assert info.symmetries_discrete[0].rotation.z == pytest.approx(1)
     assert info.symmetries_discrete[0].translation.x == pytest.approx(0.01)
     assert (info.symmetry_axes[0].z, info.symmetry_offsets[0].z) == (1, 0.05)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "not known"])
+def test_detections_survive_the_way_through_a_message(known):
+    sent = replace(detection(), track="carton_4")
+    msg = messages.detections_to_msg([sent], HEADER)
+    [read] = messages.msg_to_detections(msg, {"carton": CARTON} if known else {})
+    assert (read.model.name, read.score, read.track) == ("carton", 0.5, "carton_4")
+    np.testing.assert_allclose(read.pose.matrix, sent.pose.matrix, atol=1e-12)
+    np.testing.assert_allclose(read.model.keypoints, CARTON.keypoints, atol=1e-12)
+    np.testing.assert_array_equal(read.covariance, sent.covariance)
+    assert (read.model is CARTON) == known
+
+
+def test_an_object_of_no_size_is_refused():
+    msg = messages.detections_to_msg([detection()], HEADER)
+    msg.detections[0].bbox.size.x = 0.0
+    with pytest.raises(UserError, match="size"):
+        messages.msg_to_detections(msg, {})
+
+
+def test_objects_survive_the_way_through_a_message():
+    [read] = messages.msg_to_models(messages.objects_to_msg([replace(CARTON, mesh_unit="mm")], HEADER))
+    assert (read.name, read.class_id, read.size, read.centre) == ("carton", 101, CARTON.size, CARTON.centre)
+    assert (read.mesh, read.mesh_unit) == (None, "mm")
+
+
+def test_conditions_survive_the_way_through_a_message_of_their_node():
+    conditions = {"/dope: /image_rect": Condition(Level.WARN, "slow", {"age_ms_p50": "3"})}
+    msg = messages.conditions_to_msg(conditions, HEADER, "/dope")
+    assert messages.msg_to_conditions(msg, "/dope") == conditions
+    assert messages.msg_to_conditions(msg, "/other") == {}

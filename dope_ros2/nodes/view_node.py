@@ -1,0 +1,158 @@
+"""The node behind `dope view`: listens to a camera and to dope_node, and shows both in the viewer rerun."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from dope_msgs.msg import ObjectInfoArray
+from rclpy.clock import Clock, ClockType
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3DArray
+
+from dope_ros2 import viewer
+from dope_ros2.cli import load_function
+from dope_ros2.errors import UserError
+from dope_ros2.live_meshes import Recording
+from dope_ros2.live_page import APPLICATION, blueprint
+from dope_ros2.live_view import DISTANCE, LiveView
+from dope_ros2.nodes import messages
+from dope_ros2.nodes.shell import LATCHED, RESULTS, ShellNode, run
+from dope_ros2.nodes.viewed_camera import ViewedCamera
+from dope_ros2.objects import ObjectModel
+
+INSTEAD = "`ros2 launch dope_ros2 dope.launch.py rviz:=true` shows much of it in RViz"
+TRIANGLES = 20_000  # of a mesh; more are thinned out
+LOOK_AGAIN, TICK = 1.0, 0.1  # between two looks for the camera, and between two for news [s]
+UNANSWERED = 3.0  # after so long without an answer pictures are shown without [s]
+
+
+class ViewNode(ShellNode):
+    """Shows each picture together with its answer, so that boxes sit on the objects also when these move."""
+
+    def __init__(self, options: argparse.Namespace, view: LiveView, ended: Callable[[], bool]) -> None:
+        """Listen; done when `ended`, which is asked now and then."""
+        super().__init__("dope_view")
+        self._view, self._ended, self._period = view, ended, 1 / options.rate
+        self._name = "/" + options.node.strip("/")
+        self._camera = ViewedCamera(self, self._name, options.camera)
+        self._models: dict[str, ObjectModel] = {}
+        self._answered, self._shown = time.monotonic(), 0.0
+        self._stamp: Time | None = None  # of what is shown
+        self._late: Detection3DArray | None = None  # which waits for its picture
+        self.create_subscription(ObjectInfoArray, f"{self._name}/object_info", self._on_objects, LATCHED)
+        self.create_subscription(Detection3DArray, f"{self._name}/detections", self._on_detections, RESULTS)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULTS)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(LOOK_AGAIN, self._camera.look_for, clock=steady)
+        self.create_timer(TICK, self._on_timer, clock=steady)
+
+    def _on_objects(self, msg: ObjectInfoArray) -> None:
+        try:
+            self._models = {model.name: model for model in messages.msg_to_models(msg)}
+        except UserError as error:
+            self.complain(f"{self._name}/object_info: {error}")
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        self._view.diagnosed(self._now(), messages.msg_to_conditions(msg, self._name))
+
+    def _now(self) -> float:
+        return 1e-9 * self.get_clock().now().nanoseconds
+
+    def _on_detections(self, msg: Detection3DArray) -> None:
+        if self._camera.frame_id not in ("", msg.header.frame_id):
+            return  # of another camera
+        self._answered = time.monotonic()
+        stamp = messages.seconds(msg.header.stamp)
+        self._view.answered(stamp, self._now() - stamp)
+        if self._is_due():
+            self._late = msg  # its picture may come right after it
+            if self._camera.find(msg.header):
+                self._show(msg.header, msg)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._shown >= self._period
+
+    def _show(self, header: Header, answer: Detection3DArray | None) -> None:
+        """Show the picture of a header, as far as it has come, and what was found in it."""
+        self._shown, self._stamp, self._late = time.monotonic(), header.stamp, None
+        try:
+            msg = self._camera.find(header)
+            picture, camera = self._camera.decode(msg) if msg else (None, None)
+            found = messages.msg_to_detections(answer, self._models) if answer else []
+            self._view.show(messages.seconds(header.stamp), found, picture, camera)
+        except ValueError as error:  # a user's mistake, or numbers that are no pose
+            self.complain(str(error))
+
+    def _on_timer(self) -> None:
+        if self._ended():
+            self.done.set_result(0)
+        picture = self._camera.newest()
+        if self._late:
+            self._show(self._late.header, self._late)
+        elif picture and self._is_unanswered() and self._is_due() and picture.header.stamp != self._stamp:
+            self._show(picture.header, None)
+
+    def _is_unanswered(self) -> bool:
+        return time.monotonic() - self._answered > UNANSWERED
+
+
+def _read_mesh(model: ObjectModel) -> object:
+    """The mesh of a model, thinned out; the reader belongs to another package."""
+    return load_function("dope_datagen.meshes:read_mesh", "view")(model.mesh_path, TRIANGLES)
+
+
+def _to_viewer(rr: ModuleType, url: str) -> Recording:
+    recording = rr.RecordingStream(APPLICATION)
+    recording.connect_grpc(url, default_blueprint=blueprint(rr, DISTANCE))
+    return recording
+
+
+@contextmanager
+def _to_file(rr: ModuleType, out: Path) -> Iterator[Recording]:
+    """A recording that is a file when the block has ended well.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    part = out.with_name(f"{out.name}.partial")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}); give another path with --save") from error
+    recording = rr.RecordingStream(APPLICATION)
+    recording.save(part, default_blueprint=blueprint(rr, DISTANCE))
+    yield recording
+    os.replace(part, out)
+
+
+def _make(rr: ModuleType, options: argparse.Namespace, stack: ExitStack) -> ViewNode:
+    """The node with what it shows in; `stack` closes both."""
+    if options.save:
+        recording = stack.enter_context(_to_file(rr, options.save))
+        view, ended = LiveView(rr, lambda: recording, _read_mesh), lambda: False
+        stack.enter_context(closing(view))
+        print(f"recording to {options.save}; Ctrl-C ends", flush=True)
+    else:
+        page = stack.enter_context(viewer.running(options.address, options.port, window=options.native))
+        view, ended = LiveView(rr, partial(_to_viewer, rr, page.url), _read_mesh), page.ended
+        stack.enter_context(suppress(UserError))  # what a viewer that has ended does not take is not missed
+        stack.enter_context(closing(view))
+        print(f"{page.page or 'the window is open'}; Ctrl-C ends", flush=True)
+    return ViewNode(options, view, ended)
+
+
+def show(options: argparse.Namespace, ros: list[str]) -> int:
+    """Show what the node of these options sees, until Ctrl-C; returns the exit status."""
+    rr = viewer.load(INSTEAD)
+    with ExitStack() as stack:
+        return run(partial(_make, rr, options, stack), "dope view", ros)
