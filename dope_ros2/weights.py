@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 from torch import nn
 
@@ -28,6 +28,7 @@ from dope_ros2.trust import Trust
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_OBJECTS, TALLEST = 1000, 4096  # objects of a network, images [px] that it is given
 FARTHEST = 1e6  # any number of the metadata from zero
+HEADER = 8  # bytes with the length of the JSON that follows them
 SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give wrong distances
 
 
@@ -169,9 +170,10 @@ def load(path: Path) -> tuple[nn.Module, Metadata]:
     if not os.path.isfile(path):
         raise UserError(f"{one_line(path)}: no such weights file; train one with `dope train` or name one of weights/")
     try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get("dope")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+        data = path.read_bytes()  # a file that is mapped and overwritten meanwhile would end the process
+        tensors = load_tensors(data)
+        header = json.loads(data[HEADER : HEADER + int.from_bytes(data[:HEADER], "little")])
+        text = header.get("__metadata__", {}).get("dope")
     except Exception as error:  # what a damaged file makes of safetensors is not said anywhere
         raise UserError(
             f"{path}: not a complete safetensors file ({one_line(error)}); copy or train it again; "

@@ -11,6 +11,7 @@ from fuzzing import damaged, fuzz, replaced, rewritten, trees, tried, words
 from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin
+from safetensors import safe_open
 from safetensors.torch import save_file
 from test_bags import compressed, image, info, make
 from tiny_training import Tiny
@@ -98,7 +99,7 @@ def good_weights(tmp_path_factory):
     carton = load_objects()["carton"]
     trained = weights.TrainedObject(name="carton", size=carton.size, centre=carton.centre)
     weights.save(path, Tiny(1), weights.Metadata(architecture="tiny", objects=(trained,), crop=64))
-    with weights.safe_open(path, "pt") as file:
+    with safe_open(path, "pt") as file:
         entry = json.loads(file.metadata()["dope"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     return path.read_bytes(), tensors, entry

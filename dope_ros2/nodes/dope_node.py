@@ -195,7 +195,8 @@ class DopeNode(ManagedNode):
         except UserError as error:
             fault = str(error)
         except Exception:  # whatever an image can do to us, the next one may be better
-            check_running(self)
+            if not self.context.ok():  # told to stop while it was looked at
+                return
             fault = f"{camera.image_topic}: an image could not be looked at:\n{traceback.format_exc()}"
         else:
             camera.health.looked(age, time.monotonic() - begin, self._estimator.stages.take())

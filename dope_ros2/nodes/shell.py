@@ -78,7 +78,7 @@ class ManagedNode(Shell, LifecycleNode):
     def spin(self) -> None:
         """Handle what comes, and go on after what cannot be handled."""
         for service in self.services:
-            service.callback = partial(self._answer, service.srv_name, service.callback)
+            service.callback = partial(self._answer, service.service_name, service.callback)
         while self.context.ok() and not self.done.done():
             try:
                 super().spin()

@@ -42,11 +42,20 @@ class Process:
     def count(self, text):
         return sum(text in line for line in self.output.splitlines())
 
+    @property
+    def resident(self):
+        """Memory [bytes]."""
+        pages = Path(f"/proc/{self._popen.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def signal(self, number):
+        self._popen.send_signal(number)
+
     def wait(self, timeout=90):
         return self._popen.wait(timeout)
 
     def terminate(self):
-        self._popen.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return self.wait(30)
 
     def interrupt(self):
