@@ -84,6 +84,7 @@ def node(start, observer):
 
 def test_a_subscriber_that_never_reads_holds_nobody_up(start, observer):
     process, stream = begin(start, observer, "/read", size=(640, 480))
+    assert set_parameter(observer, "record_seconds", 0.0, "/read/dope").successful  # they fill up memory at first
     listener = start(HERE / "listener.py", "/read/dope")
     while listener.count("hears") < 2:
         stream.beat()
