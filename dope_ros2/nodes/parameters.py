@@ -59,7 +59,7 @@ def declare(node: Shell) -> None:
     text = "After so long without being seen an object is forgotten, and its number is free [s]."
     add("max_age", smoothing.max_age, text, (0.0, 3600.0), fixed=False)
     text = "Look for new objects at least so often [s]; in between only where tracked ones are. 0: in every image."
-    add("search_period", 0.1, text, (0.0, 3600.0), fixed=False)
+    add("search_period", 0.25, text, (0.0, 3600.0), fixed=False)
     text = "The last so many seconds are kept for the service ~/record; 0: none."
     add("record_seconds", 10.0, text, (0.0, 3600.0), fixed=False)
     add("record_megabytes", 256, "Most memory that these seconds may take.", (1, 65536), fixed=False)
