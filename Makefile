@@ -13,7 +13,7 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup system demo test fuzz lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
+.PHONY: help setup system demo test fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -30,6 +30,9 @@ test: setup  ## all tests that this machine can run
 EXAMPLES ?= 10000
 fuzz: setup  ## random malformed messages, files, configurations and maps, 10,000 of them (some minutes)
 	DOPE_FUZZ=$(EXAMPLES) $(PY) -m pytest test/test_fuzz_*.py test/ros/test_fuzz_*.py $(ARGS)
+
+soak: setup  ## half an hour of the live node at 30 Hz among faults: memory, latency, recovery, exceptions
+	$(PY) -m dope_ros2.soak --source demo --out $(OUT)/soak.json $(ARGS)
 
 lint: setup  ## style and import rules
 	$(PY) -m ruff check .

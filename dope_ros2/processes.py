@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,6 +44,14 @@ class Processes:
     def status(self, name: str) -> int | None:
         """The exit status of a process, None while it runs."""
         return self._running[name].poll()
+
+    def resident(self, name: str) -> int:
+        """Memory that a process has now [bytes]; 0 when it has ended."""
+        try:
+            pages = Path(f"/proc/{self._running[name].pid}/statm").read_text().split()[1]
+        except OSError:
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def wait_for(self, name: str, text: str, seconds: float) -> None:
         """Wait until a process has written `text`.
