@@ -22,7 +22,9 @@ SHARES = 5  # of the time: the first is for warming up, the second is compared w
 PAUSE = 0.5  # between two looks at the memory [s]
 SLACK_MS = 20.0  # that a latency may be higher than another for nothing
 NODE = ["-m", "dope_ros2.nodes.dope_node"]
-RELIABLE = ["--ros-args", "-p", "qos_overrides./image_rect.subscription.reliability:=reliable"]
+RELIABLE = "qos_overrides./image_rect.subscription.reliability:=reliable"
+# What ~/record keeps is bounded, but goes up and down with the size of the images.
+PARAMETERS = ["--ros-args", "-p", RELIABLE, "-p", "record_seconds:=0.0"]
 
 
 def watch(processes: Processes, seconds: float) -> list[tuple[float, float]]:
@@ -103,7 +105,7 @@ def play(processes: Processes, program: list[str], options: list[str], seconds: 
     Raises:
         NodeEndedError: the node is no more.
     """
-    processes.start("node", [*program, *RELIABLE])
+    processes.start("node", [*program, *PARAMETERS])
     processes.wait_for("node", "looking for", START_TIMEOUT)
     processes.start("trouble", ["-m", "dope_ros2.nodes.soak_node", *options])
     memory = watch(processes, seconds)
