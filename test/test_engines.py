@@ -157,3 +157,11 @@ def test_a_compiled_network_gives_the_same_maps(small):
     one, other = (of_network(*small, name, CPU)(pictures(1, 64, 96)) for name in ("torch", "torch-compiled"))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.skipif("openvino" not in INSTALLED, reason="needs openvino")
+def test_nothing_is_reported_to_anybody(network, metadata):
+    of_network(network, metadata, "openvino", CPU)
+    from openvino.tools.ovc import telemetry_utils
+
+    assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"

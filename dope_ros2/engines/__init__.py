@@ -5,6 +5,7 @@ Engines are named by strings and imported when they are asked for, so that only 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,9 @@ from torch import nn
 
 from dope_ros2.errors import UserError, one_line, short
 from dope_ros2.weights import Metadata, load
+
+# OpenVINO's converter would report its use to its makers: a robot does not.
+sys.modules.setdefault("openvino_telemetry", None)
 
 
 class Engine(Protocol):
