@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from inspect import iscoroutinefunction
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -78,6 +79,8 @@ class ManagedNode(Shell, LifecycleNode):
     def spin(self) -> None:
         """Handle what comes, and go on after what cannot be handled."""
         for service in self.services:
+            if iscoroutinefunction(service.callback):  # which minds its own faults
+                continue
             service.callback = partial(self._answer, service.service_name, service.callback)
         while self.context.ok() and not self.done.done():
             try:
