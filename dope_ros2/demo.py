@@ -109,7 +109,7 @@ def film(scene: Path, out: Path, estimator: Estimator, rate: float) -> Path:
 
 def tell(report: dict) -> str:
     """The figures of the monitor as sentences; None becomes a dash."""
-    r = {key: "-" if value is None else value for key, value in report.items()}
+    r = {key: "-" if value is None else value for key, value in report.items() if key != "node"}
     number = {key: value if isinstance(value, str) else f"{value:.3g}" for key, value in r.items()}
     percent = "-" if report["translation_error"] is None else f"{100 * report['translation_error']:.2f}"
     return "\n".join(
