@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
 from dope_ros2.geometry import Pose
-from dope_ros2.pnp import TRIES, Gate, Sighting, search, solve, solve_all
+from dope_ros2.pnp import TRIES, Gate, search, solve
 from dope_ros2.reprojection import Problem, linearised, refined
 from dope_ros2.surface import NO_CELLS
 
@@ -171,28 +171,6 @@ def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refine
     search([Problem.of(CARTON, rays, np.full(9, 0.002), np.eye(3), 1e4, NO_CELLS)], Gate())
     assert 1 <= len(calls) <= 2
     assert max(calls) <= TRIES
-
-
-@given(seed=seeds)
-@settings(deadline=None, max_examples=20)
-def test_objects_are_solved_together_as_they_are_alone(seed):
-    rng, sightings = np.random.default_rng(seed), []
-    for k in range(6):
-        _, pixels, _ = draw([seed, k])
-        pixels = keep(pixels, rng.choice(9, rng.integers(3, 10), replace=False))
-        pixels[0] += rng.choice([0, 50])
-        sightings.append(Sighting(CARTON, pixels, CAMERA.K, np.full(9, 1.0)))
-    together = solve_all(sightings, Gate())
-    for sighting, found in zip(sightings, together, strict=True):
-        alone = solve(sighting.points, sighting.pixels, sighting.K, sighting.sigmas, Gate())
-        assert (alone is None) == (found is None)
-        if found is not None:
-            np.testing.assert_allclose(found.pose.matrix, alone.pose.matrix, atol=1e-5)
-            assert found.inliers.tolist() == alone.inliers.tolist()
-
-
-def test_nothing_to_solve_is_solved():
-    assert solve_all([], Gate()) == []
 
 
 @pytest.mark.parametrize("pixels", [np.full((9, 2), 100.0), np.zeros((9, 2)), np.outer(np.arange(9.0), [10, 5])])
