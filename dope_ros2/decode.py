@@ -177,9 +177,10 @@ def _centroids(
     voters = (near @ np.eye(cuboid.CENTRE)[kinds] > 0).sum(1)
     weights = near * corners.score
     meetings = weights @ ends / np.maximum(weights.sum(1, keepdims=True), FLOOR)
-    enough = np.flatnonzero(voters >= VOTERS)
+    from_peaks = np.square(meetings[:, None] - centres).sum(-1).min(1, initial=np.inf)
+    enough = np.flatnonzero((voters >= VOTERS) & np.isfinite(meetings).all(1) & (from_peaks > APART**2))
     for at in meetings[enough[np.argsort(-corners.score[enough], kind="stable")]]:
-        if not np.isfinite(at).all() or np.linalg.norm(centres - at, axis=1).min(initial=np.inf) <= APART:
+        if np.linalg.norm(centres - at, axis=1).min(initial=np.inf) <= APART:
             continue
         column, row = np.rint(at).astype(int)
         if 0 <= row < len(belief) and 0 <= column < len(belief[0]) and belief[row, column] > FLOOR:

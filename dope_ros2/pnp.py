@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import cv2
@@ -10,13 +11,14 @@ import numpy as np
 
 from dope_ros2.geometry import Pose
 from dope_ros2.p3p import p3p
-from dope_ros2.reprojection import CLOSEST, Guess, Problem, fits, refined
+from dope_ros2.reprojection import CLOSEST, Guess, Problem, Stack, descended, deviations, fits, refined, stacked, worth
 from dope_ros2.surface import NO_CELLS, Cells
 
 FEWEST = 4  # a rigid body needs three points, a unique pose four
 TRIES = 5  # hypotheses of the robust search that are refined at most
 HOPELESS = 3.0  # outlier limits from its projection: a keypoint that no refinement brings back
 TRIAL_STEPS = 5  # of their refinement
+FARTHEST = 1e5  # from the image's corner that a keypoint is taken for one [px]
 PAIRS = 60  # of cells that are tried as hypotheses, each with the last keypoint
 
 
@@ -80,8 +82,7 @@ class Sighting:
 
     def usable(self) -> np.ndarray:
         """(N,) which keypoints can be reckoned with."""
-        known = np.isfinite(self.pixels).all(1) & (np.abs(self.pixels) < 1e5).all(1)
-        return known & np.isfinite(self.sigmas) & (self.sigmas > 0)
+        return (np.abs(self.pixels) < FARTHEST).all(1) & (self.sigmas > 0) & (self.sigmas < np.inf)
 
     def problem(self, usable: np.ndarray, outlier: float) -> Problem:
         """At unit focal length, of the keypoints that are usable; without the centroid the cells say nothing."""
@@ -100,9 +101,9 @@ def solve(
 def solve_all(sightings: list[Sighting], gate: Gate) -> list[Solution | None]:
     """Find the pose that explains the keypoints, for each of many objects; they share the arithmetic and nothing else.
 
-    A direct solution over all keypoints is tried first; when one of them disagrees, every triple is tried (P3P),
-    judged by all keypoints with a truncated cost, and the best are refined on those that agree. Cells of the surface,
-    where there are any, give further hypotheses and are judged and refined with the keypoints.
+    Every triple of keypoints is tried (P3P), judged by all of them with a truncated cost, and the best are refined on
+    those that agree. Cells of the surface, where there are any, give further hypotheses and are judged and refined with
+    the keypoints; where there are none, a direct solution over all keypoints is tried first and taken if they agree.
 
     Args:
         sightings: of the objects.
@@ -113,8 +114,8 @@ def solve_all(sightings: list[Sighting], gate: Gate) -> list[Solution | None]:
     """
     usable = [sighting.usable() for sighting in sightings]
     problems = [s.problem(u, gate.outlier) for s, u in zip(sightings, usable, strict=True)]
-    enough = [problem.support(np.ones(len(problem.points), bool)) >= max(gate.fewest, FEWEST) for problem in problems]
-    tried = [k for k, problem in enumerate(problems) if enough[k] and problem.keypoints > FEWEST + 1]
+    enough = [problem.most >= max(gate.fewest, FEWEST) for problem in problems]
+    tried = [k for k, p in enumerate(problems) if enough[k] and FEWEST + 1 < p.keypoints == len(p.points)]
     found = Fit.all(problems, dict(zip(tried, direct([problems[k] for k in tried]), strict=True)))
     sure = {k: fit for k, fit in found.items() if fit.convincing}
     unsure = [k for k in range(len(problems)) if enough[k] and k not in sure]
@@ -147,43 +148,42 @@ class Fit:
 
     @property
     def convincing(self) -> bool:
-        """Whether all keypoints agree, and half of the cells if there are any."""
-        agreeing = self.agreeing
-        cells = agreeing[self.problem.keypoints :]
-        return bool(agreeing[: self.problem.keypoints].all() and 2 * cells.sum() >= len(cells))
+        """Whether all points agree."""
+        return bool(self.agreeing.all())
 
     def judged(self, sighting: Sighting, usable: np.ndarray, gate: Gate) -> Solution | None:
         """The pose with its covariance, if the gate lets it pass."""
         agreeing, n = self.agreeing, self.problem.keypoints
-        placed = self.pose.apply(sighting.points)
-        enough = self.problem.support(agreeing) >= max(gate.fewest, FEWEST)
-        if not enough or (placed[:, 2] <= CLOSEST).any() or not np.isfinite(self.pose.matrix).all():
+        keypoints, placed = agreeing[:n], self.pose.apply(sighting.points)
+        used, cells = int(np.count_nonzero(keypoints)), int(np.count_nonzero(agreeing[n:]))
+        if worth(used, cells) < max(gate.fewest, FEWEST) or not placed[:, 2].min() > CLOSEST:
             return None
-        keypoints = agreeing[:n]
-        rms = float(np.sqrt(self.squared[:n][keypoints].mean()) * self.problem.focal) if keypoints.any() else np.inf
-        extent = np.ptp(placed[:, :2] / placed[:, 2:], axis=0).max() * self.problem.focal
+        rms = (self.squared[:n] @ keypoints / used) ** 0.5 * self.problem.focal if used else np.inf
+        picture = placed[:, :2] / placed[:, 2:]
+        extent = (picture.max(0) - picture.min(0)).max() * self.problem.focal
         if rms > min(gate.rms, gate.relative * extent):
             return None
         inliers = np.zeros(len(sighting.points), bool)
         inliers[np.flatnonzero(usable)[keypoints]] = True
-        return Solution(self.pose, self.covariance, inliers, rms, int(agreeing[n:].sum()))
+        return Solution(self.pose, self.covariance, inliers, float(rms), cells)
 
 
-def turns(rotations: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(H,) angles [rad] between rotations (H, 3, 3) and another (3, 3)."""
-    return np.arccos(np.clip(((rotations * other).sum((1, 2)) - 1) / 2, -1, 1))
+def unlike(rotations: np.ndarray, other: np.ndarray, by: float) -> np.ndarray:
+    """(H,) whether rotations (H, 3, 3) differ from another (3, 3) by more than an angle [rad]."""
+    return rotations.reshape(-1, 9) @ other.ravel() < 1 + 2 * np.cos(by)  # the trace of their quotient
 
 
 def direct(problems: list[Problem]) -> list[Pose | None]:
-    """Least squares over all keypoints from SQPnP's start; None when it is far off, or they are too close together."""
-    only = [problem.of_keypoints() for problem in problems]
-    starts = {k: pose for k, problem in enumerate(only) if (pose := _sqpnp(problem)) is not None}
-    near = [
-        k for k, (squared, _) in zip(starts, fits([only[k] for k in starts], list(starts.values())), strict=True)
-        if squared.max() <= (HOPELESS * only[k].outlier) ** 2
-    ]  # fmt: skip
-    guesses = [Guess.one(only[k], starts[k], np.ones(len(only[k].points), bool)) for k in near]
-    ends = {k: guess.poses[0] for k, guess in zip(near, refined(guesses), strict=True) if guess.poses}
+    """Least squares over all points from SQPnP's start; None when it is far off, or they are too close together."""
+    starts = {k: pose for k, problem in enumerate(problems) if (pose := _sqpnp(problem)) is not None}
+    if not starts:
+        return [None] * len(problems)
+    stack, (R, t) = Stack.of([problems[k] for k in starts]), stacked(list(starts.values()))
+    squared, _ = deviations(stack, R, t)
+    near = squared.max(1) <= [(HOPELESS * problems[k].outlier) ** 2 for k in starts]
+    stack = stack.where(near)
+    R, t, fine = descended(R[near], t[near], stack, stack.weights / stack.sigmas**2)
+    ends = {k: Pose(R[row], t[row]) for row, k in enumerate(np.array(list(starts))[near]) if fine[row]}
     return [ends.get(k) for k in range(len(problems))]
 
 
@@ -195,7 +195,7 @@ def _sqpnp(problem: Problem) -> Pose | None:
     ok, rotvec, translation = found
     if not ok or not np.isfinite(rotvec).all() or not np.isfinite(translation).all():
         return None
-    return Pose.from_rotvec(rotvec.ravel(), translation.ravel())
+    return Pose(cv2.Rodrigues(rotvec)[0], translation.ravel())
 
 
 def search(problems: list[Problem], gate: Gate) -> list[Pose | None]:
@@ -206,7 +206,7 @@ def search(problems: list[Problem], gate: Gate) -> list[Pose | None]:
         squared = problem.squared(guess.rotations, guess.translations)
         costs = problem.truncated(squared)
         k = int(costs.argmin()) if len(costs) else 0
-        rivals = costs[turns(guess.rotations, guess.rotations[k]) > gate.different] if len(costs) else costs
+        rivals = costs[unlike(guess.rotations, guess.rotations[k], gate.different)] if len(costs) else costs
         if not len(costs) or rivals.min(initial=np.inf) <= costs[k] + gate.clearer:
             best.append(None)
         else:
@@ -236,7 +236,7 @@ def promising(problem: Problem, rotations: np.ndarray, translations: np.ndarray,
     chosen: list[int] = []
     while len(order) and len(chosen) < TRIES:
         chosen.append(int(order[0]))
-        order = order[turns(rotations[order], rotations[order[0]]) > gate.different / 3]
+        order = order[unlike(rotations[order], rotations[order[0]], gate.different / 3)]
     return Guess(problem, rotations[chosen], translations[chosen], agreeing[chosen])
 
 
@@ -246,7 +246,7 @@ def hypotheses(problems: list[Problem]) -> list[tuple[np.ndarray, np.ndarray]]:
     Returns:
         Rotations (H, 3, 3) and translations (H, 3) for each problem.
     """
-    chosen = [triples(problem) for problem in problems]
+    chosen = [triples(p.keypoints, len(p.points) - p.keypoints) for p in problems]
     points = [problem.points[three] for problem, three in zip(problems, chosen, strict=True)]
     rays = [problem.rays[three] for problem, three in zip(problems, chosen, strict=True)]
     whose = np.repeat(np.arange(len(problems)), [len(three) for three in chosen])
@@ -258,11 +258,12 @@ def hypotheses(problems: list[Problem]) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(rotations[rows], translations[rows]) for rows in own]
 
 
-def triples(problem: Problem) -> np.ndarray:
-    """(M, 3) indices of points that are tried together."""
-    chosen = np.array(list(combinations(range(problem.keypoints), 3)), int).reshape(-1, 3)
-    if len(problem.points) <= problem.keypoints + 1:
+@cache
+def triples(keypoints: int, cells: int) -> np.ndarray:
+    """(M, 3) indices of points that are tried together, cells behind the keypoints; not to be changed."""
+    chosen = np.array(list(combinations(range(keypoints), 3)), int).reshape(-1, 3)
+    if cells <= 1:
         return chosen
-    pairs = np.random.default_rng(0).integers(problem.keypoints, len(problem.points), (PAIRS, 2))
+    pairs = np.random.default_rng(0).integers(keypoints, keypoints + cells, (PAIRS, 2))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    return np.vstack([chosen, np.column_stack([np.full(len(pairs), problem.keypoints - 1), pairs])])
+    return np.vstack([chosen, np.column_stack([np.full(len(pairs), keypoints - 1), pairs])])

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from dope_ros2.geometry import Pose
+from dope_ros2.geometry import Pose, rotation_matrices
 from dope_ros2.surface import Cells
 
 HUBER = 2.0  # standard deviations beyond which a residual counts linearly
@@ -16,9 +15,14 @@ STEPS = 12  # of Gauss-Newton at most
 WRONG = 12.0  # squared standard deviations beyond which a point is taken to be wrong; however far, it costs so much
 CELLS_A_KEYPOINT = 6  # so many agreeing cells count as one agreeing keypoint
 LONGEST = 1.0  # step [m, rad]; longer ones are cut
-CONVERGED = 1e-6  # a step that is smaller in all of x, y, z [m] and the rotation [rad] is the last
+CONVERGED = 1e-5  # a step that is smaller in all of x, y, z [m] and the rotation [rad] is the last
 CLOSEST = 1e-6  # nothing is seen nearer than this [m]
 FINEST, COARSEST = 1e-3, 1e3  # standard deviations are taken to lie between these [px]
+
+
+def worth(keypoints: np.ndarray | int, cells: np.ndarray | int) -> np.ndarray | int:
+    """How many keypoints so many keypoints and cells that agree are worth."""
+    return keypoints + cells // CELLS_A_KEYPOINT
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,29 +47,30 @@ class Problem:
         cls, points: np.ndarray, pixels: np.ndarray, sigmas: np.ndarray, K: np.ndarray, outlier: float, cells: Cells
     ) -> Problem:
         """Keypoints, and cells behind them, at unit focal length; all arguments in pixels."""
-        focal = float(np.sqrt(abs(np.linalg.det(K[:2, :2]))))
-        sigmas = np.concatenate([sigmas, np.full(len(cells), cells.sigma)])
-        homogeneous = np.column_stack([np.vstack([pixels, cells.pixels]), np.ones(len(sigmas))])
+        (a, b, u), (c, d, v) = np.asarray(K, float)[:2].tolist()
+        focal, n = abs(a * d - b * c) ** 0.5, len(points)
+        claimed, weights = np.full(n + len(cells), cells.sigma), np.full(n + len(cells), cells.weight)
+        claimed[:n], weights[:n] = sigmas, 1.0
+        from_centre = np.concatenate([pixels, cells.pixels]) - (u, v)
         return cls(
-            points=np.vstack([points, cells.points]),
-            rays=np.ascontiguousarray((homogeneous @ np.linalg.inv(K).T)[:, :2]),
-            sigmas=np.clip(sigmas, FINEST, COARSEST) / focal,
-            weights=np.concatenate([np.ones(len(points)), np.full(len(cells), cells.weight)]),
+            points=np.concatenate([points, cells.points]),
+            rays=from_centre @ (np.array([[d, -c], [-b, a]]) / (a * d - b * c)),
+            sigmas=np.minimum(np.maximum(claimed, FINEST), COARSEST) / focal,
+            weights=weights,
             outlier=outlier / focal,
             focal=focal,
-            keypoints=len(points),
+            keypoints=n,
         )
 
-    def of_keypoints(self) -> Problem:
-        """The same without cells."""
-        n = self.keypoints
-        arrays = (self.points[:n], self.rays[:n], self.sigmas[:n], self.weights[:n])
-        return Problem(*arrays, self.outlier, self.focal, n)
+    @property
+    def most(self) -> int:
+        """The support of a pose that all points agree with."""
+        return worth(self.keypoints, len(self.points) - self.keypoints)
 
     def support(self, agreeing: np.ndarray) -> np.ndarray:
         """How many keypoints agree, cells counted in; `agreeing` is (..., N)."""
         few, many = agreeing[..., : self.keypoints], agreeing[..., self.keypoints :]
-        return few.sum(-1) + many.sum(-1) // CELLS_A_KEYPOINT
+        return worth(np.count_nonzero(few, -1), np.count_nonzero(many, -1))
 
     def squared(self, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
         """(H, N) squared residuals of many poses; infinite all over when a point lies behind the camera."""
@@ -94,42 +99,61 @@ class Stack(NamedTuple):
     @classmethod
     def of(cls, problems: list[Problem]) -> Stack:
         """Copy them."""
-        count, longest = len(problems), max((len(problem.points) for problem in problems), default=0)
-        stack = cls(*(np.zeros((count, *rows, longest)) for rows in ((3,), (2,), (), ())))
+        lengths = np.array([len(problem.points) for problem in problems])
+        there = np.arange(lengths.max(initial=0)) < lengths[:, None]
+        stack = cls(*(np.zeros((*there.shape, *columns)) for columns in ((3,), (2,), (), ())))
         stack.sigmas[:] = 1
-        for k, problem in enumerate(problems):
-            n = len(problem.points)
-            stack.points[k, :, :n], stack.rays[k, :, :n] = problem.points.T, problem.rays.T
-            stack.sigmas[k, :n], stack.weights[k, :n] = problem.sigmas, problem.weights
-        return stack
+        for array, name in zip(stack, cls._fields, strict=True):
+            array[there] = np.concatenate([getattr(problem, name) for problem in problems])
+        points, rays = (np.ascontiguousarray(array.transpose(0, 2, 1)) for array in stack[:2])
+        return stack._replace(points=points, rays=rays)
+
+    def where(self, kept: np.ndarray) -> Stack:
+        """Those at the given indices or True in the given mask."""
+        return Stack(*(array[kept] for array in self))
 
     def repeated(self, counts: list[int]) -> Stack:
         """Each as often as said."""
         return Stack(*(np.repeat(array, counts, axis=0) for array in self))
 
 
+def deviations(stack: Stack, R: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far points lie from their projections under a pose (3, 3), (3,) of each problem.
+
+    Returns:
+        Squared residuals (B, N), infinite all over when a point lies behind the camera, none where there is no point;
+        and how residuals move with the poses (B, 6, 2, N).
+    """
+    J, residual = linearised(R, t, stack.points, stack.rays)
+    there = stack.weights > 0
+    behind = ((R[:, 2:] @ stack.points)[:, 0] + t[:, 2:] <= CLOSEST) & there
+    squared = np.where(behind.any(1)[:, None], np.inf, (residual[:, 0] ** 2 + residual[:, 1] ** 2) * there)
+    return squared, J
+
+
 def fits(problems: list[Problem], poses: list[Pose]) -> list[tuple[np.ndarray, np.ndarray]]:
     """How well a pose of each problem fits.
 
     Returns:
-        Squared residuals (N,), infinite all over when a point lies behind the camera; and the pose's covariance (6, 6)
-        by the points within the outlier limit: the inverse of the weighted normal matrix, enlarged when the residuals
-        exceed the claimed noise.
+        Squared residuals (N,), see `deviations`; and the pose's covariance (6, 6) by the points within the outlier
+        limit: the inverse of the weighted normal matrix, enlarged when the residuals exceed the claimed noise.
     """
     if not problems:
         return []
     stack = Stack.of(problems)
-    R, t = np.array([pose.rotation for pose in poses]), np.array([pose.translation for pose in poses])
-    J, residual = linearised(R, t, stack.points, stack.rays)
-    behind = ((R[:, 2:] @ stack.points)[:, 0] + t[:, 2:] <= CLOSEST) & (stack.weights > 0)
-    squared = np.where(behind.any(1)[:, None], np.inf, (residual**2).sum(1))
+    squared, J = deviations(stack, *stacked(poses))
     agreeing = squared < np.array([[problem.outlier**2] for problem in problems])
     weights = stack.weights * agreeing
     precision = weights / stack.sigmas**2
     normal = (J * precision[:, None, None]).reshape(len(J), 6, -1) @ J.reshape(len(J), 6, -1).transpose(0, 2, 1)
     excess = (np.where(agreeing, squared, 0) * precision).sum(1) / np.maximum(1, 2 * weights.sum(1) - 6)
-    covariances = np.linalg.pinv(np.nan_to_num(normal)) * np.maximum(1, excess)[:, None, None]
+    covariances = np.linalg.pinv(np.nan_to_num(normal), hermitian=True) * np.maximum(1, excess)[:, None, None]
     return [(squared[k, : len(problem.points)], covariances[k]) for k, problem in enumerate(problems)]
+
+
+def stacked(poses: list[Pose]) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (B, 3, 3) and translations (B, 3)."""
+    return np.array([pose.rotation for pose in poses]), np.array([pose.translation for pose in poses])
 
 
 @dataclass(eq=False)
@@ -146,11 +170,6 @@ class Guess:
     rotations: np.ndarray
     translations: np.ndarray
     chosen: np.ndarray
-
-    @classmethod
-    def one(cls, problem: Problem, pose: Pose, chosen: np.ndarray) -> Guess:
-        """A single pose, and the points (N,) that count."""
-        return cls(problem, pose.rotation[None], pose.translation[None], chosen[None])
 
     @property
     def poses(self) -> list[Pose]:
@@ -182,32 +201,48 @@ def refined(guesses: list[Guess], steps: int = STEPS) -> list[Guess]:
         precision[own, : guess.chosen.shape[1]] *= guess.chosen
     R = np.concatenate([guess.rotations for guess in guesses])
     t = np.concatenate([guess.translations for guess in guesses])
-    R, t = _descended(R, t, stack, precision, steps)
-    depths = (R[:, 2:] @ stack.points)[:, 0] + t[:, 2:]
-    fine = np.isfinite(t).all(1) & ((depths > CLOSEST) | (precision == 0)).all(1)
+    R, t, fine = descended(R, t, stack, precision, steps)
     ends = zip(guesses, rows, strict=True)
     return [Guess(guess.problem, R[own], t[own], guess.chosen).where(fine[own]) for guess, own in ends]
 
 
-def _descended(
-    R: np.ndarray, t: np.ndarray, stack: Stack, precision: np.ndarray, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations (B, 3, 3) and translations (B, 3) after so many steps, or as soon as none of them moves any more."""
-    moving = np.arange(len(R))
-    for _ in range(steps):
-        J, residual = linearised(R[moving], t[moving], stack.points[moving], stack.rays[moving])
-        length = np.sqrt((residual**2).sum(1)) / stack.sigmas[moving]
-        weight = precision[moving] * np.minimum(1, HUBER / np.maximum(length, 1e-12))
+def descended(
+    R: np.ndarray, t: np.ndarray, stack: Stack, precision: np.ndarray, steps: int = STEPS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`refined` without names: one pose of each problem, rotations (B, 3, 3) and translations (B, 3), which it changes.
+
+    Args:
+        R: where to begin.
+        t: the same.
+        stack: the problems.
+        precision: (B, N) weights of the points in inverse variances.
+        steps: at most.
+
+    Returns:
+        Rotations and translations after so many steps, or as soon as none of them moves any more; and which of them
+        (B,) have all points that count in front of the camera.
+    """
+    counting = precision > 0
+    moving, points, rays, sigmas = np.arange(len(R)), stack.points, stack.rays, stack.sigmas
+    for _ in range(steps if len(R) else 0):
+        J, residual = linearised(R[moving], t[moving], points, rays)
+        length = np.sqrt(residual[:, 0] ** 2 + residual[:, 1] ** 2) / sigmas
+        weight = precision * np.minimum(1, HUBER / np.maximum(length, 1e-12))
         weighted = (J * weight[:, None, None]).reshape(len(moving), 6, -1)
         normal = weighted @ J.reshape(len(moving), 6, -1).transpose(0, 2, 1)
         normal[:, range(6), range(6)] *= 1 + 1e-9
         step = -_solved(normal, weighted @ residual.reshape(len(moving), -1, 1))[..., 0]
-        R[moving] = Rotation.from_rotvec(step[:, 3:]).as_matrix() @ R[moving]
+        R[moving] = rotation_matrices(step[:, 3:]) @ R[moving]
         t[moving] += step[:, :3]
-        moving = moving[(np.abs(step) >= CONVERGED).any(1)]
-        if not len(moving):
+        still = (np.abs(step) >= CONVERGED).any(1)
+        if not still.any():
             break
-    return R, t
+        if not still.all():
+            moving, points, rays, sigmas, precision = (
+                each[still] for each in (moving, points, rays, sigmas, precision)
+            )
+    depths = (R[:, 2:] @ stack.points)[:, 0] + t[:, 2:]
+    return R, t, np.isfinite(t).all(1) & ((depths > CLOSEST) | ~counting).all(1)
 
 
 def linearised(R: np.ndarray, t: np.ndarray, points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -237,7 +272,9 @@ def linearised(R: np.ndarray, t: np.ndarray, points: np.ndarray, rays: np.ndarra
     J[:, 4, 0], J[:, 4, 1] = c * inverse - a * J[:, 2, 0], -a * J[:, 2, 1]
     J[:, 5, 0], J[:, 5, 1] = -b * inverse, a * inverse
     forward = 1 / np.maximum(z, CLOSEST)
-    return J, np.stack([x * forward, y * forward], 1) - rays
+    residual = np.empty((len(R), 2, u.shape[1]))
+    residual[:, 0], residual[:, 1] = x * forward - rays[..., 0, :], y * forward - rays[..., 1, :]
+    return J, residual
 
 
 def _solved(A: np.ndarray, b: np.ndarray) -> np.ndarray:

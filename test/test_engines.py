@@ -1,4 +1,6 @@
+import mmap
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +167,13 @@ def test_nothing_is_reported_to_anybody(network, metadata):
     from openvino.tools.ovc import telemetry_utils
 
     assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@pytest.mark.parametrize("name", INSTALLED)
+def test_weights_that_are_read_again_and_again_take_no_more_memory(name, file):
+    taken = []
+    for _ in range(12):
+        start(file, name, "cpu")[0](pictures(1, 64, 96))
+        taken.append(int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE)
+    assert taken[-1] - taken[3] < 3 * file.stat().st_size

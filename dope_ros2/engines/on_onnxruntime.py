@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,37 +10,19 @@ import onnxruntime
 import torch
 from torch import nn
 
-from dope_ros2.engines.deployed import INPUT, OUTPUTS, Deployed, example
+from dope_ros2.engines.deployed import INPUT, to_onnx
 from dope_ros2.errors import UserError
 from dope_ros2.weights import Metadata
 
 FACTS = "dope"  # key of the metadata in an ONNX file
-OPSET = 17
 
 
 def convert(network: nn.Module, metadata: Metadata) -> bytes:
-    """The network as an ONNX model, for pictures of any size and number, with its metadata.
+    """The network as an ONNX model with its metadata, see `to_onnx`."""
+    written = to_onnx(network, metadata)
+    import onnx  # here: what was exported runs without it
 
-    Raises:
-        UserError: the package `onnx` is missing.
-    """
-    try:
-        import onnx
-    except ImportError as error:
-        raise UserError(
-            "engine onnxruntime: needs the Python package 'onnx' to read weights; pip install onnx"
-        ) from error
-    deployed, written = Deployed(network, metadata).eval().cpu(), io.BytesIO()
-    with torch.no_grad():
-        names = OUTPUTS[: len(deployed(example()))]
-    axes = {name: {0: "n", 3: "h", 4: "w"} for name in names} | {INPUT: {0: "n", 1: "height", 2: "width"}}
-    with warnings.catch_warnings():  # the newer exporter takes eight seconds and two packages more
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            deployed, (example(),), written, input_names=[INPUT], output_names=list(names), dynamic_axes=axes,
-            opset_version=OPSET, dynamo=False,
-        )  # fmt: skip
-    model = onnx.load_from_string(written.getvalue())
+    model = onnx.load_from_string(written)
     onnx.helper.set_model_props(model, {FACTS: metadata.to_json()})
     return model.SerializeToString()
 

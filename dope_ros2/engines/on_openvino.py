@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import openvino as ov
 import torch
 from torch import nn
 
-from dope_ros2.engines.deployed import Deployed, example
+from dope_ros2.engines.deployed import to_onnx
 from dope_ros2.errors import UserError
 from dope_ros2.weights import Metadata
 
@@ -19,11 +18,11 @@ PRECISIONS = {"bf16": "bfloat16", "f16": "half precision", "f32": "single precis
 
 
 def convert(network: nn.Module, metadata: Metadata) -> ov.Model:
-    """The network as OpenVINO's model, for pictures of any size and number, with its metadata."""
-    deployed, any_size = Deployed(network, metadata).eval().cpu(), ov.PartialShape([-1, -1, -1, 3])
-    with warnings.catch_warnings():  # it goes through TorchScript, which PyTorch wants to be rid of
-        warnings.simplefilter("ignore")
-        model = ov.convert_model(deployed, example_input=example(), input=[any_size])
+    """The network as OpenVINO's model, for pictures of any size and number, with its metadata.
+
+    By way of ONNX: OpenVINO's own converter traces the network with TorchScript, which keeps each trace for ever.
+    """
+    model = ov.Core().read_model(to_onnx(network, metadata))
     model.set_rt_info(metadata.to_json(), FACTS)
     return model
 
