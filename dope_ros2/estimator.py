@@ -42,6 +42,7 @@ class Settings:
         max_reprojection_error: largest root mean square error of a pose's keypoints [px at the network's scale].
         input_height: images are scaled to this height first [px]; 0 keeps their own, -1 takes the weights' advice.
         closer_look: look again at each object that is found, at the size of those in training, where that is known.
+        coarsely: at this share of the height; poses do not suffer from it where there is a closer look.
         objects: names of the objects to report; all that are known if empty.
     """
 
@@ -50,6 +51,7 @@ class Settings:
     max_reprojection_error: float = 6.0
     input_height: int = -1
     closer_look: bool = True
+    coarsely: float = 1.0
     objects: tuple[str, ...] = ()
 
 
@@ -200,7 +202,7 @@ class Estimator:
             UserError: it would be too large for that.
         """
         height = self.metadata.input_height if settings.input_height < 0 else settings.input_height
-        scale = height / image.shape[0] if height else 1.0
+        scale = settings.coarsely * (height / image.shape[0] if height else 1.0)
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         if size[0] * size[1] > MOST_PIXELS:
             raise UserError(

@@ -19,6 +19,7 @@ from dope_ros2.objects import ObjectModel
 from dope_ros2.stages import Stages
 from dope_ros2.tracking import Memory, Smoothing, Tracker
 
+COARSELY = 0.8  # as high as usual, a picture shows well enough that something new has come to what is tracked
 Expected = list[tuple[ObjectModel, Pose]]
 Find = Callable[[Settings, "Roi", Expected | None], list[Detection]]
 
@@ -135,10 +136,13 @@ class Sight:
         """The request for an image of this stamp [s], that it is enough to follow the tracks in, if it is.
 
         The whole image is searched when nothing is tracked, when a track was not seen in the image before, and when
-        the last search is as long ago as `search_period` [s].
+        the last search is as long ago as `search_period` [s]; then a coarse look will do.
         """
-        recent = 0 <= time - self._searched < search_period
-        return replace(request, follow=recent and request.smoothing is not None and self.tracker.sees_all())
+        if request.smoothing is None or search_period <= 0 or not self.tracker.sees_all():
+            return request
+        if 0 <= time - self._searched < search_period:
+            return replace(request, follow=True)
+        return replace(request, settings=replace(request.settings, coarsely=COARSELY))
 
     def look(self, see: Find, time: float, request: Request, stages: Stages | None = None) -> list[Detection]:
         """The answer to an image of this stamp [s], in which `see` finds what it is asked for."""

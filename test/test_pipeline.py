@@ -10,7 +10,7 @@ from dope_ros2.detection import Detection
 from dope_ros2.estimator import Settings
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import ObjectModel
-from dope_ros2.pipeline import Request, Roi, Sight, find
+from dope_ros2.pipeline import COARSELY, Request, Roi, Sight, find
 from dope_ros2.tracking import Smoothing
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))
@@ -28,10 +28,11 @@ class Scene:
     """An object at a place that changes; remembers where it was looked for."""
 
     def __init__(self):
-        self.sight, self.x, self.there, self.looks = Sight([BOX]), 0.0, True, []
+        self.sight, self.x, self.there, self.looks, self.heights = Sight([BOX]), 0.0, True, [], []
 
-    def __call__(self, time, asked=ASKED):
-        request = self.sight.asked(asked, time, PERIOD)
+    def __call__(self, time, asked=ASKED, period=PERIOD):
+        request = self.sight.asked(asked, time, period)
+        self.heights.append(request.settings.coarsely)
 
         def see(settings, roi, expected):
             self.looks.append(expected)
@@ -58,6 +59,24 @@ def test_an_object_that_was_not_seen_again_is_searched_at_once():
     scene(0.03)
     scene(0.06)
     assert [looks is None for looks in scene.looks] == [True, False, True]
+
+
+def test_what_is_new_beside_tracks_is_searched_coarsely_and_what_was_lost_is_not():
+    scene = Scene()
+    for time in (0.0, 0.11, 0.22):
+        scene(time)
+    scene.there = False
+    for time in (0.33, 0.44):
+        scene(time)
+    assert scene.heights == [1, COARSELY, COARSELY, COARSELY, 1]
+
+
+def test_without_a_period_every_image_is_searched_as_finely_as_the_first():
+    scene = Scene()
+    for k in range(3):
+        scene(k / 30, period=0.0)
+    assert scene.looks == [None] * 3
+    assert scene.heights == [1] * 3
 
 
 @pytest.mark.parametrize("asked", [replace(ASKED, smoothing=None)])
