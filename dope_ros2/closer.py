@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ EXTENT = 0.7  # of the picture's side, that the object spans
 LARGEST = 1.8  # magnification, as in training; more shows nothing new
 GREY = (124, 116, 104)  # beyond the image's border
 FEWEST_ARMS = 3  # corners that say how large an object is
+APART = 0.25  # of their extent: what is nearer to another object of its class is that one
 NEAR = 0.25  # of the picture's side: what is found farther from where the object was is another one
 
 
@@ -47,6 +49,23 @@ class Region:
     index: int
     centre: np.ndarray
     extent: float
+
+
+class Place(NamedTuple):
+    """The same for the next image, in plain numbers: name of the object, centre and extent [px]."""
+
+    object: str
+    x: float
+    y: float
+    extent: float
+
+
+def beside(regions: list[Region], index: int, place: Place) -> Region | None:
+    """A place as a region of the object with this index; None when it is one of those regions."""
+    centre = np.array([place.x, place.y])
+    own = (r for r in regions if r.index == index)
+    known = any(np.linalg.norm(r.centre - centre) < APART * max(r.extent, place.extent) for r in own)
+    return None if known else Region(index, centre, place.extent)
 
 
 def region(instance: Instance, seen: np.ndarray | None, stride: int) -> Region:

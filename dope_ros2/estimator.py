@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import torch
 
 from dope_ros2 import cuboid, engines
 from dope_ros2.camera import CameraModel
-from dope_ros2.closer import Region, between, expected_at, found_again, in_image, is_near, region, view
+from dope_ros2.closer import Place, Region, beside, between, expected_at, found_again, in_image, is_near, region, view
 from dope_ros2.decode import Instance, decode
 from dope_ros2.detection import Detection
 from dope_ros2.engines import Engine, pick_device
@@ -125,16 +126,15 @@ class Estimator:
             Detections in the camera's optical frame, best first.
         """
         settings = settings or Settings()
-        with self.stages("preprocess"):
-            scaled, camera_scaled = self.scaled(image, camera, settings)
-        wanted = self._wanted(settings)
-        maps = self.maps([scaled])[0].of(wanted)
         if settings.closer_look and self.metadata.crop > 0:
-            places = self._regions(maps, wanted, between(camera_scaled, camera), settings)
-            found = self._look_closer(image, camera, places, settings)
+            found = self._look_closer(image, camera, self._regions(image, camera, settings), settings)
         else:
+            wanted = self._wanted(settings)
+            maps, camera_scaled = self._overview(image, camera, settings)
             seen = [Seen(self.models[index], camera_scaled) for index in wanted]
-            found = [in_image(d, camera_scaled, camera) for own in self._detect(maps, seen, settings) for d in own]
+            found = [
+                in_image(d, camera_scaled, camera) for own in self._detect(maps.of(wanted), seen, settings) for d in own
+            ]
         return [d for d in suppress(found, camera) if d.score >= settings.min_score]
 
     @property
@@ -148,25 +148,42 @@ class Estimator:
         camera: CameraModel,
         expected: list[tuple[ObjectModel, Pose]],
         settings: Settings | None = None,
+        places: Sequence[Place] = (),
     ) -> list[Detection]:
-        """Look only where objects are expected, at T_camera_object; what else has come into view is not found.
+        """Look only where objects are expected, at T_camera_object, and at places; what else has come is not found.
 
         For weights that `can_follow`; arguments and answer otherwise as of a call.
         """
         settings = settings or Settings()
         indices = {self.models[index].name: index for index in self._wanted(settings)}
-        regions = [
-            expected_at(indices[model.name], model, pose, camera) for model, pose in expected if model.name in indices
-        ]
-        found = self._look_closer(image, camera, [place for place in regions if place is not None], settings)
+        known = [expected_at(indices[m.name], m, pose, camera) for m, pose in expected if m.name in indices]
+        regions = [region for region in known if region is not None]
+        for place in places:
+            if place.object in indices and (region := beside(regions, indices[place.object], place)):
+                regions.append(region)
+        found = self._look_closer(image, camera, regions, settings)
         return [d for d in suppress(found, camera) if d.score >= settings.min_score]
 
     def _wanted(self, settings: Settings) -> list[int]:
         """Indices of the objects to look for."""
         return [k for k, model in enumerate(self.models) if not settings.objects or model.name in settings.objects]
 
-    def _regions(self, maps: Maps, wanted: list[int], A: np.ndarray, settings: Settings) -> list[Region]:
-        """Where in the image wanted objects may be, the most promising first; A (2, 3) leads from the maps' picture."""
+    def places(self, image: np.ndarray, camera: CameraModel, settings: Settings | None = None) -> list[Place]:
+        """Where in an image objects may be, for `follow` to look at: half of the work of a call, without the poses."""
+        regions = self._regions(image, camera, settings or Settings())
+        return [Place(self.models[r.index].name, *map(float, r.centre), r.extent) for r in regions]
+
+    def _overview(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[Maps, CameraModel]:
+        """Maps of a whole image, and the camera of the picture that they are of."""
+        with self.stages("preprocess"):
+            scaled, camera_scaled = self.scaled(image, camera, settings)
+        return self.maps([scaled])[0], camera_scaled
+
+    def _regions(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> list[Region]:
+        """Where in an image wanted objects may be, the most promising first."""
+        wanted = self._wanted(settings)
+        maps, camera_scaled = self._overview(image, camera, settings)
+        maps, A = maps.of(wanted), between(camera_scaled, camera)
         promising = [i for i in self._decoded(maps, settings) if i.scores.mean() >= PROMISING]
         instances = sorted(promising, key=lambda instance: -instance.scores.sum())
         regions: list[Region] = []

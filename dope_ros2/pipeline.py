@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from dope_ros2 import camera_info
 from dope_ros2.camera import CameraModel
 from dope_ros2.camera_info import CameraInfo
-from dope_ros2.closer import in_image
+from dope_ros2.closer import Place, in_image
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.estimator import Estimator, Settings
@@ -20,7 +21,15 @@ from dope_ros2.stages import Stages
 from dope_ros2.tracking import Memory, Smoothing, Tracker
 
 COARSELY = 0.8  # as high as usual, a picture shows well enough that something new has come to what is tracked
-Expected = list[tuple[ObjectModel, Pose]]
+
+
+class Expected(NamedTuple):
+    """What is looked for where: tracks at T_camera_object, and places in the image where something new may be."""
+
+    tracks: list[tuple[ObjectModel, Pose]]
+    places: tuple[Place, ...] = ()
+
+
 Find = Callable[[Settings, "Roi", Expected | None], list[Detection]]
 
 
@@ -69,13 +78,15 @@ class Request:
         settings: of the estimator.
         roi: the part to look at.
         smoothing: of the tracks; None: there are none.
-        follow: look only where tracks are expected.
+        follow: look only where tracks are expected, and at `places`.
+        places: where an earlier image has shown that something new may be.
     """
 
     settings: Settings
     roi: Roi = Roi()
     smoothing: Smoothing | None = None
     follow: bool = False
+    places: tuple[Place, ...] = ()
 
 
 def find(
@@ -89,21 +100,41 @@ def find(
 ) -> list[Detection]:
     """What the estimator finds in the part of an image (H, W, 3) that is to be looked at, in pixels of the image.
 
-    Where it is known what to expect at which T_camera_object, only there is looked.
+    Where it is known what to expect, only there is looked.
 
     Raises:
         UserError: the image has no such part.
     """
     part = roi.within(camera.width, camera.height, topic)
-    whole = part == Roi(0, 0, camera.width, camera.height)
-    seen_by = camera if whole else camera.cropped(part.x, part.y, part.width, part.height)
-    cut = image if whole else image[part.y : part.y + part.height, part.x : part.x + part.width]
-    cut = np.ascontiguousarray(cut)
+    cut, seen_by = seen_in(part, image, camera)
     if expected is None:
         found = estimator(cut, seen_by, settings)
     else:
-        found = estimator.follow(cut, seen_by, expected, settings)
-    return found if whole else [in_image(detection, seen_by, camera) for detection in found]
+        places = [place._replace(x=place.x - part.x, y=place.y - part.y) for place in expected.places]
+        inside = [place for place in places if 0 <= place.x < part.width and 0 <= place.y < part.height]
+        found = estimator.follow(cut, seen_by, expected.tracks, settings, inside)
+    return found if seen_by is camera else [in_image(detection, seen_by, camera) for detection in found]
+
+
+def survey(
+    estimator: Estimator, image: np.ndarray, camera: CameraModel, topic: str, settings: Settings, roi: Roi
+) -> tuple[Place, ...]:
+    """Where in the part of an image that is to be looked at something may be, by a coarse look, in its pixels.
+
+    Raises:
+        UserError: the image has no such part.
+    """
+    part = roi.within(camera.width, camera.height, topic)
+    places = estimator.places(*seen_in(part, image, camera), replace(settings, coarsely=COARSELY))
+    return tuple(place._replace(x=place.x + part.x, y=place.y + part.y) for place in places)
+
+
+def seen_in(part: Roi, image: np.ndarray, camera: CameraModel) -> tuple[np.ndarray, CameraModel]:
+    """A part of an image, and its camera."""
+    if part == Roi(0, 0, camera.width, camera.height):
+        return image, camera
+    cut = image[part.y : part.y + part.height, part.x : part.x + part.width]
+    return np.ascontiguousarray(cut), camera.cropped(part.x, part.y, part.width, part.height)
 
 
 class Sight:
@@ -119,6 +150,7 @@ class Sight:
         self.before = Memory()
         self._camera: CameraModel | None = None
         self._searched = -np.inf  # stamp of the newest image that was looked at as a whole [s]
+        self._places: tuple[Place, ...] = ()  # where it has shown something
 
     def camera(self, info: CameraInfo, info_topic: str, width: int, height: int, topic: str) -> CameraModel:
         """The camera of an image of this size; another one than before has seen nothing yet.
@@ -136,19 +168,28 @@ class Sight:
         """The request for an image of this stamp [s], that it is enough to follow the tracks in, if it is.
 
         The whole image is searched when nothing is tracked, when a track was not seen in the image before, and when
-        the last search is as long ago as `search_period` [s]; then a coarse look will do.
+        the last search is twice as long ago as `search_period` [s]; a camera that is quick enough never lets it be.
         """
-        if request.smoothing is None or search_period <= 0 or not self.tracker.sees_all():
+        recent = 0 <= time - self._searched < 2 * search_period
+        if not recent or request.smoothing is None or not self.tracker.sees_all():
             return request
-        if 0 <= time - self._searched < search_period:
-            return replace(request, follow=True)
-        return replace(request, settings=replace(request.settings, coarsely=COARSELY))
+        return replace(request, follow=True, places=self._places)
+
+    def is_due(self, time: float, search_period: float) -> bool:
+        """Whether an image of this stamp [s] is to be surveyed after it has been answered."""
+        return time - self._searched >= search_period
+
+    def surveyed(self, time: float, places: tuple[Place, ...]) -> None:
+        """Remember where an image of this stamp [s] shows something: the next one is looked at there."""
+        self._searched, self._places = time, places
 
     def look(self, see: Find, time: float, request: Request, stages: Stages | None = None) -> list[Detection]:
         """The answer to an image of this stamp [s], in which `see` finds what it is asked for."""
-        expected = self.tracker.expected(time, request.smoothing) if request.follow else None
+        expected = None
+        if request.follow:
+            expected = Expected(self.tracker.expected(time, request.smoothing), request.places)
         found = see(request.settings, request.roi, expected)
-        self._searched = self._searched if request.follow else time
+        self.surveyed(self._searched if request.follow else time, ())
         self.before = self.tracker.memory()
         if request.smoothing is None:
             return found

@@ -8,6 +8,7 @@ import numpy as np
 
 from dope_ros2 import cuboid
 from dope_ros2.camera import CameraModel
+from dope_ros2.closer import APART
 from dope_ros2.decode import Instance
 from dope_ros2.detection import Detection
 from dope_ros2.objects import ObjectModel
@@ -16,7 +17,6 @@ from dope_ros2.surface import Cells
 from dope_ros2.trust import Evidence, Trust
 
 WEAK = 0.25  # mean belief; poses with a lower one take no cells
-APART = 0.25  # detections of a class whose centres are nearer than this share of their extent are the same object
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ import yaml
 
 from dope_ros2 import __version__
 from dope_ros2.bag_writer import Message, write_bag
+from dope_ros2.closer import Place
 from dope_ros2.detection import Detection
 from dope_ros2.errors import UserError
 from dope_ros2.estimator import Settings
@@ -195,9 +196,9 @@ def _answer(entry: dict, models: dict[str, ObjectModel]) -> Answer:
     if before is not None:
         now = -np.inf if before["now"] is None else before["now"]
         before = Memory(now, tuple(_track(fields, models) for fields in before["tracks"]))
-    return Answer(
-        **{**entry, "request": Request(settings, Roi(**request["roi"]), smoothing, request["follow"]), "before": before}
-    )
+    places = tuple(Place(*place) for place in request.get("places", ()))
+    asked = Request(settings, Roi(**request["roi"]), smoothing, request["follow"], places)
+    return Answer(**{**entry, "request": asked, "before": before})
 
 
 def _track(entry: dict, models: dict[str, ObjectModel]) -> Track:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from seer import BOX, CAMERA, SIDE, Seer, ramps
 
-from dope_ros2.closer import EXTENT, LARGEST, Region, expected_at, found_again, in_image, region, view
+from dope_ros2.closer import EXTENT, LARGEST, Place, Region, beside, expected_at, found_again, in_image, region, view
 from dope_ros2.decode import Instance
 from dope_ros2.detection import Detection
 from dope_ros2.estimator import Estimator, Settings
@@ -164,6 +164,27 @@ def test_following_finds_the_objects_where_they_are_expected_as_exactly_and_noth
     assert errors(found, [NEAR, FAR])[-1] < 0.01
     assert look.follow(ramps(), CAMERA, []) == []
     assert look.follow(ramps(), CAMERA, expected, Settings(objects=("other",))) == []
+
+
+def test_following_finds_what_is_new_at_places_that_a_survey_has_shown():
+    poses = [NEAR, FAR, EDGE]
+    look = estimator(Seer(poses))
+    places = look.places(ramps(), CAMERA)
+    assert {place.object for place in places} == {"box"}
+    assert len(places) == 3
+    found = look.follow(ramps(), CAMERA, [(BOX, NEAR)], Settings(), places)
+    assert len(found) == 3
+    assert errors(found, poses)[-1] < 0.01
+    unknown = [place._replace(object="other") for place in places]
+    assert len(look.follow(ramps(), CAMERA, [(BOX, NEAR)], Settings(), unknown)) == 1
+
+
+def test_a_place_of_an_object_that_is_looked_at_anyway_is_not_looked_at_twice():
+    known = [Region(0, np.array([100.0, 80.0]), 60.0)]
+    assert beside(known, 0, Place("box", 110.0, 80.0, 50.0)) is None
+    assert beside(known, 1, Place("can", 110.0, 80.0, 50.0)).index == 1
+    aside = beside(known, 0, Place("box", 130.0, 80.0, 50.0))
+    assert (aside.index, aside.centre.tolist(), aside.extent) == (0, [130.0, 80.0], 50.0)
 
 
 def test_what_is_expected_out_of_view_or_behind_the_camera_is_not_looked_for():

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from dope_ros2.camera import CameraModel
+from dope_ros2.closer import Place
 from dope_ros2.detection import Detection
 from dope_ros2.estimator import Settings
 from dope_ros2.geometry import Pose
 from dope_ros2.objects import ObjectModel
-from dope_ros2.pipeline import COARSELY, Request, Roi, Sight, find
+from dope_ros2.pipeline import COARSELY, Expected, Request, Roi, Sight, find, survey
 from dope_ros2.tracking import Smoothing
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))
 CAMERA = CameraModel.from_focal(600, 640, 480)
 ASKED = Request(Settings(), smoothing=Smoothing())
 PERIOD = 0.1
+PLACE = Place("box", 120.0, 60.0, 40.0)
 
 
 def box(x=0.0):
@@ -28,17 +30,20 @@ class Scene:
     """An object at a place that changes; remembers where it was looked for."""
 
     def __init__(self):
-        self.sight, self.x, self.there, self.looks, self.heights = Sight([BOX]), 0.0, True, [], []
+        self.sight, self.x, self.there, self.looks, self.surveys = Sight([BOX]), 0.0, True, [], []
 
     def __call__(self, time, asked=ASKED, period=PERIOD):
         request = self.sight.asked(asked, time, period)
-        self.heights.append(request.settings.coarsely)
 
         def see(settings, roi, expected):
             self.looks.append(expected)
             return [box(self.x)] if self.there else []
 
-        return self.sight.look(see, time, request)
+        found = self.sight.look(see, time, request)
+        if request.follow and self.sight.is_due(time, period):
+            self.surveys.append(time)
+            self.sight.surveyed(time, (PLACE,))
+        return found
 
 
 def test_between_searches_only_tracks_are_looked_for_where_they_are_expected():
@@ -46,8 +51,9 @@ def test_between_searches_only_tracks_are_looked_for_where_they_are_expected():
     for k in range(7):
         scene.x = 0.01 * k
         scene(k / 30)
-    assert [looks is None for looks in scene.looks] == [True, False, False, True, False, False, True]
-    [(model, pose)] = scene.looks[-2]
+    assert [looks is None for looks in scene.looks] == [True] + 6 * [False]
+    assert scene.surveys == pytest.approx([3 / 30, 6 / 30])
+    [(model, pose)] = scene.looks[-2].tracks
     assert model == BOX
     assert pose.translation[0] == pytest.approx(0.05, abs=0.02)
 
@@ -61,22 +67,18 @@ def test_an_object_that_was_not_seen_again_is_searched_at_once():
     assert [looks is None for looks in scene.looks] == [True, False, True]
 
 
-def test_what_is_new_beside_tracks_is_searched_coarsely_and_what_was_lost_is_not():
+def test_the_next_image_is_looked_at_where_a_survey_has_shown_something():
     scene = Scene()
-    for time in (0.0, 0.11, 0.22):
-        scene(time)
-    scene.there = False
-    for time in (0.33, 0.44):
-        scene(time)
-    assert scene.heights == [1, COARSELY, COARSELY, COARSELY, 1]
+    for k in range(6):
+        scene(k / 30)
+    assert [looks.places for looks in scene.looks[1:]] == [(), (), (), (PLACE,), ()]
 
 
-def test_without_a_period_every_image_is_searched_as_finely_as_the_first():
+def test_without_a_period_every_image_is_searched():
     scene = Scene()
     for k in range(3):
         scene(k / 30, period=0.0)
     assert scene.looks == [None] * 3
-    assert scene.heights == [1] * 3
 
 
 @pytest.mark.parametrize("asked", [replace(ASKED, smoothing=None)])
@@ -100,14 +102,36 @@ class Follower:
     def __call__(self, image, camera, settings):
         return self.follow(image, camera, None, settings)
 
-    def follow(self, image, camera, expected, settings):
-        self.asked = image.shape, (camera.width, camera.height, camera.K[0, 2]), expected
+    def follow(self, image, camera, tracks, settings, places=()):
+        self.asked = image.shape, (camera.width, camera.height, camera.K[0, 2]), tracks, list(places)
         return [box()]
 
+    def places(self, image, camera, settings):
+        self.asked = image.shape, settings.coarsely
+        return [PLACE]
 
-@pytest.mark.parametrize("expected", [None, [(BOX, box().pose)]])
-def test_a_region_is_searched_or_followed_in_like_an_image_of_its_own(expected):
+
+PART = Roi(100, 50, 200, 100)
+IN_PART = (100, 200, 3), (200, 100, CAMERA.K[0, 2] - 100)
+ELSEWHERE = PLACE._replace(x=20.0)
+
+
+@pytest.mark.parametrize(
+    ("expected", "tracks", "places"),
+    [
+        (None, None, []),
+        (Expected([(BOX, "pose")]), [(BOX, "pose")], []),
+        (Expected([], (PLACE, ELSEWHERE)), [], [Place("box", 20.0, 10.0, 40.0)]),
+    ],
+)
+def test_a_region_is_searched_or_followed_in_like_an_image_of_its_own(expected, tracks, places):
     estimator, image = Follower(), np.zeros((480, 640, 3), np.uint8)
-    [found] = find(estimator, image, CAMERA, "image", Settings(), Roi(100, 50, 200, 100), expected)
-    assert estimator.asked == ((100, 200, 3), (200, 100, CAMERA.K[0, 2] - 100), expected)
+    [found] = find(estimator, image, CAMERA, "image", Settings(), PART, expected)
+    assert estimator.asked == (*IN_PART, tracks, places)
     np.testing.assert_allclose(found.keypoints[0], [100, 50])
+
+
+def test_a_region_is_surveyed_coarsely_and_its_places_are_the_images():
+    estimator, image = Follower(), np.zeros((480, 640, 3), np.uint8)
+    assert survey(estimator, image, CAMERA, "image", Settings(), PART) == (Place("box", 220.0, 110.0, 40.0),)
+    assert estimator.asked == ((100, 200, 3), COARSELY)

@@ -27,7 +27,7 @@ from dope_ros2.nodes.outputs import Outputs
 from dope_ros2.nodes.recorder import Recorder
 from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, opening, parse, run
 from dope_ros2.objects import ObjectModel
-from dope_ros2.pipeline import Roi, find
+from dope_ros2.pipeline import Roi, find, survey
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DIAGNOSED = 0.25  # seconds between messages on /diagnostics
@@ -263,6 +263,9 @@ class DopeNode(ManagedNode):
         with stages("publish"):
             self._outputs.publish(found, msg.header, camera, frames=self.value("publish_tf"))
         self._recorder.answered(found, msg.header, camera, request)
+        if request.follow and camera.sight.is_due(stamp, self.value("search_period")):
+            places = survey(self._estimator, image, model, camera.image_topic, request.settings, request.roi)
+            camera.sight.surveyed(stamp, places)
         self._outputs.annotate(image, model, found, msg.header)
         self._outputs.show_beliefs(lambda: self._estimator.beliefs(image, model, self.settings()), msg.header)
 
