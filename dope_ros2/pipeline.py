@@ -167,11 +167,12 @@ class Sight:
     def asked(self, request: Request, time: float, search_period: float) -> Request:
         """The request for an image of this stamp [s], that it is enough to follow the tracks in, if it is.
 
-        The whole image is searched when nothing is tracked, when a track was not seen in the image before, and when
-        the last search is twice as long ago as `search_period` [s]; a camera that is quick enough never lets it be.
+        The whole image is searched when none of the tracks was seen in the image before, when one of them has not been
+        seen since the last search, and when that is twice as long ago as `search_period` [s]; the surveys of a camera
+        that is quick enough never let it be.
         """
         recent = 0 <= time - self._searched < 2 * search_period
-        if not recent or request.smoothing is None or not self.tracker.sees_all():
+        if not recent or request.smoothing is None or not self.tracker.sees_all(self._searched):
             return request
         return replace(request, follow=True, places=self._places)
 

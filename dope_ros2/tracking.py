@@ -111,9 +111,10 @@ class Tracker:
         """Know this and nothing else."""
         self._now, self._tracks = memory.now, list(map(copy, memory.tracks))
 
-    def sees_all(self) -> bool:
-        """Whether there are tracks, and each of them was seen in the newest image."""
-        return bool(self._tracks) and all(track.seen == self._now for track in self._tracks)
+    def sees_all(self, searched: float) -> bool:
+        """Whether a track was seen in the newest image, and each other one was missing in a search at this time [s]."""
+        seen = [track.seen for track in self._tracks]
+        return self._now in seen and all(at == self._now or at < searched for at in seen)
 
     def expected(self, time: float, smoothing: Smoothing) -> list[tuple[ObjectModel, Pose]]:
         """Where the tracks will be in an image of this stamp [s], T_camera_object."""

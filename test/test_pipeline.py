@@ -30,14 +30,14 @@ class Scene:
     """An object at a place that changes; remembers where it was looked for."""
 
     def __init__(self):
-        self.sight, self.x, self.there, self.looks, self.surveys = Sight([BOX]), 0.0, True, [], []
+        self.sight, self.x, self.there, self.other, self.looks, self.surveys = Sight([BOX]), 0.0, True, False, [], []
 
     def __call__(self, time, asked=ASKED, period=PERIOD):
         request = self.sight.asked(asked, time, period)
 
         def see(settings, roi, expected):
             self.looks.append(expected)
-            return [box(self.x)] if self.there else []
+            return [box(x) for x, there in ((self.x, self.there), (0.4, self.other)) if there]
 
         found = self.sight.look(see, time, request)
         if request.follow and self.sight.is_due(time, period):
@@ -65,6 +65,25 @@ def test_an_object_that_was_not_seen_again_is_searched_at_once():
     scene(0.03)
     scene(0.06)
     assert [looks is None for looks in scene.looks] == [True, False, True]
+
+
+def test_one_of_two_objects_that_has_gone_is_searched_once_and_then_only_expected():
+    scene = Scene()
+    scene.other = True
+    scene(0.0)
+    scene(0.03)
+    scene.other = False
+    for k in range(2, 7):
+        scene(0.03 * k)
+    assert [looks is None for looks in scene.looks] == [True, False, False, True, False, False, False]
+    assert len(scene.looks[-1].tracks) == 2
+    scene.other = True
+    for k in range(7, 9):
+        scene(0.03 * k)
+    scene.other = False
+    for k in range(9, 11):
+        scene(0.03 * k)
+    assert [looks is None for looks in scene.looks[7:]] == [False, False, False, True]
 
 
 def test_the_next_image_is_looked_at_where_a_survey_has_shown_something():
