@@ -20,6 +20,7 @@ from dope_ros2.processes import Processes
 
 SHARES = 5  # of the time: the first is for warming up, the second is compared with the last
 PAUSE = 0.5  # between two looks at the memory [s]
+UNDERWAY = 2  # calls of services that may be unanswered at the end
 SLACK_MS = 20.0  # that a latency may be higher than another for nothing
 NODE = ["-m", "dope_ros2.nodes.dope_node"]
 RELIABLE = "qos_overrides./image_rect.subscription.reliability:=reliable"
@@ -59,6 +60,8 @@ def summary(record: dict, memory: list[tuple[float, float]], seconds: float) -> 
         "memory_deviation": round((max(resident[1:]) - min(resident[1:])) / (max(resident[1:]) + min(resident[1:])), 4),
         "latency_p95_ms": [round(float(value), 1) for value in latency],
         "latency_p50_ms": round(1e3 * median(known), 1),
+        "call_s": [round(float(np.percentile(record["calls"] or [0.0], share)), 3) for share in (50, 100)],
+        "unanswered": record["asked"] - len(record["calls"]),
         "recovery_s": {name: round(max(values), 3) for name, values in record["recoveries"].items() if values},
     }
 
@@ -78,6 +81,7 @@ def faults(report: dict, flat: float, growth: float, recovery: float) -> list[st
         f"the memory deviates by {100 * report['memory_deviation']:.2f} %": report["memory_deviation"] > flat,
         f"the latency has grown from {first:g} to {last:g} ms": last > growth * first + SLACK_MS,
         f"it recovers too slowly from {', '.join(slow)}": bool(slow),
+        f"{report['unanswered']} calls of services were never answered": report["unanswered"] > UNDERWAY,
         f"{report['exceptions']} exceptions are in the log": report["exceptions"] > 0,
         f"it ended with status {report['status']} when it was asked to": report["status"] != 0,
     }
@@ -87,6 +91,7 @@ def faults(report: dict, flat: float, growth: float, recovery: float) -> list[st
 def tell(report: dict) -> str:
     """The figures as a table."""
     memory, latency = (", ".join(f"{v:g}" for v in report[key]) for key in ("memory_mb", "latency_p95_ms"))
+    half, longest = report["call_s"]
     name, slowest = max(report["recovery_s"].items(), key=lambda item: item[1], default=("nothing", 0.0))
     return "\n".join(
         [
@@ -94,6 +99,7 @@ def tell(report: dict) -> str:
             f"memory       {memory} MB (fifths of the time); deviates by {100 * report['memory_deviation']:.2f} %",
             f"latency      {latency} ms (p95 of the same); {report['latency_p50_ms']:g} ms (median)",
             f"recovery     {slowest:g} s at most, after: {name}",
+            f"services     answer after {half:g} s (median), {longest:g} s at most",
             f"exceptions   {report['exceptions']} in the log; status at the end {report['status']}",
         ]
     )

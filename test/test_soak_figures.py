@@ -7,10 +7,12 @@ from dope_ros2.soak import faults, shares, summary, tell
 LIMITS = {"flat": 0.02, "growth": 1.5, "recovery": 1.0}
 
 
-def record(latency=lambda t: 0.05, recoveries=(0.1, 0.2)):
+def record(latency=lambda t: 0.05, recoveries=(0.1, 0.2), calls=(0.1, 0.2, 3.0), silent=0):
     return {
         "images": 3000,
         "latencies": [(t, latency(t)) for t in range(100) if latency(t) is not None],
+        "asked": len(calls) + silent,
+        "calls": list(calls),
         "recoveries": {"half an image": list(recoveries), "reset": []},
     }
 
@@ -25,6 +27,7 @@ def test_a_calm_run_holds():
     assert faults(calm, **LIMITS) == []
     assert calm["memory_mb"][1:] == [395.0] * 4
     assert "0.2 s at most, after: half an image" in tell(calm)
+    assert "answer after 0.2 s (median), 3 s at most" in tell(calm)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,7 @@ def test_a_calm_run_holds():
         ({"latency": lambda t: 0.05 + 0.002 * t}, "the latency has grown from 126.1 to 246.1 ms"),
         ({"latency": lambda t: 0.05 if t < 70 else None}, "the latency has grown from 50 to 20000 ms"),
         ({"recoveries": (0.1, 1.2)}, "it recovers too slowly from half an image (1.2 s)"),
+        ({"silent": 3}, "3 calls of services were never answered"),
         ({"exceptions": 1}, "1 exceptions are in the log"),
         ({"status": -9}, "it ended with status -9 when it was asked to"),
     ],

@@ -60,8 +60,10 @@ class SoakNode(ShellNode):
         self._until = self._begin + IN_PEACE
         self._troubles, self._name, self._trouble = itertools.cycle(TROUBLES.items()), "", NO_TROUBLE
         self._sent: dict[tuple[int, int], float] = {}  # when good images were published, by their stamps
-        self._over: tuple[str, float] | None = None  # the last trouble that no answer has come after, and when it ended
-        self._record: dict[str, object] = {"images": 0, "latencies": [], "recoveries": {name: [] for name in TROUBLES}}
+        # The last trouble that no answer has come after, and when it ended; infinity: when a service says so.
+        self._over: tuple[str, float] | None = None
+        self._record: dict[str, object] = {"images": 0, "latencies": [], "asked": 0, "calls": []}
+        self._record["recoveries"] = {name: [] for name in TROUBLES}
         self.create_timer(1 / options.rate, self._on_timer)
 
     def _on_timer(self) -> None:
@@ -85,11 +87,14 @@ class SoakNode(ShellNode):
         """From trouble to peace, or on to the next trouble."""
         calls, self._sent = self._trouble.after, {}
         if self._trouble is NO_TROUBLE:
-            self._note(IN_PEACE)  # no answer has come after the last one
+            if self._over is not None and np.isfinite(self._over[1]):
+                self._note(IN_PEACE)  # no answer has come after the last one
+            self._over = None
             self._name, self._trouble = next(self._troubles)
             calls, self._until = self._trouble.before, now + IN_TROUBLE
         else:
-            self._trouble, self._until, self._over = NO_TROUBLE, now + IN_PEACE, (self._name, now)
+            self._trouble, self._until = NO_TROUBLE, now + IN_PEACE
+            self._over = self._name, np.inf if calls else now
         for call in calls:
             self._call(call)
 
@@ -98,7 +103,16 @@ class SoakNode(ShellNode):
         name = f"{self._options.node}/{call.service}"
         if name not in self._callers:
             self._callers[name] = self.create_client(call.kind, name)
-        self._callers[name].call_async(call.request)
+        begin, over = time.monotonic(), self._over
+        self._record["asked"] += 1
+        self._callers[name].call_async(call.request).add_done_callback(lambda _: self._on_called(begin, over))
+
+    def _on_called(self, begin: float, over: tuple[str, float] | None) -> None:
+        """A service has answered; a trouble that it was to end is over now."""
+        now = time.monotonic()
+        self._record["calls"].append(round(now - begin, 3))
+        if over is not None and self._over is over:
+            self._over = over[0], now
 
     def _note(self, seconds: float) -> None:
         """How long it took after the last trouble, once."""
@@ -112,7 +126,7 @@ class SoakNode(ShellNode):
             return
         now = time.monotonic()
         if self._over is not None:
-            self._note(now - self._over[1])
+            self._note(max(0.0, now - self._over[1]))
         self._record["latencies"].append((round(now - self._begin, 3), round(now - sent, 4)))
 
     def _finish(self) -> None:
