@@ -72,7 +72,8 @@ class Plan:
         if self.camera is not None:
             pictures = {k: v for k, v in pictures.items() if k not in ("width", "height", "focal")}
             pictures["camera"] = str(self.camera.resolve())
-        training = _read(self.train) | {"objects": [self.name], "steps": self.steps}
+        training = {k: v for k, v in _read(self.train).items() if k != "focus"}  # on objects of its own
+        training |= {"objects": [self.name], "steps": self.steps}
         return {self.out / "datagen.yaml": pictures, self.out / "train.yaml": training}
 
     def commands(self) -> Iterator[list[str]]:

@@ -10,6 +10,7 @@ import yaml
 from dope_ros2 import cli
 from dope_ros2.resources import share
 from dope_training import learn
+from dope_training.config import load_config
 
 ENTRY = "objects:\n  mug: {class_id: 200, size: [0.1, 0.1, 0.1], color: [1, 2, 3]}\n"
 
@@ -44,6 +45,7 @@ def test_verbs_come_in_order_with_recipes_of_the_new_object(called, tmp_path, ca
     out = tmp_path / "mug"
     assert yaml.safe_load((out / "datagen.yaml").read_text())["objects"] == {"mug": 1}
     recipe = yaml.safe_load((out / "train.yaml").read_text())
+    assert load_config(out / "train.yaml", {}).steps == recipe["steps"]  # it is one that `dope train` takes
     assert (recipe["objects"], recipe["steps"]) == (["mug"], 70)
     assert str(share() / "weights" / "dope-lite.safetensors") in called[4]
     seeds = [call[call.index("--seed") + 1] for call in called[1:3]]
