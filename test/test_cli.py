@@ -1,8 +1,10 @@
 """The command `dope`: verbs, help, and what a mistake looks like."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,15 @@ def test_help_lists_every_verb_with_a_line_of_its_own(capsys):
 def test_without_arguments_the_help_is_printed(capsys):
     assert main([]) == 0
     assert capsys.readouterr().out.startswith("usage: dope VERB")
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_is_a_program_of_its_package_for_ros2_run(name):
+    module = VERBS[name].target.split(":")[0]
+    program = {"assets": "assets"}.get(name, module.rpartition(".")[2])
+    script = Path(__file__).parents[1] / "resource" / "lib" / module.split(".")[0] / program
+    assert f"from {module} import main" in script.read_text()
+    assert os.access(script, os.X_OK)
 
 
 @pytest.mark.parametrize("name", VERBS)
