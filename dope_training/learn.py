@@ -76,6 +76,12 @@ class Plan:
         training |= {"objects": [self.name], "steps": self.steps}
         return {self.out / "datagen.yaml": pictures, self.out / "train.yaml": training}
 
+    def _trained(self) -> int:
+        """Steps that the weights have had."""
+        from dope_ros2.weights import load  # here, so that --help does not wait for torch
+
+        return load(self.weights)[1].training.get("steps", self.steps)
+
     def commands(self) -> Iterator[list[str]]:
         """The verbs with their arguments, in order; what is done already is left out or gone on with."""
         out, objects = self.out, ["--objects-file", str(self.objects_file)]
@@ -88,18 +94,10 @@ class Plan:
             more = ["--out", str(data), "--images", str(images), "--seed", str(seed), *objects]
             yield ["generate", str(out / "datagen.yaml"), *more]
         yield ["preview", str(out / "data"), "--out", str(out / "preview.jpg")]
-        if not self.weights.exists():
-            resume = ["--resume"] if (out / "run").exists() else ["--net", str(_shipped())]
-            yield [
-                "train",
-                str(out / "train.yaml"),
-                "--data",
-                str(out / "data"),
-                "--out",
-                str(out / "run"),
-                *objects,
-                *resume,
-            ]
+        if not self.weights.exists() or self._trained() < self.steps:
+            begin = ["--resume"] if (out / "run").exists() else ["--net", str(_shipped())]
+            where = ["--data", str(out / "data"), "--out", str(out / "run"), "--steps", str(self.steps)]
+            yield ["train", str(out / "train.yaml"), *where, *objects, *begin]
         judged = ["--weights", str(self.weights), "--data", str(out / "held-out"), "--out", str(out / "report")]
         yield ["evaluate", *judged, *objects]
 
@@ -155,7 +153,10 @@ def learn_command(
     datagen: Annotated[Path, typer.Option(help="what the pictures show")] = PRESETS / "datagen" / "quick.yaml",
     train: Annotated[Path, typer.Option(help="how it is trained")] = PRESETS / "train" / "dope-lite-fine.yaml",
 ) -> None:
-    """Learn an object from its mesh: make it ready, render, train, judge. The same command goes on after a stop."""
+    """Learn an object from its mesh: make it ready, render, train, judge.
+
+    The same command goes on after a stop, and with more steps after the end.
+    """
     plan = Plan(mesh, name, out, images, steps, datagen, train, unit, camera)
     seconds = learn(plan)
     print("\n" + "\n".join(f"{verb:10} {timedelta(seconds=round(s))}" for verb, s in seconds.items()))

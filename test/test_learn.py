@@ -3,11 +3,12 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from dope_ros2 import cli
+from dope_ros2 import cli, weights
 from dope_ros2.resources import share
 from dope_training import learn
 from dope_training.config import load_config
@@ -28,8 +29,13 @@ def called(monkeypatch):
         if arguments[0] == "train":
             run = Path(options["--out"])
             run.mkdir(exist_ok=True)
-            (run / "weights.safetensors").touch()
+            (run / "weights.safetensors").write_text(options["--steps"])
         return 0
+
+    def trained(path):
+        return None, SimpleNamespace(training={"steps": int(path.read_text())})
+
+    monkeypatch.setattr(weights, "load", trained)
 
     monkeypatch.setattr(cli, "main", verb)
     return calls
@@ -67,6 +73,15 @@ def test_a_stopped_training_is_gone_on_with(called, tmp_path):
     called.clear()
     run(tmp_path)
     assert "--resume" in next(call for call in called if call[0] == "train")
+
+
+def test_more_steps_go_on_after_the_end(called, tmp_path):
+    run(tmp_path, "--steps", "70")
+    called.clear()
+    run(tmp_path, "--steps", "80")
+    [train] = [call for call in called if call[0] == "train"]
+    assert train[train.index("--steps") + 1] == "80"
+    assert "--resume" in train
 
 
 def test_a_verb_that_fails_stops_with_its_name(monkeypatch, tmp_path, capsys):
