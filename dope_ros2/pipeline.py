@@ -176,9 +176,9 @@ class Sight:
             return request
         return replace(request, follow=True, places=self._places)
 
-    def is_due(self, time: float, search_period: float) -> bool:
-        """Whether an image of this stamp [s] is to be surveyed after it has been answered."""
-        return time - self._searched >= search_period
+    def is_due(self, request: Request, time: float, search_period: float) -> bool:
+        """Whether an image of this stamp [s], unless it was searched, is to be surveyed after it has been answered."""
+        return request.follow and time - self._searched >= search_period
 
     def surveyed(self, time: float, places: tuple[Place, ...]) -> None:
         """Remember where an image of this stamp [s] shows something: the next one is looked at there."""

@@ -179,6 +179,16 @@ def test_following_finds_what_is_new_at_places_that_a_survey_has_shown():
     assert len(look.follow(ramps(), CAMERA, [(BOX, NEAR)], Settings(), unknown)) == 1
 
 
+def test_a_coarse_look_is_at_a_smaller_picture_and_its_places_are_the_images():
+    look = estimator(Seer([NEAR]))
+    small, camera = look.scaled(ramps(), CAMERA, Settings(coarsely=0.5))
+    assert small.shape[:2] == (camera.height, camera.width) == (CAMERA.height // 2, CAMERA.width // 2)
+    centre = CAMERA.project(NEAR.apply(np.array(BOX.centre)))
+    [fine], [coarse] = (look.places(ramps(), CAMERA, Settings(coarsely=share)) for share in (1.0, 0.5))
+    assert np.hypot(fine.x - centre[0], fine.y - centre[1]) < 4
+    assert np.hypot(coarse.x - centre[0], coarse.y - centre[1]) < 4
+
+
 def test_a_place_of_an_object_that_is_looked_at_anyway_is_not_looked_at_twice():
     known = [Region(0, np.array([100.0, 80.0]), 60.0)]
     assert beside(known, 0, Place("box", 110.0, 80.0, 50.0)) is None

@@ -40,7 +40,7 @@ class Scene:
             return [box(x) for x, there in ((self.x, self.there), (0.4, self.other)) if there]
 
         found = self.sight.look(see, time, request)
-        if request.follow and self.sight.is_due(time, period):
+        if self.sight.is_due(request, time, period):
             self.surveys.append(time)
             self.sight.surveyed(time, (PLACE,))
         return found

@@ -263,7 +263,7 @@ class DopeNode(ManagedNode):
         with stages("publish"):
             self._outputs.publish(found, msg.header, camera, frames=self.value("publish_tf"))
         self._recorder.answered(found, msg.header, camera, request)
-        if request.follow and camera.sight.is_due(stamp, self.value("search_period")):
+        if camera.sight.is_due(request, stamp, self.value("search_period")):
             places = survey(self._estimator, image, model, camera.image_topic, request.settings, request.roi)
             camera.sight.surveyed(stamp, places)
         self._outputs.annotate(image, model, found, msg.header)
