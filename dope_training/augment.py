@@ -14,7 +14,7 @@ import numpy as np
 
 from dope_datagen.store import Sample
 from dope_ros2 import cuboid
-from dope_ros2.closer import warp
+from dope_ros2.closer import EXTENT, LARGEST, warp
 
 WORTH_A_CROP = 0.5  # visible share of an object around which a crop is cut
 
@@ -40,16 +40,19 @@ class Crop:
     window: np.ndarray
 
 
-def augment(rng: np.random.Generator, sample: Sample, size: int, focus: Mapping[str, float] | None = None) -> Crop:
+def augment(
+    rng: np.random.Generator, sample: Sample, size: int, focus: Mapping[str, float] | None = None, closer: float = 0.0
+) -> Crop:
     """Cut a random window of `size` px around a random place or object, occlude it, and photograph it badly.
 
-    `focus` says how often it is an object of a class, by the class's name; 1 where it does not.
+    `focus` says how often it is an object of a class, by the class's name; 1 where it does not. `closer`: see
+    `random_window`.
     """
     keypoints = np.array([label.keypoints for label in sample.objects]).reshape(-1, 9, 2)
     seen = np.array([label.visibility > WORTH_A_CROP for label in sample.objects], bool)
     seen |= not seen.any()
     weights = np.array([(focus or {}).get(label.name, 1.0) for label in sample.objects], float)
-    A = random_window(rng, keypoints[seen], sample.rgb.shape, size, weights[seen])
+    A = random_window(rng, keypoints[seen], sample.rgb.shape, size, weights[seen], closer)
     border = tuple(int(v) for v in rng.integers(0, 256, 3))
     image = warp(sample.rgb, A, size, border)
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
@@ -63,24 +66,34 @@ def augment(rng: np.random.Generator, sample: Sample, size: int, focus: Mapping[
 
 
 def random_window(
-    rng: np.random.Generator, keypoints: np.ndarray, shape: tuple[int, ...], size: int, weights: np.ndarray
+    rng: np.random.Generator,
+    keypoints: np.ndarray,
+    shape: tuple[int, ...],
+    size: int,
+    weights: np.ndarray,
+    closer: float = 0.0,
 ) -> np.ndarray:
     """Draw the (2, 3) affine map from picture to crop pixels.
 
     Mostly around one of the objects, which then spans a third of the crop to a little more than all of it, whatever
-    its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which.
+    its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which. A share of `closer` is
+    as `closer.view` cuts them, about as unsure of the object: poses are made from those, the others are for finding.
     """
     height, width = shape[:2]
-    if len(keypoints) and rng.random() < 0.92:
+    near = bool(closer and len(keypoints) and rng.random() < closer)
+    if near or (len(keypoints) and rng.random() < 0.92):
         chosen = keypoints[rng.choice(len(keypoints), p=weights / weights.sum())]
         extent = np.ptp(chosen, axis=0).max()
-        scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.2, 1.8)
+        span = EXTENT * np.exp(rng.normal(0, 0.12)) if near else np.exp(rng.uniform(np.log(1 / 3), np.log(1.1)))
+        scale = np.clip(span * size / extent, 0.2, LARGEST)
         target = chosen[cuboid.CENTRE]
     else:
         scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), (width, height))
-    angle = rng.uniform(-np.pi, np.pi) if rng.random() < 1 / 6 else rng.normal(0, 0.15)
+    turned = not near and rng.random() < 1 / 6
+    angle = rng.uniform(-np.pi, np.pi) if turned else rng.normal(0, 0.15)
     R = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    place = (size - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * size * rng.choice([0.3, 0.5, 0.8])
+    aside = rng.normal(0, 0.06, 2) if near else rng.uniform(-0.5, 0.5, 2) * rng.choice([0.3, 0.5, 0.8])
+    place = (size - 1) / 2 + aside * size
     middle = target + np.linalg.solve(R, np.full(2, (size - 1) / 2) - place)  # of the crop, in the picture
     half = np.minimum(size / (2 * scale), np.array([width, height]) / 2)  # the crop stays inside where it fits
     middle = np.clip(middle, half, np.array([width, height]) - half)

@@ -25,6 +25,7 @@ class TrainConfig(BaseModel):
     crop: int = Field(320, ge=64, multiple_of=8, description="side of a training crop [px]")
     crops_per_picture: int = Field(1, ge=1, description="crops cut from a picture once it is decoded")
     focus: dict[str, float] = Field({}, description="how often crops are cut around a class, beside 1 of the others")
+    closer: float = Field(0.0, ge=0, le=1, description="share of crops cut as the pose search looks at an object")
     input_height: int = Field(480, ge=0, description="height images are scaled to when the weights are used [px]")
     sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
     affinity: str = MapSpec.affinity
@@ -32,7 +33,7 @@ class TrainConfig(BaseModel):
     epochs: int | None = Field(None, ge=1, description="visits of every picture, instead of `steps`")
     batch_size: int = Field(32, ge=1, description="crops a step, on all devices together")
     subbatch_size: int = Field(0, ge=0, description="crops a device takes at once, to save memory; 0 takes all")
-    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    optimizer: Literal["adam", "adamw", "muon", "sgd"] = "adamw"
     learning_rate: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     warmup: int = Field(500, ge=0, description="steps of linear warm-up")

@@ -102,6 +102,7 @@ class Crops(TorchDataset):
         self._encode = Encoder(self.reading.store, config.objects)
         self._focus = config.focus_of(self._encode.names)
         self._size, self._crops, self._indices, self._seed = config.crop, config.crops_per_picture, indices, seed
+        self._closer = config.closer
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -120,7 +121,10 @@ class Crops(TorchDataset):
         epoch, (repeat, place) = visit[0], divmod(visit[1], len(self))
         rng = np.random.default_rng([*self._seed, epoch, place, repeat])
         sample = self.reading.one_of(self._indices, place, rng)
-        crops = [self._encode(sample, augment(rng, sample, self._size, self._focus)) for _ in range(self._crops)]
+        crops = [
+            self._encode(sample, augment(rng, sample, self._size, self._focus, self._closer))
+            for _ in range(self._crops)
+        ]
         return {key: torch.from_numpy(np.stack([crop[key] for crop in crops])) for key in crops[0]}
 
 
@@ -184,7 +188,7 @@ def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Store
         UserError: an object is in none of them, or is another one in one than in another.
     """
     check_objects(paths, config.objects)
-    config = config if training else config.model_copy(update={"focus": {}})
+    config = config if training else config.model_copy(update={"focus": {}, "closer": 0.0})
     sets = []
     for number, path in enumerate(paths):
         indices = held_out(path, config.validation_share)[0 if training else 1]

@@ -10,6 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from dope_training.config import TrainConfig
+from dope_training.muon import Muon, parts
 
 LEAST = 0.01  # of the learning rate, at the end
 MOMENTUM = 0.9
@@ -21,6 +22,11 @@ def make_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
     plain = [p for p in network.parameters() if p.ndim <= 1]
     decay = 0.0 if config.optimizer == "adam" else config.weight_decay
     groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
+    if config.optimizer == "muon":
+        hidden, others = parts(network)
+        groups = [{"params": hidden, "weight_decay": decay, "muon": True}]
+        groups += [{"params": others, "weight_decay": 0.0, "muon": False}]
+        return Muon(groups, lr=config.learning_rate)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=MOMENTUM, nesterov=True)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW

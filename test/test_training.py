@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from dope_ros2 import maps
 from dope_ros2.camera import CameraModel
-from dope_ros2.closer import warp
+from dope_ros2.closer import Region, view, warp
 from dope_ros2.geometry import Pose
 from dope_ros2.maps import MapSpec
 from dope_training.augment import photograph, random_window
@@ -131,6 +131,23 @@ def test_crops_are_cut_as_often_around_an_object_as_its_weight_says():
         away = np.linalg.norm(keypoints[:, 8] @ A[:, :2].T + A[:, 2] - 79.5, axis=1)
         counts[away.argmin()] += 1
     assert 2 < counts[1] / counts[0] < 4.5
+
+
+def test_crops_can_be_cut_as_the_pose_search_looks():
+    rng = np.random.default_rng(6)
+    keypoints = rng.uniform(-40, 40, (1, 9, 2)) + (300.0, 250.0)
+    keypoints[0, 8] = keypoints[0, :8].mean(0)
+    camera = CameraModel(np.array([[600, 0, 320], [0, 600, 240], [0, 0, 1.0]]), 640, 480)
+    place = Region(0, keypoints[0, 8], float(np.ptp(keypoints[0], 0).max()))
+    _, seen = view(np.zeros((480, 640, 3), np.uint8), camera, place, 160)
+    scale = seen.K[0, 0] / camera.K[0, 0]
+    windows = [random_window(rng, keypoints, (480, 640), 160, np.ones(1), closer=1.0) for _ in range(300)]
+    scales = np.sqrt([np.linalg.det(A[:, :2]) for A in windows]) / scale
+    centres = np.array([A[:, :2] @ keypoints[0, 8] + A[:, 2] for A in windows]) - 79.5
+    assert abs(np.median(scales) - 1) < 0.03
+    assert 0.08 < np.log(scales).std() < 0.16
+    assert np.abs(np.median(centres, 0)).max() < 3
+    assert centres.std(0).max() < 16
 
 
 def test_a_photograph_keeps_shape_and_type():

@@ -153,7 +153,7 @@ def test_the_average_follows_the_weights_and_begins_with_the_first():
     assert values[103] == pytest.approx(2 - 0.9**5)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "sgd"])
 def test_every_optimiser_is_made(name):
     optimiser = make_optimiser(torch.nn.Linear(2, 2), TrainConfig(**RECIPE | {"optimizer": name}))
     assert type(optimiser).__name__.lower() == name

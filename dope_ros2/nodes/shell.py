@@ -54,6 +54,10 @@ class Shell:
             descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
         elif limits:
             descriptor.floating_point_range = [FloatingPointRange(from_value=limits[0], to_value=limits[1])]
+        value = self.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+        self.undeclare_parameter(name)
+        if type(value) in (int, float) and isinstance(default, float | str):  # fps:=30 means 30.0, source:=0 means "0"
+            return self.declare_parameter(name, type(default)(value), descriptor, ignore_override=True).value
         return self.declare_parameter(name, default, descriptor).value
 
     def value(self, name: str) -> object:
@@ -170,7 +174,7 @@ def _spin(make: Callable[[], Shell]) -> int:
     try:
         node = make()
     except ParameterException as error:
-        raise UserError(f"{error}; check -p and --params-file (a number with a point is a double)") from error
+        raise UserError(f"{error}; check -p and --params-file") from error
     try:
         node.start()
         node.spin()

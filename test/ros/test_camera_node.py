@@ -61,7 +61,7 @@ def test_a_folder_is_published_rectified_with_its_calibration_and_the_node_ends(
     for topic, kind in (("image_rect", Image), ("image_raw", Image), ("camera_info", CameraInfo)):
         observer.listen(kind, f"/folder/{topic}")
     settings = {"source": tmp_path / "images", "calibration": tmp_path / "calibration.yaml", "frame_id": "eye"}
-    settings |= {"publish_raw": "true", "wait_for_subscribers": 1, "fps": "20.0"}
+    settings |= {"publish_raw": "true", "wait_for_subscribers": 1, "fps": 20}
     arguments = [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]
     process = start(*CAMERA, "-r", "__ns:=/folder", *arguments)
     observer.until(lambda: not process.alive, "the end of the folder")
@@ -88,6 +88,16 @@ def test_without_calibration_the_field_of_view_is_a_guess_that_is_told_once(star
     assert observer.received["/guess/camera_info"][0].p[0] == pytest.approx(32)
     assert process.count("90 degrees is assumed") == 1
     assert process.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [("source:=97", "camera 97: cannot be opened"), ("fps:=true", "expecting type"), ("hfov:=200", "out of range")],
+)
+def test_a_number_may_lack_its_point_or_its_quotes_but_not_be_something_else(start, given, words):
+    process = start(*CAMERA, "-p", given)
+    assert process.wait() == 2
+    assert words in process.output
 
 
 def test_a_scene_brings_its_camera_and_the_truth_with_the_stamp_of_the_image(start, observer, tmp_path):
