@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dope_ros2 import __version__, axes
@@ -23,12 +24,14 @@ from dope_ros2.errors import UserError, closest, one_line, short
 from dope_ros2.maps import Calibration, MapSpec
 from dope_ros2.network import ARCHITECTURES, STRIDE
 from dope_ros2.objects import LONGEST_NAME, ObjectModel
+from dope_ros2.resources import share
 from dope_ros2.trust import Trust
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_OBJECTS, TALLEST = 1000, 4096  # objects of a network, images [px] that it is given
 FARTHEST = 1e6  # any number of the metadata from zero
 HEADER = 8  # bytes with the length of the JSON that follows them
+FEATURES = "efficientnet-lite0.safetensors"  # in the package's weights/
 SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give wrong distances
 
 
@@ -144,6 +147,22 @@ def build(architecture: str, objects: int) -> nn.Module:
     if architecture not in ARCHITECTURES:
         raise UserError(f"no network {architecture!r}{closest(architecture, ARCHITECTURES)}")
     return ARCHITECTURES[architecture](objects)
+
+
+def begin(architecture: str, objects: int) -> nn.Module:
+    """Make the named network to be trained: random weights, but for features that stay as they are.
+
+    Raises:
+        UserError: there is no such network, or the file of the features is missing.
+    """
+    network = build(architecture, objects)
+    if (features := getattr(network, "features", None)) is not None:
+        path = share() / "weights" / FEATURES
+        try:
+            features.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"{path}: cannot be read ({one_line(error)}); install the package again") from error
+    return network
 
 
 def save(path: Path, network: nn.Module, metadata: Metadata) -> None:

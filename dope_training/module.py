@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dope_ros2.network import Paper
-from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD, build
+from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD, begin
 from dope_training.config import TrainConfig
 from dope_training.losses import (
     SurfaceTargets,
@@ -36,7 +36,7 @@ class BeliefModule(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = build(config.architecture, len(config.objects)).to(memory_format=torch.channels_last)
+        self.network = begin(config.architecture, len(config.objects)).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD) * 255, persistent=False)
 

@@ -64,5 +64,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
 def parts(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """The parameters that Muon is for, and the rest: matrices followed by a normalisation, which have no bias."""
     hidden = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear) and m.bias is None}
-    every = list(network.parameters())
+    every = [p for p in network.parameters() if p.requires_grad]
     return [p for p in every if id(p) in hidden], [p for p in every if id(p) not in hidden]

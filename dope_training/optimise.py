@@ -18,8 +18,8 @@ MOMENTUM = 0.9
 
 def make_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The configured optimiser; weights decay, biases and norms do not, and with Adam, as published, nothing does."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    decayed, plain = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
     decay = 0.0 if config.optimizer == "adam" else config.weight_decay
     groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
     if config.optimizer == "muon":

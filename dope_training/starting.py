@@ -114,7 +114,9 @@ def _exchanged(mine: Tensor, theirs: Tensor, repeat: Repeat, known: list[str], w
 
 
 def _from_imagenet(network: nn.Module, architecture: str) -> str:
-    """The trunk of the published network from torchvision's VGG-19."""
+    """The trunk of the published network from torchvision's VGG-19; other networks have theirs from the beginning."""
+    if getattr(network, "features", None) is not None:
+        return f"imagenet: every {architecture} has its fixed features from there; the rest is random"
     if architecture != "paper":
         raise UserError(f"--net imagenet: there are no ImageNet weights for the trunk of {architecture}, only of paper")
     if find_spec("torchvision") is None:

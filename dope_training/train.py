@@ -170,7 +170,7 @@ def train_command(
     steps: Annotated[int | None, typer.Option(help="steps in all, instead of the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help="crops a step, on all devices together")] = None,
     subbatch_size: Annotated[int | None, typer.Option(help="crops a device takes at once, to save memory")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw, muon or sgd")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="highest of the run, instead of the recipe's")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed")] = None,
     seed: Annotated[int | None, typer.Option(help="instead of the recipe's")] = None,

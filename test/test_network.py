@@ -32,12 +32,12 @@ def test_dope_lite_stays_under_eight_million_parameters():
     assert parameters(DopeLite(3)) < 8e6
 
 
-def test_dope_m_stays_within_60_mebibytes_in_half_precision_and_60_gflop_at_640x480():
+def test_dope_m_stays_within_60_mebibytes_in_half_precision_and_62_gflop_at_640x480():
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         network = DopeM(10)
         network(torch.zeros(1, 3, 480, 640))
     assert 2 * parameters(network) < 60 * 2**20
-    assert counter.get_total_flops() < 60e9
+    assert counter.get_total_flops() < 62e9
 
 
 def test_a_further_object_costs_less_than_three_percent():

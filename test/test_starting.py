@@ -52,6 +52,7 @@ def test_starting_from_another_network_is_refused(tmp_path):
         start_from(build("tiny", 1), "tiny", ["carton"], str(tmp_path / "none.ckpt"))
     with pytest.raises(UserError, match="no ImageNet weights for the trunk of tiny"):
         start_from(build("tiny", 1), "tiny", ["carton"], "imagenet")
+    assert "has its fixed features from there" in start_from(build("dope-lite", 1), "dope-lite", ["carton"], "imagenet")
 
 
 @pytest.fixture(scope="module")

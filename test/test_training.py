@@ -135,7 +135,7 @@ def test_crops_are_cut_as_often_around_an_object_as_its_weight_says():
 
 def test_crops_can_be_cut_as_the_pose_search_looks():
     rng = np.random.default_rng(6)
-    keypoints = rng.uniform(-40, 40, (1, 9, 2)) + (300.0, 250.0)
+    keypoints = rng.uniform(-40, 40, (1, 9, 2)) + np.array([300.0, 250.0])
     keypoints[0, 8] = keypoints[0, :8].mean(0)
     camera = CameraModel(np.array([[600, 0, 320], [0, 600, 240], [0, 0, 1.0]]), 640, 480)
     place = Region(0, keypoints[0, 8], float(np.ptp(keypoints[0], 0).max()))

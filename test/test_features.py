@@ -1,0 +1,49 @@
+import pytest
+import torch
+from tiny_training import RECIPE
+
+from dope_ros2.errors import UserError
+from dope_ros2.features import Features, Padded
+from dope_ros2.weights import begin, build
+from dope_training.config import TrainConfig
+from dope_training.optimise import make_optimiser
+
+
+def test_a_padded_convolution_is_tensorflows():
+    """With stride 2 and an even side TensorFlow pads at the end first: cell i begins at pixel 2 i."""
+    layer = Padded(1, 1, 3, 2)
+    with torch.no_grad():
+        layer.weight.zero_()[..., 0, 0] = 1
+        layer.bias.zero_()
+        picture = torch.arange(64.0).view(1, 1, 8, 8)
+        torch.testing.assert_close(layer(picture), picture[..., ::2, ::2])
+
+
+def test_features_are_at_strides_8_and_16():
+    with torch.inference_mode():
+        fine, middle = Features()(torch.zeros(2, 3, 64, 96))
+    assert (fine.shape, middle.shape) == ((2, 40, 8, 12), (2, 112, 4, 6))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_training_begins_with_the_packages_features_and_leaves_them_alone(optimizer):
+    network = begin("dope-lite", 1)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    optimiser = make_optimiser(network, TrainConfig(**RECIPE | {"architecture": "dope-lite", "optimizer": optimizer}))
+    sum(part.square().mean() for part in network(torch.randn(2, 3, 64, 64))).backward()
+    optimiser.step()
+    after = network.state_dict()
+    fixed = [name for name in after if name.startswith("features.")]
+    assert len(fixed) > 40
+    assert all(torch.equal(before[name], after[name]) for name in fixed)
+    assert not torch.equal(before["known.0.0.weight"], after["known.0.0.weight"])
+    other = begin("dope-lite", 2).state_dict()
+    assert all(torch.equal(other[name], after[name]) for name in fixed)
+    assert not all(torch.equal(value, after[f"features.{name}"]) for name, value in Features().state_dict().items())
+
+
+def test_a_package_without_the_file_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("dope_ros2.weights.share", lambda: tmp_path)
+    with pytest.raises(UserError, match=r"lite0.safetensors: cannot be read .*; install the package again"):
+        begin("dope-lite", 1)
+    build("dope-lite", 1)
