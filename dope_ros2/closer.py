@@ -104,6 +104,11 @@ def expected_at(index: int, model: ObjectModel, pose: Pose, camera: CameraModel)
     return Region(index, centre, float(np.ptp(pixels, axis=0).max())) if inside else None
 
 
+def magnification(extent: float, side: int, size: np.ndarray) -> float:
+    """How much a picture (its `size` is (2,)) is enlarged for a window of `side` px; `extent` is its object's [px]."""
+    return max(min(EXTENT * side / max(extent, 1.0), LARGEST), side / size.max())
+
+
 def view(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tuple[np.ndarray, CameraModel]:
     """The part of an image around an object, and its camera: cut and scaled, it is still a pinhole camera's.
 
@@ -116,7 +121,7 @@ def view(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tu
         side: of the picture that is wanted [px].
     """
     size = np.array([camera.width, camera.height])
-    scale = max(min(EXTENT * side / max(place.extent, 1.0), LARGEST), side / size.max())
+    scale = magnification(place.extent, side, size)
     half = np.minimum(side / (2 * scale), size / 2)
     middle = np.clip(place.centre + 0.5, half, size - half) - 0.5
     A = np.column_stack([scale * np.eye(2), (side - 1) / 2 - scale * middle])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 STEM = 32
+# Of each stage: blocks, kernel, stride of the first block, how much wider its inside is, channels.
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112))
 FINE, MIDDLE = 2, 4  # stages whose output is used, at strides 8 and 16
 WIDTHS = (STAGES[FINE][-1], STAGES[MIDDLE][-1])
@@ -22,9 +23,10 @@ class Padded(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, D, H / stride, W / stride)."""
         whole = self.kernel_size[0] - self.stride[0]
-        first, last = whole // 2, whole - whole // 2
-        padded = functional.pad(x, (first, last, first, last)) if whole else x
-        return functional.conv2d(padded, self.weight, self.bias, self.stride, groups=self.groups)
+        before = whole // 2
+        if after := whole - 2 * before:
+            x = functional.pad(x, (0, after, 0, after))
+        return functional.conv2d(x, self.weight, self.bias, self.stride, before, groups=self.groups)
 
 
 class Block(nn.Module):

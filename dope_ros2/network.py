@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dope_ros2.features import WIDTHS, Features
+from dope_ros2 import features
 
 BELIEFS = 9
 AFFINITIES = 16
@@ -45,7 +45,8 @@ class DopeLite(nn.Module):
     """A dense residual trunk, a top-down pyramid to stride 8, and two heads, the second of which sees the first.
 
     The first says of every cell whether it shows the object and where on the cuboid (`surface`), the second draws
-    the maps. Why: docs/decisions/0006-light-network.md and 0007-surface-head.md.
+    the maps. Features of a network that knows photographs come in beside the trunk. Why: docs/decisions/
+    0006-light-network.md, 0007-surface-head.md and 0019-features-of-photographs-and-muon.md.
     """
 
     WIDTHS, DEPTHS = (48, 96, 192, 384), (1, 2, 3, 2)  # at strides 4, 8, 16, 32
@@ -62,8 +63,8 @@ class DopeLite(nn.Module):
             self.trunk.append(nn.Sequential(down, *(Residual(width) for _ in range(depth - 1))))
             inputs = width
         self.lateral = nn.ModuleList(nn.Conv2d(width, self.WIDTH, 1) for width in self.WIDTHS[1:])
-        self.features = Features()
-        self.known = nn.ModuleList(nn.Sequential(*conv_norm(width, self.WIDTH, 1)) for width in WIDTHS)
+        self.features = features.Features()
+        self.known = nn.ModuleList(nn.Sequential(*conv_norm(width, self.WIDTH, 1)) for width in features.WIDTHS)
         self.smooth = nn.Sequential(*conv_norm(self.WIDTH, self.WIDTH, 3), nn.ReLU(inplace=True), Residual(self.WIDTH))
         self.surface = nn.Conv2d(self.WIDTH, objects * SURFACE, 1)
         self.merge = nn.Sequential(
@@ -102,10 +103,10 @@ class DopeLite(nn.Module):
 
 
 class DopeM(DopeLite):
-    """The light network with four times the work: 61 GFLOP at 640x480, a tenth of `Paper`'s."""
+    """The light network with four times the work: 60 GFLOP at 640x480, a tenth of `Paper`'s."""
 
-    WIDTHS, DEPTHS = (80, 160, 320, 512), (2, 3, 4, 3)
-    STEM, WIDTH = 64, 192
+    WIDTHS, DEPTHS = (72, 160, 320, 512), (2, 3, 4, 3)
+    STEM, WIDTH = 48, 192
 
 
 def _vgg() -> nn.Sequential:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dope_datagen.store import Sample
 from dope_ros2 import cuboid
-from dope_ros2.closer import EXTENT, LARGEST, warp
+from dope_ros2.closer import LARGEST, magnification, warp
 
 WORTH_A_CROP = 0.5  # visible share of an object around which a crop is cut
 
@@ -77,26 +77,28 @@ def random_window(
 
     Mostly around one of the objects, which then spans a third of the crop to a little more than all of it, whatever
     its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which. A share of `closer` is
-    as `closer.view` cuts them, about as unsure of the object: poses are made from those, the others are for finding.
+    cut as `closer.view` does, with its errors of place and size: poses are made from those, the others are for finding.
     """
-    height, width = shape[:2]
+    whole = np.array(shape[1::-1])
     near = bool(closer and len(keypoints) and rng.random() < closer)
     if near or (len(keypoints) and rng.random() < 0.92):
         chosen = keypoints[rng.choice(len(keypoints), p=weights / weights.sum())]
         extent = np.ptp(chosen, axis=0).max()
-        span = EXTENT * np.exp(rng.normal(0, 0.12)) if near else np.exp(rng.uniform(np.log(1 / 3), np.log(1.1)))
-        scale = np.clip(span * size / extent, 0.2, LARGEST)
+        if near:
+            scale = magnification(extent * np.exp(rng.normal(0, 0.12)), size, whole)
+        else:
+            scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.2, LARGEST)
         target = chosen[cuboid.CENTRE]
     else:
-        scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), (width, height))
+        scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), whole)
     turned = not near and rng.random() < 1 / 6
     angle = rng.uniform(-np.pi, np.pi) if turned else rng.normal(0, 0.15)
     R = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     aside = rng.normal(0, 0.06, 2) if near else rng.uniform(-0.5, 0.5, 2) * rng.choice([0.3, 0.5, 0.8])
     place = (size - 1) / 2 + aside * size
     middle = target + np.linalg.solve(R, np.full(2, (size - 1) / 2) - place)  # of the crop, in the picture
-    half = np.minimum(size / (2 * scale), np.array([width, height]) / 2)  # the crop stays inside where it fits
-    middle = np.clip(middle, half, np.array([width, height]) - half)
+    half = np.minimum(size / (2 * scale), whole / 2)  # the crop stays inside where it fits
+    middle = np.clip(middle, half, whole - half)
     return np.column_stack([R, np.full(2, (size - 1) / 2) - R @ middle])
 
 

@@ -56,6 +56,8 @@ class TrainConfig(BaseModel):
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of crops_per_picture")
         if self.architecture != "paper" and self.crop % MULTIPLE:
             raise ValueError(f"crop {self.crop} must be a multiple of {MULTIPLE}")
+        if self.architecture == "paper" and self.optimizer == "muon":
+            raise ValueError("optimizer muon is for networks with normalisation, and paper has none; use adam or adamw")
         for name, weight in self.focus.items():
             if name not in self.objects or not 0 < weight < inf:
                 raise ValueError(f"focus {name}: {weight} must be above 0, and {name} one of {', '.join(self.objects)}")

@@ -149,7 +149,7 @@ def learn_command(
     unit: Annotated[str | None, typer.Option(help="of the mesh: m, cm or mm; found by its size if not given")] = None,
     camera: Annotated[Path | None, typer.Option(help="camera_info YAML of your camera")] = None,
     images: Annotated[int, typer.Option(min=256, help="pictures to learn from")] = 4096,
-    steps: Annotated[int, typer.Option(min=1, help="of training")] = 4000,
+    steps: Annotated[int, typer.Option(min=1, help="of training")] = 2500,
     datagen: Annotated[Path, typer.Option(help="what the pictures show")] = PRESETS / "datagen" / "quick.yaml",
     train: Annotated[Path, typer.Option(help="how it is trained")] = PRESETS / "train" / "dope-lite-fine.yaml",
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-MOMENTUM, BETAS = 0.95, (0.9, 0.999)
+MOMENTUM = 0.95
 QUINTIC, ROUNDS = (3.4445, -4.775, 2.0315), 5  # of the Newton-Schulz iteration
 MATCH = 0.2  # root mean square of AdamW's steps at the same rate (Liu et al., 2025)
 TINY = 1e-8
@@ -26,9 +26,11 @@ class Muon(torch.optim.AdamW):
                 if weight.grad is not None:
                     self._follow(weight, group)
         every = self.param_groups
-        self.param_groups = [group for group in every if not group["muon"]]
-        super().step(closure)
-        self.param_groups = every
+        try:
+            self.param_groups = [group for group in every if not group["muon"]]
+            super().step(closure)
+        finally:
+            self.param_groups = every
 
     def _follow(self, weight: Tensor, group: dict) -> None:
         state = self.state[weight]
@@ -43,7 +45,9 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix whose singular values are all about 1, within 0.3; the shape (M, N) is kept.
+    """The nearest matrix whose singular values are all about 1, within 0.4; the shape (M, N) is kept.
+
+    Those below a hundredth of the whole stay smaller.
 
     Newton-Schulz in the smaller Gram matrix: every iterate is a polynomial of it times the matrix.
     """
@@ -61,8 +65,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return whole @ X
 
 
-def parts(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The parameters that Muon is for, and the rest: matrices followed by a normalisation, which have no bias."""
-    hidden = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear) and m.bias is None}
-    every = [p for p in network.parameters() if p.requires_grad]
-    return [p for p in every if id(p) in hidden], [p for p in every if id(p) not in hidden]
+def hidden_matrices(network: nn.Module) -> list[Tensor]:
+    """The parameters that Muon is for: matrices that a normalisation follows, which therefore have no bias."""
+    layers = (m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    return [layer.weight for layer in layers if layer.bias is None]

@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from dope_training.config import TrainConfig
-from dope_training.muon import Muon, parts
+from dope_training.muon import Muon, hidden_matrices
 
 LEAST = 0.01  # of the learning rate, at the end
 MOMENTUM = 0.9
@@ -23,10 +23,10 @@ def make_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
     decay = 0.0 if config.optimizer == "adam" else config.weight_decay
     groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
     if config.optimizer == "muon":
-        hidden, others = parts(network)
-        groups = [{"params": hidden, "weight_decay": decay, "muon": True}]
-        groups += [{"params": others, "weight_decay": 0.0, "muon": False}]
-        return Muon(groups, lr=config.learning_rate)
+        hidden = {id(weight) for weight in hidden_matrices(network)}
+        groups = [{"params": [p for p in decayed if id(p) in hidden], "weight_decay": decay, "muon": True}]
+        groups += [{"params": [p for p in decayed if id(p) not in hidden], "weight_decay": decay, "muon": False}]
+        return Muon([*groups, {"params": plain, "weight_decay": 0.0, "muon": False}], lr=config.learning_rate)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=MOMENTUM, nesterov=True)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW

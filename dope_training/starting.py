@@ -61,6 +61,8 @@ def start_from(network: nn.Module, architecture: str, objects: list[str], source
         other = "" if given.objects == objects else f", trained for {' '.join(given.objects)}"
         return f"{source}: all layers taken{other}"
     mine = network.state_dict()
+    if mine.keys() != given.tensors.keys():
+        raise _other_layers(source, f"{len(mine.keys() ^ given.tensors.keys())} of them")
     repeats = repeats_of(architecture)
     for name, tensor in given.tensors.items():
         if name in repeats:
@@ -114,7 +116,7 @@ def _exchanged(mine: Tensor, theirs: Tensor, repeat: Repeat, known: list[str], w
 
 
 def _from_imagenet(network: nn.Module, architecture: str) -> str:
-    """The trunk of the published network from torchvision's VGG-19; other networks have theirs from the beginning."""
+    """The trunk of the published network from torchvision's VGG-19; the light ones have their features already."""
     if getattr(network, "features", None) is not None:
         return f"imagenet: every {architecture} has its fixed features from there; the rest is random"
     if architecture != "paper":
@@ -136,8 +138,14 @@ def _load(network: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"{source}: its layers are not those of this network ({reason})") from error
+        raise _other_layers(source, " ".join(str(error).split())[:160]) from error
+
+
+def _other_layers(source: str, which: str) -> UserError:
+    return UserError(
+        f"{source}: its layers are not those of this network ({which}); start from weights of this version, or "
+        "without --net"
+    )
 
 
 def _names(names: list[str]) -> str:

@@ -4,9 +4,12 @@ from tiny_training import RECIPE
 
 from dope_ros2.errors import UserError
 from dope_ros2.features import Features, Padded
-from dope_ros2.weights import begin, build
+from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD, begin, build
 from dope_training.config import TrainConfig
 from dope_training.optimise import make_optimiser
+
+FINE = [-15.0444, 5.7123, -5.0124, 6.5070, 11.8053]  # of the published network, see below
+MIDDLE = [0.4160, 4.2778, -8.1579, -1.3146, 20.2982]
 
 
 def test_a_padded_convolution_is_tensorflows():
@@ -17,6 +20,17 @@ def test_a_padded_convolution_is_tensorflows():
         layer.bias.zero_()
         picture = torch.arange(64.0).view(1, 1, 8, 8)
         torch.testing.assert_close(layer(picture), picture[..., ::2, ::2])
+
+
+def test_the_packages_features_are_those_of_the_published_network():
+    """Compared with its layers as published: normalisations not folded, (v - 127) / 128, where no border is near."""
+    rows, columns = torch.meshgrid(torch.arange(160.0), torch.arange(192.0), indexing="ij")
+    waves = [128 + 100 * torch.sin(rows / 9 + columns / (7 + k)) for k in range(3)]
+    picture = torch.stack([(w / 255 - m) / s for w, m, s in zip(waves, IMAGENET_MEAN, IMAGENET_STD, strict=True)])
+    with torch.inference_mode():
+        fine, middle = begin("dope-lite", 1).features(picture[None])
+    torch.testing.assert_close(fine[0, :5, 10, 11], torch.tensor(FINE), atol=0.05, rtol=0.01)
+    torch.testing.assert_close(middle[0, :5, 5, 5], torch.tensor(MIDDLE), atol=0.05, rtol=0.01)
 
 
 def test_features_are_at_strides_8_and_16():

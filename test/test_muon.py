@@ -43,7 +43,7 @@ def test_a_matrix_of_zeros_stays_one():
 def test_hidden_matrices_follow_muon_and_all_else_adamw_at_the_same_rate(network):
     optimiser = optimiser_of(network)
     assert [[tuple(p.shape) for p in group["params"]] for group in optimiser.param_groups] == [
-        [(8, 6, 3, 3)], [(8,), (8,), (2, 8, 1, 1), (2,)]
+        [(8, 6, 3, 3)], [(2, 8, 1, 1)], [(8,), (8,), (2,)]
     ]  # fmt: skip
     before = [parameter.detach().clone() for parameter in network.parameters()]
     draw_gradients(network, 2)
@@ -51,11 +51,11 @@ def test_hidden_matrices_follow_muon_and_all_else_adamw_at_the_same_rate(network
     optimiser.step()
     rate = optimiser.param_groups[0]["lr"]
     moved = [was - now.detach() for was, now in zip(before, network.parameters(), strict=True)]
-    hidden = moved[0] - rate * 0.1 * before[0]  # without what decays
+    hidden, head = (moved[k] - rate * 0.1 * before[k] for k in (0, 3))  # without what decays
     lengths = torch.linalg.svdvals(hidden.flatten(1))
     assert lengths.max() / lengths.min() < 2
     assert 0.7 < hidden.square().mean().sqrt() / (MATCH * rate) < 1.3
-    for step in moved[1:]:
+    for step in (*moved[1:3], head, moved[4]):
         torch.testing.assert_close(step.abs(), torch.full_like(step, rate), rtol=1e-3, atol=0)
 
 

@@ -132,11 +132,13 @@ def test_sub_batches_and_ranks_do_not_change_the_losses(tmp_path, processes, com
     np.testing.assert_allclose(losses(tmp_path / "ranks"), losses(tmp_path / "whole"), rtol=1e-5)
 
 
-def test_a_run_goes_on_with_another_number_of_devices(tmp_path, processes, command):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_goes_on_with_another_number_of_devices(tmp_path, processes, command, optimizer):
     start, wait = processes
+    changes = {"architecture": "plain", "learning_rate": 1e-3, "warmup": 100, "optimizer": optimizer}
     for name, ranks in (("same", (1, 1, 1)), ("changing", (1, 2, 1))):
         for end, number in zip((3, 6, 9), ranks, strict=True):
-            arguments = command(name, "--resume", architecture="plain", steps=end, learning_rate=1e-3, warmup=100)
+            arguments = command(name, "--resume", steps=end, **changes)
             assert set(wait(start(arguments, tmp_path / "log", number))) == {0}, (tmp_path / "log").read_text()
     np.testing.assert_allclose(losses(tmp_path / "changing"), losses(tmp_path / "same"), rtol=1e-4)
 

@@ -58,8 +58,9 @@ def test_boxes_are_found_in_real_photographs_and_nothing_else():
             same = [k for k, truth in enumerate(truths) if truth.obj_id == found.model.class_id]
             nearest = min(same, key=lambda k: off[k])
             turned = np.rad2deg(truths[nearest].pose.angle_to(found.pose))
-            right += off[nearest] <= 15 and turned <= 20
+            farther = found.pose.apply(found.model.centre)[2] / truths[nearest].pose.apply(found.model.centre)[2] - 1
+            right += off[nearest] <= 10 and turned <= 10 and abs(farther) <= 0.06
             if off[nearest] > 40:
                 stray.append((frame.path.name, found.model.name, centre))
-    assert right >= 12  # of fifteen
+    assert right >= 10  # of fifteen: both boxes in all five frames, not the bottle behind them
     assert stray == []

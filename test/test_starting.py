@@ -11,6 +11,7 @@ from dope_ros2 import cli
 from dope_ros2.errors import UserError
 from dope_ros2.network import ARCHITECTURES
 from dope_ros2.weights import Metadata, TrainedObject, build, load, save
+from dope_training.checkpoints import FORMAT
 from dope_training.config import TrainConfig
 from dope_training.starting import Repeat, repeats_of, start_from
 
@@ -53,6 +54,16 @@ def test_starting_from_another_network_is_refused(tmp_path):
     with pytest.raises(UserError, match="no ImageNet weights for the trunk of tiny"):
         start_from(build("tiny", 1), "tiny", ["carton"], "imagenet")
     assert "has its fixed features from there" in start_from(build("dope-lite", 1), "dope-lite", ["carton"], "imagenet")
+
+
+@pytest.mark.parametrize("names", [["box"], ["box", "cup"]])
+def test_weights_of_an_older_layout_are_refused_whatever_their_objects(tmp_path, names):
+    old = build("tiny", 1)
+    state = {"format": FORMAT, "architecture": "tiny", "objects": ["box"], "optimizer": "adamw"}
+    tensors = {f"network.{name}": value for name, value in old.state_dict().items() if "surface" not in name}
+    torch.save(state | {"average": tensors}, tmp_path / "old.ckpt")
+    with pytest.raises(UserError, match="its layers are not those of this network"):
+        start_from(build("tiny", len(names)), "tiny", names, str(tmp_path / "old.ckpt"))
 
 
 @pytest.fixture(scope="module")

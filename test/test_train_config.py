@@ -17,6 +17,7 @@ def test_steps_and_epochs_exclude_each_other():
     [
         ({"focus": {"cartn": 2}}, "recipe: focus cartn: 2.0 must be above 0, and cartn one of carton"),
         ({"focus": {"carton": 0}}, "recipe: focus carton: 0.0 must be above 0"),
+        ({"architecture": "paper", "optimizer": "muon"}, "recipe: optimizer muon is for networks with normalisation"),
         ({"crop": 72}, "recipe: crop 72 must be a multiple of 32"),
         ({"steps": 0}, "recipe: steps: Input should be greater than or equal to 1, not 0"),
     ],

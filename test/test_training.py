@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_training import RECIPE, make_store
 from torch.nn import functional
 
 from dope_ros2 import maps
@@ -9,8 +10,10 @@ from dope_ros2.camera import CameraModel
 from dope_ros2.closer import Region, view, warp
 from dope_ros2.geometry import Pose
 from dope_ros2.maps import MapSpec
-from dope_training.augment import photograph, random_window
-from dope_training.data import viewing_rays
+from dope_training import data
+from dope_training.augment import augment, photograph, random_window
+from dope_training.config import TrainConfig
+from dope_training.data import crops_of, viewing_rays
 from dope_training.losses import belief_loss, draw_surface, draw_targets, surface_loss
 
 
@@ -148,6 +151,15 @@ def test_crops_can_be_cut_as_the_pose_search_looks():
     assert 0.08 < np.log(scales).std() < 0.16
     assert np.abs(np.median(centres, 0)).max() < 3
     assert centres.std(0).max() < 16
+
+
+def test_held_out_crops_are_of_all_sizes_whatever_the_recipe_says(tmp_path, monkeypatch):
+    store, asked = make_store(tmp_path / "store"), []
+    config = TrainConfig(**RECIPE | {"closer": 1.0})
+    monkeypatch.setattr(data, "augment", lambda *given: asked.append(given[-1]) or augment(*given))
+    for training in (True, False):
+        crops_of([store], config, training=training)[0, 0]
+    assert asked == [1.0, 0.0]
 
 
 def test_a_photograph_keeps_shape_and_type():

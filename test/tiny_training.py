@@ -39,7 +39,7 @@ class Tiny(nn.Module):
     def __init__(self, objects):
         super().__init__()
         self.objects = objects
-        self.trunk = nn.Sequential(nn.Conv2d(3, 8, 8, 8), self.norm(8), nn.ReLU())
+        self.trunk = nn.Sequential(nn.Conv2d(3, 8, 8, 8, bias=False), self.norm(8), nn.ReLU())
         self.surface = nn.Conv2d(8, objects * SURFACE, 1)
         self.head = nn.Conv2d(8, objects * (BELIEFS + AFFINITIES), 3, padding=1)
 

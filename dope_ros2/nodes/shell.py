@@ -17,6 +17,7 @@ from rclpy.exceptions import InvalidHandle, ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
@@ -37,6 +38,7 @@ class Shell:
 
     def __init__(self, name: str, **options: object) -> None:
         super().__init__(name, **options)
+        self.add_pre_set_parameters_callback(self._as_declared)
         self.done = Future()
         self._told: dict[str, float] = {}
 
@@ -54,11 +56,17 @@ class Shell:
             descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
         elif limits:
             descriptor.floating_point_range = [FloatingPointRange(from_value=limits[0], to_value=limits[1])]
-        value = self.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
-        self.undeclare_parameter(name)
-        if type(value) in (int, float) and isinstance(default, float | str):  # fps:=30 means 30.0, source:=0 means "0"
-            return self.declare_parameter(name, type(default)(value), descriptor, ignore_override=True).value
-        return self.declare_parameter(name, default, descriptor).value
+        given = self.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+        self.undeclare_parameter(name)  # it was declared only to see what was given, of whatever type
+        value = meant(given, default)
+        if type(value) is type(default):
+            return self.declare_parameter(name, value, descriptor, ignore_override=True).value
+        return self.declare_parameter(name, default, descriptor).value  # which refuses it
+
+    def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
+        known = [p for p in parameters if self.has_parameter(p.name)]
+        meaning = {p.name: meant(p.value, self.get_parameter(p.name).value) for p in known}
+        return [Parameter(p.name, value=meaning[p.name]) if p.name in meaning else p for p in parameters]
 
     def value(self, name: str) -> object:
         """The present value of a parameter."""
@@ -71,6 +79,18 @@ class Shell:
         if fault not in self._told and len(self._told) < MOST_FAULTS:
             self._told[fault] = now
             self.get_logger().error(fault)
+
+
+def meant(value: object, like: object) -> object:
+    """A parameter's value as the type of another one: fps:=30 means 30.0, source:=0 means "0", height:=320.0 means 320.
+
+    What else is of another type is left as it is, for ROS to refuse.
+    """
+    if type(value) is int and type(like) in (float, str):
+        return type(like)(value)
+    if type(value) is float and type(like) is int and value.is_integer():
+        return int(value)
+    return value
 
 
 class ShellNode(Shell, Node):

@@ -92,7 +92,13 @@ def test_without_calibration_the_field_of_view_is_a_guess_that_is_told_once(star
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("source:=97", "camera 97: cannot be opened"), ("fps:=true", "expecting type"), ("hfov:=200", "out of range")],
+    [
+        ("source:=97", "camera 97: cannot be opened"),
+        ("wait_for_subscribers:=101.0", "out of range"),
+        ("fps:=true", "expecting type"),
+        ("frame_id:=1.5", "expecting type"),
+        ("hfov:=200", "out of range"),
+    ],
 )
 def test_a_number_may_lack_its_point_or_its_quotes_but_not_be_something_else(start, given, words):
     process = start(*CAMERA, "-p", given)

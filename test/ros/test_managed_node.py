@@ -132,6 +132,8 @@ def test_only_the_region_of_interest_is_looked_at_in_the_same_camera(running, ob
     rgb[10, 20, 0] = 3  # the fake estimator reads the first pixel of what it is given
     msg = messages.array_to_image(rgb, header(70))
     assert set_parameter(observer, "roi", [20, 10, 30, 30], "/running/dope").successful
+    assert set_parameter(observer, "max_age", 4, "/running/dope").successful  # a float parameter
+    assert not set_parameter(observer, "max_age", "4", "/running/dope").successful
     assert len(answer(observer, msg, "/running", answers="/running/dope/detections").detections) == 3
     assert not set_parameter(observer, "roi", [20, 10, 30], "/running/dope").successful
     assert not set_parameter(observer, "roi", [20, -1, 30, 30], "/running/dope").successful
