@@ -198,7 +198,7 @@ def test_weights_of_the_package_s_objects_run_behind_the_node(start, observer, t
     [
         ("objects:=['cartom']", "parameter objects: the weights know no 'cartom'; did you mean 'carton'?"),
         ("min_score:=7.0", "min_score out of range"),
-        ("min_score:=1", "of type 'INTEGER', expecting type 'DOUBLE'"),
+        ("min_score:=high", "of type 'STRING', expecting type 'DOUBLE'"),
     ],
 )
 def test_a_wrong_parameter_is_one_line_and_status_2(start, setting, text):
