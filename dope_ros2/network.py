@@ -92,14 +92,9 @@ class DopeLite(nn.Module):
         fine = fine + functional.interpolate(middle, scale_factor=2.0, mode="nearest")
         fine = self.smooth(fine)
         surface = self.surface(fine)
-        merged = self.merge(torch.cat([fine, surface.sigmoid()], 1))
-        belief, affinity = self._maps(merged, slice(0, BELIEFS)), self._maps(merged, slice(BELIEFS, None))
-        return belief, affinity, surface.unflatten(1, (self.objects, SURFACE))
-
-    def _maps(self, x: Tensor, rows: slice) -> Tensor:
-        """Some of each object's maps (B, C, N, h, w); cutting the head's weights is cheaper than cutting its output."""
-        weight, bias = (part.unflatten(0, (self.objects, -1))[:, rows] for part in (self.head.weight, self.head.bias))
-        return functional.conv2d(x, weight.flatten(0, 1), bias.flatten()).unflatten(1, (self.objects, -1))
+        maps = self.head(self.merge(torch.cat([fine, surface.sigmoid()], 1)))
+        maps = maps.unflatten(1, (self.objects, BELIEFS + AFFINITIES))
+        return maps[:, :, :BELIEFS], maps[:, :, BELIEFS:], surface.unflatten(1, (self.objects, SURFACE))
 
 
 class DopeM(DopeLite):

@@ -44,15 +44,6 @@ def test_a_further_object_costs_less_than_three_percent():
     assert parameters(DopeLite(11)) / parameters(DopeLite(1)) < 1 + 10 * 0.03
 
 
-def test_maps_are_rows_of_the_head_for_each_object_in_turn():
-    network, seen = DopeLite(2).eval(), []
-    network.merge.register_forward_hook(lambda _, __, merged: seen.append(merged))
-    with torch.inference_mode():
-        belief, affinity, _ = network(torch.randn(1, 3, 64, 64))
-        whole = network.head(seen[0])
-    torch.testing.assert_close(torch.cat([belief, affinity], 2).flatten(1, 2), whole)
-
-
 def test_a_second_object_changes_nothing_for_the_first():
     torch.manual_seed(0)
     one, two = DopeLite(1).eval(), DopeLite(2).eval()
