@@ -1,6 +1,8 @@
 """What the estimator says about one object in one image."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,3 +34,12 @@ class Detection:
     reprojection_error: float
     evidence: Evidence | None = None
     track: str = ""
+
+    def unbiased(self, bias: float) -> Detection:
+        """The same, when poses of this object come out too far by this share of the distance.
+
+        The centre of its box moves along the ray on which it is seen; the rotation stays.
+        """
+        offset = self.pose.rotation @ np.array(self.model.centre)
+        centre = (self.pose.translation + offset) / (1 + bias)
+        return replace(self, pose=Pose(self.pose.rotation, centre - offset))

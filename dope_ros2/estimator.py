@@ -253,7 +253,9 @@ class Estimator:
                     own = [i for i in own if is_near(i.keypoints[cuboid.CENTRE], around, camera)]
                 surface = None if maps.surface is None or not own else maps.surface[index]
                 searches.append(Search.of(model, own, read(surface, model, self.metadata.stride), camera.K))
-            return detect(searches, gate, self.metadata.trust)
+            found = detect(searches, gate, self.metadata.trust)
+        biases = {trained.name: trained.distance_bias for trained in self.metadata.objects}
+        return [[detection.unbiased(biases[detection.model.name]) for detection in own] for own in found]
 
     def beliefs(
         self, image: np.ndarray, camera: CameraModel, settings: Settings

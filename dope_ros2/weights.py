@@ -30,6 +30,7 @@ from dope_ros2.trust import Trust
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_OBJECTS, TALLEST = 1000, 4096  # objects of a network, images [px] that it is given
 FARTHEST = 1e6  # any number of the metadata from zero
+MOST_BIAS = 0.5  # of a distance
 HEADER = 8  # bytes with the length of the JSON that follows them
 FEATURES = "efficientnet-lite0.safetensors"  # in the package's weights/
 SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give wrong distances
@@ -37,11 +38,17 @@ SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give w
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedObject:
-    """An object as it was when the weights were trained; size and centre in metres, in the mesh's frame."""
+    """An object as it was when the weights were trained.
+
+    Attributes:
+        size, centre: of its cuboid in the mesh's frame [m].
+        distance_bias: its poses come out too far by this share of the distance; `dope calibrate` measures it.
+    """
 
     name: str
     size: tuple[float, float, float]
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    distance_bias: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +88,8 @@ class Metadata:
 
     def __post_init__(self) -> None:
         numbers = [*self.mean, *self.std, self.sigma, self.origin, *vars(self.calibration).values()]
-        numbers += [*vars(self.trust).values(), *(v for o in self.objects for v in (*o.size, *o.centre))]
+        numbers += [*vars(self.trust).values()]
+        numbers += [v for o in self.objects for v in (*o.size, *o.centre, o.distance_bias)]
         names = [o.name for o in self.objects if isinstance(o.name, str) and len(o.name) <= LONGEST_NAME]
         if not 1 <= len(names) == len(self.objects) <= MOST_OBJECTS:
             raise ValueError(f"{len(self.objects)} objects, of which 1 to {MOST_OBJECTS} and their names are needed")
@@ -91,6 +99,8 @@ class Metadata:
             raise ValueError("mean, std, size and centre have three numbers each")
         if min(*self.std, self.sigma, *(edge for o in self.objects for edge in o.size)) <= 0:
             raise ValueError("std, sigma and sizes are above 0")
+        if max(abs(o.distance_bias) for o in self.objects) > MOST_BIAS:
+            raise ValueError(f"distance_bias is at most {MOST_BIAS} of the distance")
         if self.stride != STRIDE or self.affinity not in ("unit", "offset"):
             raise ValueError(f"stride {self.stride!r} and affinity {self.affinity!r}")
         for height in (self.input_height, self.crop):
@@ -113,7 +123,7 @@ class Metadata:
         known = {f.name for f in fields(cls)}
         entry = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items() if key in known}
         entry["objects"] = tuple(
-            TrainedObject(name=o["name"], size=tuple(o["size"]), centre=tuple(o["centre"])) for o in entry["objects"]
+            TrainedObject(**o | {"size": tuple(o["size"]), "centre": tuple(o["centre"])}) for o in entry["objects"]
         )
         entry["calibration"] = Calibration(**entry.get("calibration", {}))
         entry["trust"] = Trust(**entry.get("trust", {}))

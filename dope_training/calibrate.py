@@ -124,11 +124,19 @@ def calibrate(
     if calibration is None:
         return None
     network, metadata = load(weights)
-    metadata = replace(metadata, calibration=calibration)
-    trusted = trust.fit(trust.outcomes(Estimator.of_network(network, metadata, estimator.models, device), samples()))
-    metadata = replace(metadata, trust=trusted or metadata.trust)
+    metadata = _with_biases(replace(metadata, calibration=calibration), {})
+    estimator = Estimator.of_network(network, metadata, estimator.models, device)
+    looks = [trust.look(estimator, sample) for sample in samples()]
+    biases = trust.distance_biases(looks)
+    trusted = trust.fit(trust.outcomes((look.unbiased(biases) for look in looks), metadata.trust.spread))
+    metadata = _with_biases(replace(metadata, trust=trusted or metadata.trust), biases)
     save(weights, load(weights)[0], metadata)  # the estimator may have halved the precision of its own
     return metadata, trusted is not None
+
+
+def _with_biases(metadata: Metadata, biases: dict[str, float]) -> Metadata:
+    objects = (replace(trained, distance_bias=biases.get(trained.name, 0.0)) for trained in metadata.objects)
+    return replace(metadata, objects=tuple(objects))
 
 
 app = typer.Typer(add_completion=False)
@@ -153,6 +161,8 @@ def calibrate_command(
         f"{path}: at height h a corner is off by {peaks.sure} + {peaks.unsure} (1 - h) cells, "
         f"of them {peaks.inward} (1 - h) inward"
     )
+    if far := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
+        typer.echo(f"{path}: distances came out so much too long, which is undone from now on: {far}")
     typer.echo(
         f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
         if trusted

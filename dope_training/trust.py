@@ -11,14 +11,68 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from dope_datagen.store import Sample
+from dope_ros2.detection import Detection
 from dope_ros2.estimator import Estimator, Settings
+from dope_ros2.geometry import Pose
 from dope_ros2.matching import MAX_ANGLE, Instance, match
 from dope_ros2.symmetry import nearest
 from dope_ros2.trust import Evidence, Trust
 from dope_training.metrics.coverage import CLAIM, LIMITS, motion, squared_lengths
 
 FEWEST = 100  # right poses; fewer say too little
+FEWEST_OF_ONE = 25  # right poses of one object, for its distance
 CAUTION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
+
+
+class Look(NamedTuple):
+    """What an estimator found in a picture, whatever its score, and what is there of the objects that it knows."""
+
+    truths: list[Instance]
+    found: list[Detection]
+
+    def unbiased(self, biases: dict[str, float]) -> Look:
+        """The same with distances corrected by `distance_biases`."""
+        return self._replace(found=[d.unbiased(biases.get(d.model.name, 0.0)) for d in self.found])
+
+    def right(self) -> list[tuple[Detection, Pose | None]]:
+        """Each detection, with the true pose that it is right about; None where it is wrong."""
+        given = [Instance(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre)) for d in self.found]
+        poses: list[Pose | None] = [None] * len(given)
+        for pair in match(self.truths, given):
+            if pair.detection is None:
+                continue
+            detection = self.found[pair.detection]
+            pose = nearest(self.truths[pair.truth].pose, detection.pose, detection.model)
+            if pose.angle_to(detection.pose) <= MAX_ANGLE:
+                poses[pair.detection] = pose
+        return list(zip(self.found, poses, strict=True))
+
+
+def look(estimator: Estimator, sample: Sample) -> Look:
+    """Let an estimator look at a stored picture."""
+    models = {model.name: model for model in estimator.models}
+    truths = [
+        Instance(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
+        for label in sample.objects
+        if label.name in models
+    ]
+    return Look(truths, estimator(sample.rgb, sample.camera, Settings(min_score=0)))
+
+
+def distance_biases(looks: Iterable[Look]) -> dict[str, float]:
+    """By how much of the distance right poses come out too far, the median by object; nothing from a few poses.
+
+    Where what a network says of a surface is inexact, the pose that fits it best is farther than the object is: errors
+    in the points, unlike those in the picture, make a fitted scale too small (Fuller, Measurement Error Models, 1987).
+    """
+    errors: dict[str, list[float]] = {}
+    for each in looks:
+        for detection, pose in each.right():
+            if pose is not None:
+                centre = detection.model.centre
+                far, true = (np.linalg.norm(p.apply(centre)) for p in (detection.pose, pose))
+                errors.setdefault(detection.model.name, []).append(far / true - 1)
+    return {name: round(float(np.median(own)), 4) for name, own in errors.items() if len(own) >= FEWEST_OF_ONE}
 
 
 class Outcomes(NamedTuple):
@@ -32,33 +86,15 @@ class Outcomes(NamedTuple):
     lengths: np.ndarray
 
 
-def outcomes(estimator: Estimator, samples: Iterable[Sample]) -> Outcomes:
-    """Let an estimator look at stored pictures, report whatever it finds, and compare with their labels."""
-    rows = [row for sample in samples for row in _outcomes(estimator, sample)]
-    evidence = np.array([row[0] for row in rows], float).reshape(-1, len(fields(Evidence)))
-    return Outcomes(evidence, np.array([row[1] for row in rows], bool), np.array([row[2] for row in rows], float))
-
-
-def _outcomes(estimator: Estimator, sample: Sample) -> list[tuple[np.ndarray, bool, float]]:
-    models = {model.name: model for model in estimator.models}
-    labels = [label for label in sample.objects if label.name in models]
-    true = [
-        Instance(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
-        for label in labels
+def outcomes(looks: Iterable[Look], spread: float) -> Outcomes:
+    """What became of the poses of pictures; their ellipsoids are `spread` times as wide as claimed."""
+    pairs = [pair for each in looks for pair in each.right()]
+    evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(-1, len(fields(Evidence)))
+    lengths = [
+        np.nan if pose is None else squared_lengths(motion(pose, found.pose), found.covariance / spread**2)["pose"]
+        for found, pose in pairs
     ]
-    found = estimator(sample.rgb, sample.camera, Settings(min_score=0))
-    given = [Instance(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre)) for d in found]
-    rows = [(d.evidence.row, False, np.nan) for d in found]
-    for pair in match(true, given):
-        if pair.detection is None:
-            continue
-        detection = found[pair.detection]
-        pose = nearest(labels[pair.truth].pose, detection.pose, detection.model)
-        if pose.angle_to(detection.pose) <= MAX_ANGLE:
-            narrow = detection.covariance / estimator.metadata.trust.spread**2
-            length = squared_lengths(motion(pose, detection.pose), narrow)["pose"]
-            rows[pair.detection] = detection.evidence.row, True, length
-    return rows
+    return Outcomes(evidence, np.array([pose is not None for _, pose in pairs], bool), np.array(lengths, float))
 
 
 def fit(seen: Outcomes) -> Trust | None:

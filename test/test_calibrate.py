@@ -124,6 +124,16 @@ def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(fil
     assert "stay as they were" in told
 
 
+def test_distances_are_measured_anew_each_time(files, monkeypatch, capsys):
+    data, weights = files
+    monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
+    for biases in ({"carton": 0.042}, {}):
+        monkeypatch.setattr(tested.trust, "distance_biases", lambda _, biases=biases: biases)
+        assert main(["--weights", str(weights), "--data", str(data)]) == 0
+        assert load(weights)[1].objects[0].distance_bias == biases.get("carton", 0.0)
+    assert capsys.readouterr().out.count("carton +4.2%") == 1
+
+
 @pytest.mark.parametrize("shift", [0.0, 2.0])
 def test_corners_are_measured_where_poses_are_made(shift):
     pose = Pose.from_rotvec([0.4, -0.8, 1.1], [0.05, -0.03, 0.5])

@@ -10,16 +10,18 @@ from scipy.special import expit
 from dope_datagen.labels import Label
 from dope_datagen.store import Sample
 from dope_ros2.camera import CameraModel
+from dope_ros2.detection import Detection
 from dope_ros2.estimator import Estimator
 from dope_ros2.geometry import Pose
 from dope_ros2.maps import MapSpec, encode
+from dope_ros2.matching import Instance
 from dope_ros2.objects import load_objects
 from dope_ros2.pnp import Solution
 from dope_ros2.trust import Evidence, Trust
 from dope_ros2.weights import Metadata, TrainedObject
 from dope_training.metrics.calibration import expected_error, reliability
 from dope_training.metrics.coverage import coverage
-from dope_training.trust import FEWEST, Outcomes, fit, outcomes
+from dope_training.trust import FEWEST, FEWEST_OF_ONE, Look, Outcomes, distance_biases, fit, look, outcomes
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(600, 640, 480)
@@ -120,7 +122,58 @@ def test_poses_are_compared_with_their_labels():
     sample = Sample(np.zeros((480, 640, 3), np.uint8), CAMERA, [label], blank)
     for spread in (1.0, 3.0):  # lengths are those before the ellipsoids are widened
         known = replace(metadata, trust=Trust(spread=spread))
-        seen = outcomes(Estimator.of_network(Drawn([truth, stray]), known, [CARTON], "cpu"), [sample])
+        seen = outcomes([look(Estimator.of_network(Drawn([truth, stray]), known, [CARTON], "cpu"), sample)], spread)
         assert sorted(seen.right) == [False, True]
         assert np.isnan(seen.lengths[~seen.right]).all()
         assert 0 <= seen.lengths[seen.right] < 1
+
+
+BOX = replace(CARTON, centre=(0.02, -0.05, 0.1))  # one whose origin is not its middle
+
+
+def looks(bias, count, noise=0.01):
+    """Pictures of one box each, whose distance comes out too long by a share of it; every fifth pose is turned."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        pose = Pose.from_rotvec(rng.normal(size=3), [*rng.uniform(-0.2, 0.2, 2), rng.uniform(0.5, 2)])
+        far = detection(pose).unbiased(1 / (1 + bias + noise * rng.normal()) - 1)
+        if number % 5 == 4:
+            far = replace(far, pose=Pose.from_rotvec([2.0, 0, 0], far.pose.translation))
+        yield Look([Instance(BOX.name, 1.0, pose, pose.apply(BOX.centre))], [far])
+
+
+def detection(pose):
+    return Detection(BOX, 0.9, pose, np.eye(6) * 1e-4, np.zeros((9, 2)), 1.0, Evidence(0.5, 3.0, -4.0, -3.0))
+
+
+@pytest.mark.parametrize("bias", [-0.03, 0.0, 0.05])
+def test_distances_that_come_out_too_long_are_measured_and_undone(bias):
+    seen = list(looks(bias, 400))
+    biases = distance_biases(seen)
+    assert biases[BOX.name] == pytest.approx(bias, abs=0.003)
+    assert distance_biases(each.unbiased(biases) for each in seen)[BOX.name] == pytest.approx(0, abs=2e-4)
+
+
+def test_distances_are_left_alone_where_little_is_known():
+    assert distance_biases(looks(0.05, FEWEST_OF_ONE)) == {}
+    (each,) = looks(0.05, 1)
+    np.testing.assert_allclose(each.unbiased({}).found[0].pose.matrix, each.found[0].pose.matrix)
+
+
+def test_a_pose_is_moved_along_the_ray_of_its_middle():
+    pose = Pose.from_rotvec([0.3, -0.5, 0.8], [0.1, -0.05, 0.7])
+    moved = detection(pose).unbiased(0.25).pose
+    np.testing.assert_allclose(moved.apply(BOX.centre), pose.apply(BOX.centre) / 1.25)
+    np.testing.assert_allclose(moved.rotation, pose.rotation)
+
+
+def test_an_estimator_undoes_the_bias_of_its_weights():
+    truth = Pose.from_rotvec([0.4, -0.8, 1.1], [-0.15, 0, 0.8])
+    found = []
+    for bias in (0.0, 0.04):
+        trained = TrainedObject(name="carton", size=CARTON.size, centre=CARTON.centre, distance_bias=bias)
+        metadata = Metadata(architecture="paper", objects=(trained,), input_height=0)
+        estimator = Estimator.of_network(Drawn([truth]), metadata, [CARTON], "cpu")
+        found += estimator(np.zeros((480, 640, 3), np.uint8), CAMERA)
+    np.testing.assert_allclose(found[0].pose.translation, truth.translation, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found[1].pose.translation, found[0].pose.translation / 1.04)

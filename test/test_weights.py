@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,14 +64,14 @@ def test_another_networks_checkpoint_is_refused_by_name(tmp_path):
 
 def test_saved_weights_come_back_with_their_metadata(tmp_path):
     torch.manual_seed(1)
-    network = DopeLite(1)
+    network, trained = DopeLite(1), replace(TRAINED, distance_bias=0.03)
     save(
         tmp_path / "w.safetensors",
         network,
-        Metadata(architecture="dope-lite", objects=(TRAINED,), training={"steps": 3}, calibration=SHY),
+        Metadata(architecture="dope-lite", objects=(trained,), training={"steps": 3}, calibration=SHY),
     )
     again, metadata = load(tmp_path / "w.safetensors")
-    assert metadata.objects == (TRAINED,)
+    assert metadata.objects == (trained,)
     assert metadata.training == {"steps": 3}
     assert metadata.calibration == SHY
     for key, value in network.state_dict().items():
@@ -96,6 +97,18 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path, text):
     save_file({"a": torch.zeros(2)}, tmp_path / "x.safetensors", {"dope": text} if text else None)
     with pytest.raises(UserError, match=r"x\.safetensors"):
         load(tmp_path / "x.safetensors")
+
+
+def test_weights_from_before_distances_were_measured_have_no_bias():
+    entry = json.loads(Metadata(architecture="dope-lite", objects=(TRAINED,)).to_json())
+    del entry["objects"][0]["distance_bias"]
+    assert Metadata.from_json(json.dumps(entry)).objects == (TRAINED,)
+
+
+@pytest.mark.parametrize("bias", [0.6, -0.6, float("nan"), "0.1"])
+def test_a_bias_that_no_measurement_gives_is_refused(bias):
+    with pytest.raises(ValueError, match=r"distance_bias is at most 0\.5|a number is none"):
+        Metadata(architecture="dope-lite", objects=(replace(TRAINED, distance_bias=bias),))
 
 
 def test_an_object_that_objects_yaml_lacks_is_named():
