@@ -16,7 +16,7 @@ from dope_datagen.store import Sample
 from dope_ros2 import cuboid
 from dope_ros2.closer import LARGEST, magnification, warp
 
-WORTH_A_CROP = 0.5  # visible share of an object around which a crop is cut
+WORTH_A_CROP = 0.3  # visible share of an object around which a crop is cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,8 @@ def augment(
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
     if rng.random() < 0.35:
         occlude(rng, image, mask)
+    if rng.random() < 0.25:
+        hide(rng, image, mask)
     counts = np.bincount(mask.ravel(), minlength=len(keypoints) + 1)[1 : len(keypoints) + 1]
     alone = np.array([label.px_all for label in sample.objects]) * np.linalg.det(A[:, :2])
     moved = keypoints @ A[:, :2].T + A[:, 2]
@@ -112,9 +114,35 @@ def occlude(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> No
         shape = np.zeros_like(mask)
         cv2.fillPoly(shape, [outline], 1)
         inside = shape > 0
-        texture = cv2.resize(rng.integers(0, 256, (*rng.integers(1, 9, 2), 3), np.uint8), (size, size))
-        image[inside] = texture[inside]
-        mask[inside] = 0
+        _paint(rng, image, mask, inside)
+
+
+def hide(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> None:
+    """Cover a sixth to two thirds of one object from one side, in place, as a thing in front of it does.
+
+    An object of which half is seen must not be taken for a whole one that is farther away.
+    """
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return
+    own = mask[rows, columns] == mask[rows, columns][rng.integers(len(rows))]
+    angle = rng.uniform(-np.pi, np.pi)
+    forward, sideways = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    seen = np.column_stack([columns, rows])[own]
+    begins = np.quantile(seen @ forward, rng.uniform(1 / 3, 5 / 6))
+    ends = begins + len(image) * rng.uniform(0.2, 1)
+    middle, width = np.median(seen @ sideways), np.ptp(seen @ sideways) * rng.uniform(0.8, 2) + 1
+    ys, xs = np.indices(mask.shape)
+    along, across = (xs * axis[0] + ys * axis[1] for axis in (forward, sideways))
+    _paint(rng, image, mask, (along > begins) & (along < ends) & (abs(across - middle) < width / 2))
+
+
+def _paint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> None:
+    """Put a random texture in front of what is `inside` (S, S)."""
+    size, method = len(image), (cv2.INTER_LINEAR, cv2.INTER_NEAREST)[rng.integers(2)]
+    texture = rng.integers(0, 256, (*rng.integers(1, 9, 2), 3), np.uint8)
+    image[inside] = cv2.resize(texture, (size, size), interpolation=method)[inside]
+    mask[inside] = 0
 
 
 def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
