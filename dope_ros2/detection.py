@@ -21,7 +21,8 @@ class Detection:
         pose: T_camera_object, camera optical frame, the object's frame is its mesh's frame.
         covariance: (6, 6) of (x, y, z [m], rotation about x, y, z [rad]) in the camera frame, fixed axes.
         keypoints: (9, 2) detected keypoints in the image [px], NaN where none was found or it was an outlier.
-        reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px].
+        reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px], of the fit,
+            before its distance was corrected.
         evidence: what the score was made of; None of detections that no network made.
         track: name of the instance over time, `<class>_<n>`; empty where nobody tracks.
     """
@@ -35,11 +36,11 @@ class Detection:
     evidence: Evidence | None = None
     track: str = ""
 
-    def unbiased(self, bias: float) -> Detection:
+    def corrected(self, distance_bias: float) -> Detection:
         """The same, when poses of this object come out too far by this share of the distance.
 
         The centre of its box moves along the ray on which it is seen; the rotation stays.
         """
         offset = self.pose.rotation @ np.array(self.model.centre)
-        centre = (self.pose.translation + offset) / (1 + bias)
+        centre = (self.pose.translation + offset) / (1 + distance_bias)
         return replace(self, pose=Pose(self.pose.rotation, centre - offset))

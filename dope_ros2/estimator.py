@@ -255,7 +255,7 @@ class Estimator:
                 searches.append(Search.of(model, own, read(surface, model, self.metadata.stride), camera.K))
             found = detect(searches, gate, self.metadata.trust)
         biases = {trained.name: trained.distance_bias for trained in self.metadata.objects}
-        return [[detection.unbiased(biases[detection.model.name]) for detection in own] for own in found]
+        return [[detection.corrected(biases[detection.model.name]) for detection in own] for own in found]
 
     def beliefs(
         self, image: np.ndarray, camera: CameraModel, settings: Settings

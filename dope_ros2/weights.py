@@ -123,7 +123,13 @@ class Metadata:
         known = {f.name for f in fields(cls)}
         entry = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items() if key in known}
         entry["objects"] = tuple(
-            TrainedObject(**o | {"size": tuple(o["size"]), "centre": tuple(o["centre"])}) for o in entry["objects"]
+            TrainedObject(
+                name=o["name"],
+                size=tuple(o["size"]),
+                centre=tuple(o["centre"]),
+                distance_bias=o.get("distance_bias", 0.0),
+            )
+            for o in entry["objects"]
         )
         entry["calibration"] = Calibration(**entry.get("calibration", {}))
         entry["trust"] = Trust(**entry.get("trust", {}))

@@ -118,9 +118,9 @@ def occlude(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> No
 
 
 def hide(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> None:
-    """Cover a sixth to two thirds of one object from one side, in place, as a thing in front of it does.
+    """Cover up to two thirds of one object by a strip, in place, as a thing in front of it does.
 
-    An object of which half is seen must not be taken for a whole one that is farther away.
+    So that half an object is not taken for a whole one that is farther away (docs/decisions/0021-half-hidden.md).
     """
     rows, columns = np.nonzero(mask)
     if not len(rows):

@@ -100,8 +100,8 @@ def calibrate(
 ) -> tuple[Metadata, bool] | None:
     """Measure weights on the held-out pictures of stores and write the result into the file.
 
-    Peaks come first, as they move the poses; then scores and ellipsoids, which stay what they were when too few poses
-    are right.
+    Peaks come first, as they move the poses; then distances, which stay what they were for objects with too few right
+    poses; then scores and ellipsoids, likewise.
 
     Args:
         weights: of any network.
@@ -124,11 +124,12 @@ def calibrate(
     if calibration is None:
         return None
     network, metadata = load(weights)
+    known = {trained.name: trained.distance_bias for trained in metadata.objects}
     metadata = _with_biases(replace(metadata, calibration=calibration), {})
     estimator = Estimator.of_network(network, metadata, estimator.models, device)
-    looks = [trust.look(estimator, sample) for sample in samples()]
-    biases = trust.distance_biases(looks)
-    trusted = trust.fit(trust.outcomes((look.unbiased(biases) for look in looks), metadata.trust.spread))
+    pictures = [trust.compare(estimator, sample) for sample in samples()]
+    biases = known | trust.distance_biases(pictures)
+    trusted = trust.fit(trust.outcomes((picture.corrected(biases) for picture in pictures), metadata.trust.spread))
     metadata = _with_biases(replace(metadata, trust=trusted or metadata.trust), biases)
     save(weights, load(weights)[0], metadata)  # the estimator may have halved the precision of its own
     return metadata, trusted is not None
@@ -161,8 +162,8 @@ def calibrate_command(
         f"{path}: at height h a corner is off by {peaks.sure} + {peaks.unsure} (1 - h) cells, "
         f"of them {peaks.inward} (1 - h) inward"
     )
-    if far := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
-        typer.echo(f"{path}: distances came out so much too long, which is undone from now on: {far}")
+    if off := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
+        typer.echo(f"{path}: distances are off by {off}, which is corrected")
     typer.echo(
         f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
         if trusted

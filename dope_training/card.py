@@ -74,6 +74,8 @@ def _errs(metadata: Metadata) -> str:
         f"A keypoint whose peak has height h is off by {peaks.sure:g} + {peaks.unsure:g} (1 - h) cells (standard "
         f"deviation); the decoder moves it {peaks.inward:g} (1 - h) cells outward."
     ]
+    if off := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
+        lines.append(f"Distances are corrected, in the median they were off by: {off}.")
     if trust == Trust():
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")
     else:

@@ -21,18 +21,20 @@ from dope_training.metrics.coverage import CLAIM, LIMITS, motion, squared_length
 
 FEWEST = 100  # right poses; fewer say too little
 FEWEST_OF_ONE = 25  # right poses of one object, for its distance
+SURE = 2.0  # standard errors from zero, below which a bias may be chance
+ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
 CAUTION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
 
 
-class Look(NamedTuple):
+class Labelled(NamedTuple):
     """What an estimator found in a picture, whatever its score, and what is there of the objects that it knows."""
 
     truths: list[Instance]
     found: list[Detection]
 
-    def unbiased(self, biases: dict[str, float]) -> Look:
+    def corrected(self, biases: dict[str, float]) -> Labelled:
         """The same with distances corrected by `distance_biases`."""
-        return self._replace(found=[d.unbiased(biases.get(d.model.name, 0.0)) for d in self.found])
+        return self._replace(found=[d.corrected(biases.get(d.model.name, 0.0)) for d in self.found])
 
     def right(self) -> list[tuple[Detection, Pose | None]]:
         """Each detection, with the true pose that it is right about; None where it is wrong."""
@@ -48,7 +50,7 @@ class Look(NamedTuple):
         return list(zip(self.found, poses, strict=True))
 
 
-def look(estimator: Estimator, sample: Sample) -> Look:
+def compare(estimator: Estimator, sample: Sample) -> Labelled:
     """Let an estimator look at a stored picture."""
     models = {model.name: model for model in estimator.models}
     truths = [
@@ -56,23 +58,31 @@ def look(estimator: Estimator, sample: Sample) -> Look:
         for label in sample.objects
         if label.name in models
     ]
-    return Look(truths, estimator(sample.rgb, sample.camera, Settings(min_score=0)))
+    return Labelled(truths, estimator(sample.rgb, sample.camera, Settings(min_score=0)))
 
 
-def distance_biases(looks: Iterable[Look]) -> dict[str, float]:
-    """By how much of the distance right poses come out too far, the median by object; nothing from a few poses.
+def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
+    """By how much of the distance right poses come out too far, the median by object; why: decision 0020.
 
-    Where what a network says of a surface is inexact, the pose that fits it best is farther than the object is: errors
-    in the points, unlike those in the picture, make a fitted scale too small (Fuller, Measurement Error Models, 1987).
+    Objects with few right poses are left out. What may be chance is 0.
     """
-    errors: dict[str, list[float]] = {}
-    for each in looks:
-        for detection, pose in each.right():
+    biases: dict[str, float] = {}
+    for _ in range(ROUNDS):
+        left: dict[str, list[float]] = {}
+        for detection, pose in (pair for each in pictures for pair in each.corrected(biases).right()):
             if pose is not None:
-                centre = detection.model.centre
-                far, true = (np.linalg.norm(p.apply(centre)) for p in (detection.pose, pose))
-                errors.setdefault(detection.model.name, []).append(far / true - 1)
-    return {name: round(float(np.median(own)), 4) for name, own in errors.items() if len(own) >= FEWEST_OF_ONE}
+                far, true = (np.linalg.norm(p.apply(detection.model.centre)) for p in (detection.pose, pose))
+                left.setdefault(detection.model.name, []).append(far / true - 1)
+        measured = {name: np.array(errors) for name, errors in left.items() if len(errors) >= FEWEST_OF_ONE}
+        biases = {name: (1 + biases.get(name, 0.0)) * (1 + np.median(errors)) - 1 for name, errors in measured.items()}
+    chance = {name: SURE * _error_of_median(errors) for name, errors in measured.items()}
+    return {name: round(float(bias), 4) if abs(bias) > chance[name] else 0.0 for name, bias in biases.items()}
+
+
+def _error_of_median(values: np.ndarray) -> float:
+    """Standard error of the median of normal values, their deviation taken from quartiles."""
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float(np.sqrt(np.pi / 2 / len(values)) * (high - low) / 1.349)
 
 
 class Outcomes(NamedTuple):
@@ -86,9 +96,9 @@ class Outcomes(NamedTuple):
     lengths: np.ndarray
 
 
-def outcomes(looks: Iterable[Look], spread: float) -> Outcomes:
+def outcomes(pictures: Iterable[Labelled], spread: float) -> Outcomes:
     """What became of the poses of pictures; their ellipsoids are `spread` times as wide as claimed."""
-    pairs = [pair for each in looks for pair in each.right()]
+    pairs = [pair for each in pictures for pair in each.right()]
     evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(-1, len(fields(Evidence)))
     lengths = [
         np.nan if pose is None else squared_lengths(motion(pose, found.pose), found.covariance / spread**2)["pose"]

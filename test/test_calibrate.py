@@ -124,14 +124,17 @@ def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(fil
     assert "stay as they were" in told
 
 
-def test_distances_are_measured_anew_each_time(files, monkeypatch, capsys):
+def test_distances_are_measured_anew_and_kept_where_there_is_too_little_to_measure(files, monkeypatch, capsys):
     data, weights = files
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
-    for biases in ({"carton": 0.042}, {}):
-        monkeypatch.setattr(tested.trust, "distance_biases", lambda _, biases=biases: biases)
+    given, compare = [], tested.trust.compare
+    monkeypatch.setattr(tested.trust, "compare", lambda e, s: given.append(e.metadata.objects[0]) or compare(e, s))
+    for measured, then in (({"carton": 0.042}, 0.042), ({}, 0.042), ({"carton": 0.0}, 0.0)):
+        monkeypatch.setattr(tested.trust, "distance_biases", lambda _, measured=measured: measured)
         assert main(["--weights", str(weights), "--data", str(data)]) == 0
-        assert load(weights)[1].objects[0].distance_bias == biases.get("carton", 0.0)
-    assert capsys.readouterr().out.count("carton +4.2%") == 1
+        assert load(weights)[1].objects[0].distance_bias == then
+    assert {trained.distance_bias for trained in given} == {0.0}  # not on top of what is stored
+    assert capsys.readouterr().out.count("off by carton +4.2%") == 2
 
 
 @pytest.mark.parametrize("shift", [0.0, 2.0])

@@ -60,9 +60,12 @@ def test_the_card_has_the_recipe_the_figures_and_the_notes(weights, tmp_path, ca
 
 def test_measured_trust_is_told(weights):
     network, metadata = load(weights)
-    save(weights, network, replace(metadata, trust=Trust(bias=1.0, spread=1.5)))
+    objects = (replace(metadata.objects[0], distance_bias=-0.003),)
+    save(weights, network, replace(metadata, objects=objects, trust=Trust(bias=1.0, spread=1.5)))
     assert main(["--weights", str(weights)]) == 0
-    assert "2.25 times those of independent errors" in weights.with_suffix(".md").read_text()
+    text = weights.with_suffix(".md").read_text()
+    assert "2.25 times those of independent errors" in text
+    assert "off by: carton -0.3%" in text
 
 
 def test_checksums_are_kept_for_every_file_and_renewed(weights, tmp_path):

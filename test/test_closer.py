@@ -104,8 +104,8 @@ def test_the_window_of_a_near_object_is_the_image_and_no_larger(distance):
     assert camera.K[0, 0] >= CAMERA.K[0, 0] * SIDE / 640 * 0.999
 
 
-def estimator(network, **metadata):
-    trained = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
+def estimator(network, bias=0.0, **metadata):
+    trained = TrainedObject(name="box", size=BOX.size, centre=BOX.centre, distance_bias=bias)
     facts = Metadata(architecture="paper", objects=(trained,), input_height=0, **{"crop": SIDE, **metadata})
     return Estimator.of_network(network, facts, [BOX], "cpu")
 
@@ -164,6 +164,16 @@ def test_following_finds_the_objects_where_they_are_expected_as_exactly_and_noth
     assert errors(found, [NEAR, FAR])[-1] < 0.01
     assert look.follow(ramps(), CAMERA, []) == []
     assert look.follow(ramps(), CAMERA, expected, Settings(objects=("other",))) == []
+
+
+def test_distances_are_corrected_once_whichever_way_objects_are_found():
+    plain, corrected = (estimator(Seer([NEAR, FAR]), bias=bias) for bias in (0.0, 0.04))
+    expected = [(BOX, pose) for pose in (NEAR, FAR)]
+    ways = [lambda e: e(ramps(), CAMERA), lambda e: e.follow(ramps(), CAMERA, expected)]
+    for found, moved in ((way(plain), way(corrected)) for way in ways):
+        middles = [np.array([d.pose.apply(BOX.centre) for d in detections]) for detections in (found, moved)]
+        assert len(middles[0]) == 2
+        np.testing.assert_allclose(middles[1], middles[0] / 1.04)
 
 
 def test_following_finds_what_is_new_at_places_that_a_survey_has_shown():
