@@ -30,7 +30,6 @@ FEWEST = 200  # corners; fewer say too little
 NEAR = 1.0  # a decoded centroid so near a true one is that object's [cells]
 RIGHT = 1.25  # a corner farther off is another one's, not an inexact one [cells]
 MEDIAN = 1.177  # the median length of a two-dimensional normal error, in standard deviations
-VISIBLE = 0.7  # objects less visible say more of what hides them
 
 
 def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
@@ -45,7 +44,7 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
         both in cells.
     """
     indices = {model.name: index for index, model in enumerate(estimator.models)}
-    labels = [label for label in sample.objects if label.name in indices and label.visibility >= VISIBLE]
+    labels = [label for label in sample.objects if label.name in indices and label.visibility >= trust.VISIBLE]
     side = estimator.metadata.crop
     if side:
         places = [Region(0, label.keypoints[cuboid.CENTRE], np.ptp(label.keypoints, axis=0).max()) for label in labels]

@@ -21,6 +21,7 @@ from dope_training.metrics.coverage import CLAIM, LIMITS, motion, squared_length
 
 FEWEST = 100  # right poses; fewer say too little
 FEWEST_OF_ONE = 25  # right poses of one object, for its distance
+VISIBLE = 0.7  # objects less visible say more of what hides them than of the network
 SURE = 2.0  # standard errors from zero, below which a bias may be chance
 ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
 CAUTION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
@@ -64,8 +65,9 @@ def compare(estimator: Estimator, sample: Sample) -> Labelled:
 def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
     """By how much of the distance right poses come out too far, the median by object; why: decision 0020.
 
-    Objects with few right poses are left out. What may be chance is 0.
+    Only objects that are well visible count. Those with few right poses are left out, and what may be chance is 0.
     """
+    pictures = [each._replace(truths=[t for t in each.truths if t.score >= VISIBLE]) for each in pictures]
     biases: dict[str, float] = {}
     for _ in range(ROUNDS):
         left: dict[str, list[float]] = {}
