@@ -42,7 +42,7 @@ class TrainedObject:
 
     Attributes:
         size, centre: of its cuboid in the mesh's frame [m].
-        distance_bias: its poses come out too far by this share of the distance; `dope calibrate` measures it.
+        distance_bias: its poses come out too far by at least this share of the distance; `dope calibrate` measures it.
     """
 
     name: str

@@ -162,7 +162,7 @@ def calibrate_command(
         f"of them {peaks.inward} (1 - h) inward"
     )
     if off := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
-        typer.echo(f"{path}: distances are off by {off}, which is corrected")
+        typer.echo(f"{path}: distances are corrected for a bias of {off}")
     typer.echo(
         f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
         if trusted

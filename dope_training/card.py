@@ -75,7 +75,7 @@ def _errs(metadata: Metadata) -> str:
         f"deviation); the decoder moves it {peaks.inward:g} (1 - h) cells outward."
     ]
     if off := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
-        lines.append(f"Distances are corrected, in the median they were off by: {off}.")
+        lines.append(f"Distances are corrected for a bias of {off}.")
     if trust == Trust():
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")
     else:

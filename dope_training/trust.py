@@ -22,7 +22,8 @@ from dope_training.metrics.coverage import CLAIM, LIMITS, motion, squared_length
 FEWEST = 100  # right poses; fewer say too little
 FEWEST_OF_ONE = 25  # right poses of one object, for its distance
 VISIBLE = 0.7  # objects less visible say more of what hides them than of the network
-SURE = 2.0  # standard errors from zero, below which a bias may be chance
+SURE = 2.0  # so many standard errors of a bias may be chance
+ELSEWHERE = 0.01  # by so much biases differ between pictures of one renderer and of another
 ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
 CAUTION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
 
@@ -65,7 +66,8 @@ def compare(estimator: Estimator, sample: Sample) -> Labelled:
 def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
     """By how much of the distance right poses come out too far, the median by object; why: decision 0020.
 
-    Only objects that are well visible count. Those with few right poses are left out, and what may be chance is 0.
+    Only objects that are well visible count. Those with few right poses are left out. Biases are smaller
+    than measured by what may be chance, or otherwise in other pictures.
     """
     pictures = [each._replace(truths=[t for t in each.truths if t.score >= VISIBLE]) for each in pictures]
     biases: dict[str, float] = {}
@@ -77,8 +79,8 @@ def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
                 left.setdefault(detection.model.name, []).append(far / true - 1)
         measured = {name: np.array(errors) for name, errors in left.items() if len(errors) >= FEWEST_OF_ONE}
         biases = {name: (1 + biases.get(name, 0.0)) * (1 + np.median(errors)) - 1 for name, errors in measured.items()}
-    chance = {name: SURE * _error_of_median(errors) for name, errors in measured.items()}
-    return {name: round(float(bias), 4) if abs(bias) > chance[name] else 0.0 for name, bias in biases.items()}
+    doubts = {name: max(ELSEWHERE, SURE * _error_of_median(errors)) for name, errors in measured.items()}
+    return {name: round(float(b - np.clip(b, -doubts[name], doubts[name])), 4) for name, b in biases.items()}
 
 
 def _error_of_median(values: np.ndarray) -> float:

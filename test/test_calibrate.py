@@ -134,7 +134,7 @@ def test_distances_are_measured_anew_and_kept_where_there_is_too_little_to_measu
         assert main(["--weights", str(weights), "--data", str(data)]) == 0
         assert load(weights)[1].objects[0].distance_bias == then
     assert {trained.distance_bias for trained in given} == {0.0}  # not on top of what is stored
-    assert capsys.readouterr().out.count("off by carton +4.2%") == 2
+    assert capsys.readouterr().out.count("bias of carton +4.2%") == 2
 
 
 @pytest.mark.parametrize("shift", [0.0, 2.0])

@@ -65,7 +65,7 @@ def test_measured_trust_is_told(weights):
     assert main(["--weights", str(weights)]) == 0
     text = weights.with_suffix(".md").read_text()
     assert "2.25 times those of independent errors" in text
-    assert "off by: carton -0.3%" in text
+    assert "bias of carton -0.3%" in text
 
 
 def test_checksums_are_kept_for_every_file_and_renewed(weights, tmp_path):
