@@ -151,7 +151,7 @@ def learn_command(
     images: Annotated[int, typer.Option(min=256, help="pictures to learn from")] = 4096,
     steps: Annotated[int, typer.Option(min=1, help="of training")] = 2500,
     datagen: Annotated[Path, typer.Option(help="what the pictures show")] = PRESETS / "datagen" / "quick.yaml",
-    train: Annotated[Path, typer.Option(help="how it is trained")] = PRESETS / "train" / "dope-lite-fine.yaml",
+    train: Annotated[Path, typer.Option(help="how it is trained")] = PRESETS / "train" / "new-object.yaml",
 ) -> None:
     """Learn an object from its mesh: make it ready, render, train, judge.
 
