@@ -161,7 +161,7 @@ def calibrate_command(
         f"{path}: at height h a corner is off by {peaks.sure} + {peaks.unsure} (1 - h) cells, "
         f"of them {peaks.inward} (1 - h) inward"
     )
-    if off := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
+    if off := trust.biases_in_words(metadata.objects):
         typer.echo(f"{path}: distances are corrected for a bias of {off}")
     typer.echo(
         f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"

@@ -20,6 +20,7 @@ from dope_ros2.trust import Trust
 from dope_ros2.weights import Metadata, load, sha256
 from dope_training.evaluation import tables
 from dope_training.evaluation.report import SCHEMA
+from dope_training.trust import biases_in_words
 
 SUMS = "SHA256SUMS"
 
@@ -74,7 +75,7 @@ def _errs(metadata: Metadata) -> str:
         f"A keypoint whose peak has height h is off by {peaks.sure:g} + {peaks.unsure:g} (1 - h) cells (standard "
         f"deviation); the decoder moves it {peaks.inward:g} (1 - h) cells outward."
     ]
-    if off := ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in metadata.objects if o.distance_bias):
+    if off := biases_in_words(metadata.objects):
         lines.append(f"Distances are corrected for a bias of {off}.")
     if trust == Trust():
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")

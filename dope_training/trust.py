@@ -17,6 +17,7 @@ from dope_ros2.geometry import Pose
 from dope_ros2.matching import MAX_ANGLE, Instance, match
 from dope_ros2.symmetry import nearest
 from dope_ros2.trust import Evidence, Trust
+from dope_ros2.weights import TrainedObject
 from dope_training.metrics.coverage import CLAIM, LIMITS, motion, squared_lengths
 
 FEWEST = 100  # right poses; fewer say too little
@@ -81,6 +82,11 @@ def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
         biases = {name: (1 + biases.get(name, 0.0)) * (1 + np.median(errors)) - 1 for name, errors in measured.items()}
     doubts = {name: max(ELSEWHERE, SURE * _error_of_median(errors)) for name, errors in measured.items()}
     return {name: round(float(b - np.clip(b, -doubts[name], doubts[name])), 4) for name, b in biases.items()}
+
+
+def biases_in_words(objects: Iterable[TrainedObject]) -> str:
+    """What is corrected, object by object; empty when nothing is."""
+    return ", ".join(f"{o.name} {o.distance_bias:+.1%}" for o in objects if o.distance_bias)
 
 
 def _error_of_median(values: np.ndarray) -> float:
