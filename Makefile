@@ -32,7 +32,7 @@ fuzz: setup  ## random malformed messages, files, configurations and maps, 10,00
 	DOPE_FUZZ=$(EXAMPLES) $(PY) -m pytest test/test_fuzz_*.py test/ros/test_fuzz_*.py $(ARGS)
 
 soak: setup  ## half an hour of the live node at 30 Hz among faults: memory, latency, recovery, exceptions
-	$(PY) -m dope_ros2.soak --source demo --out $(OUT)/soak.json $(ARGS)
+	$(PY) -m dope_ros2.benchmarks.soak --source demo --out $(OUT)/soak.json $(ARGS)
 
 lint: setup  ## style and import rules
 	$(PY) -m ruff check .
@@ -43,17 +43,17 @@ format: setup  ## let ruff rewrite the files
 	$(PY) -m ruff format .
 
 bench-decode: setup  ## decode perfect maps: share of poses, errors, time
-	$(PY) -m dope_training.bench_decode $(ARGS)
+	$(PY) -m dope_training.benchmarks.decoder $(ARGS)
 
 bench-datagen: setup  ## both renderers on crowded scenes: images a second, quality, agreement, memory (over half an hour)
-	$(PY) -m dope_datagen.bench_datagen --out $(OUT)/bench-datagen.json $(ARGS)
+	$(PY) -m dope_datagen.benchmarks.renderers --out $(OUT)/bench-datagen.json $(ARGS)
 
 bench-training: setup  ## a training step of DOPE's network against the published recipe; the loader alone (half an hour on a CPU)
-	$(PY) -m dope_training.bench_training --out $(OUT)/bench-training.json $(ARGS)
+	$(PY) -m dope_training.benchmarks.training_step --out $(OUT)/bench-training.json $(ARGS)
 
 bench-node: setup  ## the live node at 30 Hz and its parts, then the decoder (ten minutes)
-	$(PY) -m dope_ros2.bench_node --out $(OUT)/bench-node $(ARGS)
-	$(PY) -m dope_training.bench_decode --out $(OUT)/bench-decode.json
+	$(PY) -m dope_ros2.benchmarks.live_node --out $(OUT)/bench-node $(ARGS)
+	$(PY) -m dope_training.benchmarks.decoder --out $(OUT)/bench-decode.json
 
 # The YCB meshes of six of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
 # that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/ and the distractors of the recipe.
@@ -117,7 +117,7 @@ $(VENV)/.done-system: $(VENV)/.done-package
 	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT)) >/dev/null || \
 	  echo "make: warning: could not install $(APT); rendering will not work" >&2; \
 	else echo "make: warning: rendering needs EGL: sudo apt-get install $(APT)" >&2; fi
-	@if $(PY) -c 'import sys; from dope_datagen.renderers.variant import find_llvm; sys.exit(find_llvm() is None)'; then :; \
+	@if $(PY) -c 'import sys; from dope_datagen.renderers.path.mitsuba_variant import find_llvm; sys.exit(find_llvm() is None)'; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(LLVM) >/dev/null 2>&1; then :; \
 	else echo "make: the path tracer is three times as fast with LLVM 19 or newer: sudo apt-get install $(LLVM)" >&2; fi

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from dope_ros2 import __version__
-from dope_ros2.errors import UserError, closest
+from dope_ros2.common.errors import UserError, closest
 
 USER_ERROR, INTERRUPTED = 2, 130  # exit status
 
@@ -25,33 +25,45 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "demo": Verb("dope_ros2.demo:main", "simulated camera, live node and a table of what it finds, over ROS 2"),
+    "demo": Verb(
+        "dope_ros2.commands.demo:main", "simulated camera, live node and a table of what it finds, over ROS 2"
+    ),
     "node": Verb("dope_ros2.nodes.dope_node:main", "the live ROS 2 node: images in, poses out"),
     "camera": Verb("dope_ros2.nodes.camera_node:main", "publish a webcam, a video or a folder of images over ROS 2"),
     "monitor": Verb("dope_ros2.nodes.monitor_node:main", "compare a node's poses with the truth, live"),
-    "predict": Verb("dope_ros2.predict:main", "poses in images, folders, videos and BOP scenes"),
-    "replay": Verb("dope_ros2.replay:main", "look again at what a node recorded, and compare the answers"),
-    "generate": Verb("dope_datagen.generate:main", "render a labelled dataset from meshes"),
-    "convert": Verb("dope_datagen.convert:main", "datasets from and to NDDS, BOP and COCO"),
-    "preview": Verb("dope_datagen.preview:main", "labelled pictures of a dataset on a sheet and a web page"),
-    "check": Verb("dope_datagen.check:main", "verify a dataset, show what is in it, render faulty shards again"),
-    "view": Verb("dope_ros2.view:main", "what the live node sees as a web page, or a dataset, in the viewer rerun"),
-    "assets": Verb("dope_datagen.assets_cli:main", "check a mesh, and make it ready: unit, triangles, texture, entry"),
+    "predict": Verb("dope_ros2.commands.predict:main", "poses in images, folders, videos and BOP scenes"),
+    "replay": Verb("dope_ros2.commands.replay:main", "look again at what a node recorded, and compare the answers"),
+    "generate": Verb("dope_datagen.generation.generate:main", "render a labelled dataset from meshes"),
+    "convert": Verb("dope_datagen.commands.convert:main", "datasets from and to NDDS, BOP and COCO"),
+    "preview": Verb("dope_datagen.commands.preview:main", "labelled pictures of a dataset on a sheet and a web page"),
+    "check": Verb(
+        "dope_datagen.commands.check:main", "verify a dataset, show what is in it, render faulty shards again"
+    ),
+    "view": Verb(
+        "dope_ros2.commands.view:main", "what the live node sees as a web page, or a dataset, in the viewer rerun"
+    ),
+    "assets": Verb(
+        "dope_datagen.commands.assets:main", "check a mesh, and make it ready: unit, triangles, texture, entry"
+    ),
     "carton": Verb("dope_datagen.carton:main", "make the carton: mesh, texture and the PDF to print"),
-    "learn": Verb("dope_training.learn:main", "from a mesh to weights in one go: prepare, render, train, judge"),
+    "learn": Verb(
+        "dope_training.commands.learn:main", "from a mesh to weights in one go: prepare, render, train, judge"
+    ),
     "train": Verb("dope_training.train:main", "train a network on a dataset"),
-    "calibrate": Verb("dope_training.calibrate:main", "measure how weights err and store it with them"),
-    "evaluate": Verb("dope_training.evaluate:main", "judge poses of weights or results files, with a report"),
-    "card": Verb("dope_training.card:main", "write the model card and the checksum of weights"),
+    "calibrate": Verb("dope_training.calibration.calibrate:main", "measure how weights err and store it with them"),
+    "evaluate": Verb("dope_training.commands.evaluate:main", "judge poses of weights or results files, with a report"),
+    "card": Verb("dope_training.commands.model_card:main", "write the model card and the checksum of weights"),
     "export": Verb(
-        "dope_ros2.export:main", "turn a weights file into a network for ONNX Runtime, OpenVINO or TensorRT"
+        "dope_ros2.commands.export:main", "turn a weights file into a network for ONNX Runtime, OpenVINO or TensorRT"
     ),
-    "benchmark": Verb("dope_ros2.benchmark:main", "how long each stage takes here, with each engine"),
-    "import-weights": Verb("dope_ros2.import_weights:main", "turn a public DOPE .pth into a weights file"),
+    "benchmark": Verb("dope_ros2.benchmarks.stages:main", "how long each stage takes here, with each engine"),
+    "import-weights": Verb("dope_ros2.commands.import_weights:main", "turn a public DOPE .pth into a weights file"),
     "import-config": Verb(
-        "dope_ros2.import_config:main", "configuration of DOPE's ROS 1 node to objects and parameters"
+        "dope_ros2.commands.import_config:main", "configuration of DOPE's ROS 1 node to objects and parameters"
     ),
-    "export-legacy": Verb("dope_ros2.export_legacy:main", "turn a weights file of DOPE's network into a public .pth"),
+    "export-legacy": Verb(
+        "dope_ros2.commands.export_legacy:main", "turn a weights file of DOPE's network into a public .pth"
+    ),
 }
 
 

@@ -15,17 +15,17 @@ import torch
 import typer
 
 from dope_ros2.cli import USER_ERROR, run_typer
-from dope_ros2.errors import UserError
-from dope_ros2.objects import ObjectModel, load_objects, pick
-from dope_training.calibrate import calibrate
-from dope_training.checkpoints import refused
+from dope_ros2.common.errors import UserError
+from dope_ros2.objects.object_model import ObjectModel, load_objects, pick
+from dope_training.calibration.calibrate import calibrate
+from dope_training.checks.data_check import ready
+from dope_training.checks.overfit_check import self_test
 from dope_training.config import TrainConfig, changed, load_config
-from dope_training.data import Source
-from dope_training.launch import launch, make_fabric, ranks
-from dope_training.preflight import ready
-from dope_training.prepare import Options, check_folder, export, prepare
-from dope_training.selftest import self_test
-from dope_training.stopping import TIME_IS_OVER, TOLD, Stop, parse_duration
+from dope_training.data.crops import Source
+from dope_training.trainer.checkpoints import refused
+from dope_training.trainer.distributed import launch, make_fabric, ranks
+from dope_training.trainer.setup import Options, check_folder, export, prepare
+from dope_training.trainer.stopping import TIME_IS_OVER, TOLD, Stop, parse_duration
 
 DATA_HELP = "store written by `dope generate`, may be given several times; PATH=3 has its pictures three times an epoch"
 SELF_TEST_HELP = "learn 32 pictures by heart, of --data or rendered ones, and say whether it works: exit status 0 or 1"

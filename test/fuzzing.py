@@ -6,7 +6,7 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from dope_ros2.errors import UserError
+from dope_ros2.common.errors import UserError
 
 TOTAL = int(os.environ.get("DOPE_FUZZ", "0"))  # examples of all properties together; `make fuzz` asks for 10,000
 SHARES = {

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import load_objects
-from dope_training.evaluation.pictures import Picture, TrueObject
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import load_objects
+from dope_training.evaluation.labelled_images import Picture, TrueObject
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(150, 160, 120)

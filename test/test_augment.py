@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dope_training.augment import hide, occlude
+from dope_training.data.augmentation import hide, occlude
 
 SIZE = 96
 

@@ -9,14 +9,14 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dope_ros2.bags import Bag, is_bag
-from dope_ros2.batch import Lens, Run, lines, write
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.estimator import Settings
-from dope_ros2.inputs import find
-from dope_ros2.predict import execute
-from dope_ros2.sources import open_source
+from dope_ros2.commands.batch_prediction import Lens, Run, lines, write
+from dope_ros2.commands.predict import execute
+from dope_ros2.common.errors import UserError
+from dope_ros2.estimation.estimator import Settings
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io.image_sources import open_source
+from dope_ros2.io.images import find
+from dope_ros2.io.rosbag import Bag, is_bag
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 CAMERA = CameraModel(np.array([[100.0, 0, 31.5], [0, 101, 23.5], [0, 0, 1]]), 64, 48, np.array([0.1, 0, 0, 0, 0]))

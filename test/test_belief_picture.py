@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from dope_ros2.belief_picture import CELL, belief_picture
-from dope_ros2.camera import CameraModel
-from dope_ros2.estimator import Estimator, Settings
-from dope_ros2.geometry import Pose
-from dope_ros2.maps import MapSpec, encode
-from dope_ros2.objects import ObjectModel
-from dope_ros2.weights import Metadata, TrainedObject, build
+from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.weights import Metadata, TrainedObject, build
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.visualization.belief_image import CELL, belief_picture
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))
 CAMERA = CameraModel.from_focal(600, 640, 480)

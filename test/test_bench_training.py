@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dope_ros2.network import Paper
-from dope_training.bench_training import PublishedCrops, main, make_store, published, step_flops
+from dope_ros2.network.architectures import Paper
+from dope_training.benchmarks.training_step import PublishedCrops, main, make_store, published, step_flops
 
 pytestmark = pytest.mark.usefixtures("denormals")
 
@@ -55,7 +55,7 @@ def test_a_step_of_the_published_recipe_moves_all_its_weights(store, monkeypatch
     torch.manual_seed(0)
     network = Paper()
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    monkeypatch.setattr("dope_training.bench_training.Paper", lambda: network)
+    monkeypatch.setattr("dope_training.benchmarks.training_step.Paper", lambda: network)
     next(published(store, 64, 2, 0, torch.device("cpu")))()
     assert all((a != b).any() for a, b in zip(before, network.parameters(), strict=True))
 

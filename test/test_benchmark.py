@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_ros2.benchmark import main
+from dope_ros2.benchmarks.stages import main
 
 ENGINES = [name for name in ("openvino", "onnxruntime") if find_spec(name)]
 

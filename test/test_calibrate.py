@@ -7,18 +7,18 @@ import pytest
 import seer
 import torch
 
-from dope_datagen import store
-from dope_datagen.labels import Label
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.estimator import Estimator
-from dope_ros2.geometry import Pose
-from dope_ros2.maps import MapSpec, encode
-from dope_ros2.objects import load_objects
-from dope_ros2.trust import Trust
-from dope_ros2.weights import Metadata, TrainedObject, build, load, save
-from dope_training import calibrate as tested
-from dope_training.calibrate import calibrate, corner_errors, fit, main
+from dope_datagen.dataset import store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
+from dope_ros2.estimation.confidence import Trust
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save
+from dope_ros2.objects.object_model import load_objects
+from dope_training.calibration import calibrate as tested
+from dope_training.calibration.calibrate import calibrate, corner_errors, fit, main
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(150, 160, 120)

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from dope_ros2.objects import load_objects
-from dope_ros2.trust import Trust
-from dope_ros2.weights import Metadata, TrainedObject, build, load, save, sha256
-from dope_training.card import main
-from dope_training.evaluation.figures import by_visibility, summary
-from dope_training.evaluation.measure import FoundRow, TruthRow
+from dope_ros2.estimation.confidence import Trust
+from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save, sha256
+from dope_ros2.objects.object_model import load_objects
+from dope_training.commands.model_card import main
+from dope_training.evaluation.pose_errors import FoundRow, TruthRow
 from dope_training.evaluation.report import SCHEMA
+from dope_training.evaluation.summary import by_visibility, summary
 
 CARTON = load_objects()["carton"]
 

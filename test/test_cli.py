@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dope_ros2.cli import VERBS, guarded, main
-from dope_ros2.errors import UserError
+from dope_ros2.common.errors import UserError
 
 
 def test_help_lists_every_verb_with_a_line_of_its_own(capsys):

@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 from seer import BOX, CAMERA, SIDE, Seer, ramps
 
-from dope_ros2.closer import EXTENT, LARGEST, Place, Region, beside, expected_at, found_again, in_image, region, view
-from dope_ros2.decode import Instance
-from dope_ros2.detection import Detection
-from dope_ros2.estimator import Estimator, Settings
-from dope_ros2.geometry import Pose
-from dope_ros2.weights import Metadata, TrainedObject
+from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.map_decoder import Instance
+from dope_ros2.estimation.object_crops import (
+    EXTENT,
+    LARGEST,
+    Place,
+    Region,
+    beside,
+    expected_at,
+    found_again,
+    in_image,
+    region,
+    view,
+)
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.objects.detection import Detection
 
 NEAR = Pose.from_rotvec([0.4, -0.8, 1.1], [0.05, -0.03, 0.5])
 FAR = Pose.from_rotvec([-0.9, 0.3, 0.2], [-0.3, 0.2, 1.4])

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from dope_ros2 import cuboid
-from dope_ros2.decode import decode
-from dope_ros2.maps import MapSpec, encode
-from dope_training import bench_decode as bench
+from dope_ros2.estimation.map_decoder import decode
+from dope_ros2.geometry import cuboid
+from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_training.benchmarks import decoder as bench
 
 
 def result(name, cartons, scenes, seed=7):

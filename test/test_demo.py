@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_ros2.inputs import Video
-from dope_ros2.weights import Metadata, TrainedObject, build, save
+from dope_ros2.io.images import Video
+from dope_ros2.network.weights import Metadata, TrainedObject, build, save
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
-from dope_ros2.demo import environment, main, tell
+from dope_ros2.commands.demo import environment, main, tell
 
 FRAMES = 6
 

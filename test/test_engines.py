@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from dope_ros2 import engines, weights
-from dope_ros2.engines import of_network, start
-from dope_ros2.engines.on_torch import Torch
-from dope_ros2.errors import UserError
-from dope_ros2.export import Target, export, main
-from dope_ros2.network import DopeLite
-from dope_ros2.weights import Metadata, TrainedObject
+from dope_ros2.commands.export import Target, export, main
+from dope_ros2.common.errors import UserError
+from dope_ros2.engines import registry
+from dope_ros2.engines.registry import of_network, start
+from dope_ros2.engines.torch_engine import Torch
+from dope_ros2.network import weights
+from dope_ros2.network.architectures import DopeLite
+from dope_ros2.network.weights import Metadata, TrainedObject
 
 CPU = torch.device("cpu")
 OBJECTS = tuple(TrainedObject(name=name, size=(0.1, 0.1, 0.1)) for name in ("box", "can"))
-INSTALLED = [name for name in ("torch", "openvino", "onnxruntime") if find_spec(engines.KINDS[name].needs)]
+INSTALLED = [name for name in ("torch", "openvino", "onnxruntime") if find_spec(registry.KINDS[name].needs)]
 SIZES = [(1, 64, 96), (3, 96, 64), (1, 160, 160)]
 
 
@@ -106,7 +107,7 @@ def test_an_exported_network_is_used_like_weights(target, file, tmp_path):
 
 @pytest.mark.skipif("onnxruntime" not in INSTALLED, reason="needs onnxruntime")
 def test_a_network_whose_answers_changed_is_not_kept(file, tmp_path, monkeypatch):
-    monkeypatch.setattr("dope_ros2.export.SAME", 0.0)
+    monkeypatch.setattr("dope_ros2.commands.export.SAME", 0.0)
     with pytest.raises(UserError, match="not written"):
         export(file, Target.ONNX, tmp_path / "two.onnx")
     assert not list(tmp_path.iterdir())
@@ -117,14 +118,14 @@ def test_the_fastest_engine_that_works_is_taken_and_what_failed_is_remembered(ne
         raise RuntimeError("no such instruction\nat address 0")
 
     for name in INSTALLED[1:]:
-        monkeypatch.setattr(engines._kind(name), "of_network", broken)
+        monkeypatch.setattr(registry._kind(name), "of_network", broken)
     engine = of_network(network, metadata, "auto", CPU)
     assert isinstance(engine, Torch)
     assert engine.fallback == "; ".join(f"{name}: no such instruction" for name in INSTALLED[1:])
 
 
 def test_an_engine_that_is_asked_for_by_name_is_not_replaced(file, monkeypatch):
-    monkeypatch.setitem(engines.KINDS, "openvino", engines.Kind("dope_ros2.engines.none:None", "openvino"))
+    monkeypatch.setitem(registry.KINDS, "openvino", registry.Kind("dope_ros2.engines.none:None", "openvino"))
     with pytest.raises(UserError, match="pip install openvino"):
         start(file, "openvino", "cpu")
 

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.detection import Detection
-from dope_ros2.estimator import Estimator, Settings
-from dope_ros2.geometry import Pose
-from dope_ros2.maps import MapSpec, encode
-from dope_ros2.objects import ObjectModel
-from dope_ros2.poses import suppress
-from dope_ros2.weights import Metadata, TrainedObject
+from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.pose_search import suppress
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, -0.02))
 CAMERA = CameraModel.from_focal(600, 640, 480)
@@ -79,7 +79,7 @@ def test_an_imported_profile_moves_keypoints_by_its_pixel_offset():
 @pytest.mark.parametrize("shape", [(3, 5), (100, 101), (479, 641)])
 def test_any_image_size_is_accepted(shape):
     torch.manual_seed(0)
-    from dope_ros2.network import DopeLite
+    from dope_ros2.network.architectures import DopeLite
 
     entry = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
     metadata = Metadata(architecture="dope-lite", objects=(entry,), input_height=0)

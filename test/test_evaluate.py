@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dope_datagen import store
-from dope_datagen.labels import Label
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.detection import Detection
-from dope_ros2.estimator import Settings
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import load_objects
-from dope_ros2.weights import Metadata, TrainedObject, build, save
-from dope_training.evaluate import evaluate, main
+from dope_datagen.dataset import store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
+from dope_ros2.estimation.estimator import Settings
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import load_objects
+from dope_training.commands.evaluate import evaluate, main
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(150, 160, 120)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from rows import CAMERA, CARTON, Row, moved
 
-from dope_ros2.detection import Detection
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
 from dope_training.evaluation import report
-from dope_training.evaluation.judge import Contender, judge
-from dope_training.evaluation.shape import Shape
+from dope_training.evaluation.object_points import Shape
+from dope_training.evaluation.run import Contender, judge
 from dope_training.metrics.add import add, auc
 
 CAN = ObjectModel(

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from rows import CAMERA, CARTON, Row, moved
 
-from dope_datagen import store
-from dope_datagen.labels import Label
-from dope_datagen.store import Sample
-from dope_ros2.bop import Estimate, read_results, write_results
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import load_objects
-from dope_ros2.weights import Metadata, TrainedObject, build, save
-from dope_training.evaluate import labels, main
-from dope_training.evaluation.pictures import BopPictures, StorePictures
+from dope_datagen.dataset import store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.io.bop import Estimate, read_results, write_results
+from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.objects.object_model import load_objects
+from dope_training.commands.evaluate import labels, main
+from dope_training.evaluation.labelled_images import BopPictures, StorePictures
 
 
 @pytest.fixture(scope="module")

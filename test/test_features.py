@@ -2,11 +2,11 @@ import pytest
 import torch
 from tiny_training import RECIPE
 
-from dope_ros2.errors import UserError
-from dope_ros2.features import Features, Padded
-from dope_ros2.weights import IMAGENET_MEAN, IMAGENET_STD, begin, build
+from dope_ros2.common.errors import UserError
+from dope_ros2.network.efficientnet_lite import Features, Padded
+from dope_ros2.network.weights import IMAGENET_MEAN, IMAGENET_STD, begin, build
 from dope_training.config import TrainConfig
-from dope_training.optimise import make_optimiser
+from dope_training.optimizers.optimizers import make_optimiser
 
 FINE = [-15.0444, 5.7123, -5.0124, 6.5070, 11.8053]  # of the published network, see below
 MIDDLE = [0.4160, 4.2778, -8.1579, -1.3146, 20.2982]
@@ -57,7 +57,7 @@ def test_training_begins_with_the_packages_features_and_leaves_them_alone(optimi
 
 
 def test_a_package_without_the_file_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("dope_ros2.weights.share", lambda: tmp_path)
+    monkeypatch.setattr("dope_ros2.network.weights.share", lambda: tmp_path)
     with pytest.raises(UserError, match=r"lite0.safetensors: cannot be read .*; install the package again"):
         begin("dope-lite", 1)
     build("dope-lite", 1)

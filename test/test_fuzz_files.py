@@ -16,11 +16,12 @@ from safetensors.torch import save_file
 from test_bags import compressed, image, info, make
 from tiny_training import Tiny
 
-from dope_ros2 import symmetry, weights
-from dope_ros2.bags import Bag
-from dope_ros2.camera import CameraModel, load_camera
-from dope_ros2.estimator import Estimator
-from dope_ros2.objects import load_objects
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.geometry.camera import CameraModel, load_camera
+from dope_ros2.io.rosbag import Bag
+from dope_ros2.network import weights
+from dope_ros2.objects import symmetry
+from dope_ros2.objects.object_model import load_objects
 
 HEADER = 3000  # bytes of a weights file, about
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,7 +65,7 @@ def test_objects_are_usable_or_refused(tmp_path, data):
 @fuzz("datagen")
 @given(recipes("datagen/quick.yaml", "datagen/dope-lite.yaml", "datagen/bin.yaml"))
 def test_recipes_of_data_are_usable_or_refused(tmp_path, data):
-    config = pytest.importorskip("dope_datagen.config")
+    config = pytest.importorskip("dope_datagen.scenes.config")
     path = tmp_path / "recipe.yaml"
     path.write_bytes(data)
     recipe = tried(config.load_config, path)

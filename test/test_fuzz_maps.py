@@ -6,15 +6,15 @@ from fuzzing import fuzz, tried
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dope_ros2 import overlay
-from dope_ros2.camera import CameraModel
-from dope_ros2.estimator import Estimator, Settings
-from dope_ros2.geometry import Pose
-from dope_ros2.maps import MapSpec, encode
-from dope_ros2.objects import ObjectModel
-from dope_ros2.pnp import Gate, solve
-from dope_ros2.tracking import Tracker
-from dope_ros2.weights import Metadata, TrainedObject
+from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.pnp.solver import Gate, solve
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.tracking.tracker import Tracker
+from dope_ros2.visualization import overlay
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, -0.02))
 CAN = ObjectModel(

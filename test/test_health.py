@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dope_ros2.nodes.health import CameraHealth, Level, engine_condition
+from dope_ros2.pipeline.diagnostics import CameraHealth, Level, engine_condition
 
 
 def working(until=10.0, rate=30, age=0.02, seconds=0.03):

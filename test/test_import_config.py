@@ -8,9 +8,9 @@ import torch
 import yaml
 
 from dope_ros2.cli import main
-from dope_ros2.network import Paper
-from dope_ros2.objects import load_objects
-from dope_ros2.weights import load, match_objects
+from dope_ros2.network.architectures import Paper
+from dope_ros2.network.weights import load, match_objects
+from dope_ros2.objects.object_model import load_objects
 
 CONFIG = """
 topic_camera: "/arm/image_rect_color"

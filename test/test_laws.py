@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 
 settings.register_profile("laws", deadline=None, max_examples=50)
 laws = settings(settings.get_profile("laws"))

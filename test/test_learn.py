@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from dope_ros2 import cli, weights
-from dope_ros2.resources import share
-from dope_training import learn
+from dope_ros2 import cli
+from dope_ros2.common.resources import share
+from dope_ros2.network import weights
+from dope_training.commands import learn
 from dope_training.config import load_config
 
 ENTRY = "objects:\n  mug: {class_id: 200, size: [0.1, 0.1, 0.1], color: [1, 2, 3]}\n"

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from recordings import held
 
-from dope_ros2 import live_scene
-from dope_ros2.camera import CameraModel
-from dope_ros2.detection import Detection
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.live_page import APPLICATION, blueprint
-from dope_ros2.live_view import LiveView
-from dope_ros2.nodes.health import Condition, Level
-from dope_ros2.objects import ObjectModel
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.pipeline.diagnostics import Condition, Level
+from dope_ros2.visualization.viewer import scene
+from dope_ros2.visualization.viewer.blueprint import APPLICATION, blueprint
+from dope_ros2.visualization.viewer.live_view import LiveView
 
 rr = pytest.importorskip("rerun", reason="needs rerun: pip install rerun-sdk")
 
@@ -80,7 +80,7 @@ def test_pixel_centres_are_at_halves_in_the_viewer(viewed):
     K = np.reshape(stored["/camera"]["Pinhole:image_from_camera"][0], (3, 3)).T
     np.testing.assert_allclose(K - CAMERA.K, [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]], atol=1e-4)
     strips = np.array(stored["/camera/boxes"]["LineStrips2D:strips"][0])
-    seen, hidden = live_scene.outline(CAMERA, carton())
+    seen, hidden = scene.outline(CAMERA, carton())
     np.testing.assert_allclose(strips[:12], np.concatenate([hidden, seen]) + 0.5, atol=1e-3)
 
 

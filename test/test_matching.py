@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2.geometry import Pose
-from dope_ros2.matching import Instance, match
-from dope_ros2.tally import HEADING, Tally, line
+from dope_ros2.evaluation.live_statistics import HEADING, Tally, line
+from dope_ros2.evaluation.matching import Instance, match
+from dope_ros2.geometry.pose import Pose
 
 
 def instance(x=0.0, z=1.0, angle=0.0, name="carton", score=1.0):

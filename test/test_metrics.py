@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
-from dope_ros2.symmetry import group, nearest
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.objects.symmetry import group, nearest
 from dope_training.metrics import bop, coverage
 from dope_training.metrics.add import accuracy, add, adds, auc
 from dope_training.metrics.calibration import expected_error, reliability

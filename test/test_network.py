@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dope_ros2.network import DopeLite, DopeM, Paper
+from dope_ros2.network.architectures import DopeLite, DopeM, Paper
 
 
 def parameters(network):

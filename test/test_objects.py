@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dope_ros2.camera import CameraModel, load_camera
-from dope_ros2.errors import UserError
-from dope_ros2.objects import load_objects, pick
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel, load_camera
+from dope_ros2.objects.object_model import load_objects, pick
 
 BOX = "objects:\n  box:\n    class_id: 1\n    size: [0.1, 0.2, 0.3]\n"
 

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2 import cuboid, overlay
-from dope_ros2.camera import CameraModel
-from dope_ros2.detection import Detection
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
+from dope_ros2.geometry import cuboid
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.visualization import overlay
 
 CAMERA = CameraModel.from_focal(600.0, 640, 480)
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), color=(255, 0, 0))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dope_ros2.geometry import Pose
-from dope_ros2.p3p import p3p, quartic_roots
+from dope_ros2.estimation.pnp.p3p import p3p, quartic_roots
+from dope_ros2.geometry.pose import Pose
 
 
 def triples(count, seed=0):

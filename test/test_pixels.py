@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2.errors import UserError
-from dope_ros2.pixels import DEPTHS, ENCODINGS, decode, decode_depth
+from dope_ros2.common.errors import UserError
+from dope_ros2.io.image_encodings import DEPTHS, ENCODINGS, decode, decode_depth
 
 W, H = 48, 32
 PATTERNS = {"rggb": ((0, 1), (1, 2)), "bggr": ((2, 1), (1, 0)), "gbrg": ((1, 2), (0, 1)), "grbg": ((1, 0), (2, 1))}

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dope_ros2 import cuboid
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
-from dope_ros2.pnp import TRIES, Gate, search, solve
-from dope_ros2.reprojection import Problem, linearised, refined
-from dope_ros2.surface import NO_CELLS
+from dope_ros2.estimation.pnp.gauss_newton import Problem, linearised, refined
+from dope_ros2.estimation.pnp.solver import TRIES, Gate, search, solve
+from dope_ros2.estimation.pnp.surface_coordinates import NO_CELLS
+from dope_ros2.geometry import cuboid
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 
 CAMERA = CameraModel(np.array([[600.0, 0, 318.0], [0, 590, 242.0], [0, 0, 1]]), 640, 480)
 CARTON = cuboid.keypoints((0.16, 0.11, 0.06))
@@ -166,7 +166,7 @@ def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refine
         calls.append(sum(len(guess.rotations) for guess in guesses))
         return refined(guesses, *rest)
 
-    monkeypatch.setattr("dope_ros2.pnp.refined", counted)
+    monkeypatch.setattr("dope_ros2.estimation.pnp.solver.refined", counted)
     rays = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 2))
     search([Problem.of(CARTON, rays, np.full(9, 0.002), np.eye(3), 1e4, NO_CELLS)], Gate())
     assert 1 <= len(calls) <= 2

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from test_pnp import CAMERA, CARTON, draw, keep, seeds
 
-from dope_ros2.pnp import Gate, Sighting, solve, solve_all
+from dope_ros2.estimation.pnp.solver import Gate, Sighting, solve, solve_all
 
 
 @given(seed=seeds)

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2 import bop
-from dope_ros2.batch import Lens
-from dope_ros2.camera import CameraModel
-from dope_ros2.detection import Detection
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.inputs import Video, VideoWriter, find, read_image
-from dope_ros2.objects import ObjectModel
-from dope_ros2.predict import main
-from dope_ros2.report import Report
-from dope_ros2.weights import Metadata, TrainedObject, build, save
+from dope_ros2.commands.batch_prediction import Lens
+from dope_ros2.commands.predict import main
+from dope_ros2.common.errors import UserError
+from dope_ros2.evaluation.scene_report import Report
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.io import bop
+from dope_ros2.io.images import Video, VideoWriter, find, read_image
+from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=7, size=(0.16, 0.11, 0.06))
 CAMERA = CameraModel.from_focal(600.0, 640, 480)

@@ -9,16 +9,16 @@ import numpy as np
 import painted
 import pytest
 
-from dope_datagen import shards
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import load_objects
+from dope_datagen.dataset import shards
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import load_objects
+from dope_training.checks.crop_sheets import TILE, directions, heat, save_sheets, strip
+from dope_training.checks.data_check import preflight, ready
+from dope_training.checks.label_check import mask_middles
 from dope_training.config import TrainConfig
-from dope_training.data import Source, crops_of
-from dope_training.preflight import preflight, ready
-from dope_training.sheets import TILE, directions, heat, save_sheets, strip
-from dope_training.soundness import mask_middles
+from dope_training.data.crops import Source, crops_of
 from dope_training.train import main
 
 CONFIG = TrainConfig(objects=["carton"], crop=96)

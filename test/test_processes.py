@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from dope_ros2 import processes as module
-from dope_ros2.errors import UserError
-from dope_ros2.processes import Processes
+from dope_ros2.common.errors import UserError
+from dope_ros2.harness import child_processes as module
+from dope_ros2.harness.child_processes import Processes
 
 SLEEP = ["-c", "import time; print('ready', flush=True); time.sleep(60)"]
 STUBBORN = ["-c", "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"]
@@ -68,7 +68,8 @@ def test_waiting_has_an_end(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ending_the_parent_ends_its_children(tmp_path, number):
     parent = (
-        "import os, sys, time, signal; from pathlib import Path; from dope_ros2.processes import Processes\n"
+        "import os, sys, time, signal; from pathlib import Path\n"
+        "from dope_ros2.harness.child_processes import Processes\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with Processes(Path(sys.argv[1]), os.environ) as children:\n"
         "    children.start('child', ['-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'])\n"

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from dope_datagen import shards
-from dope_ros2.errors import UserError
-from dope_training.classes import spelled
+from dope_datagen.dataset import shards
+from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
-from dope_training.data import Source, crops_of, stack
-from dope_training.reading import Reading, TooManyError, readable
-from dope_training.sampler import Mix
+from dope_training.data.crops import Source, crops_of, stack
+from dope_training.data.object_names import spelled
+from dope_training.data.sampler import Mix
+from dope_training.data.store_reader import Reading, TooManyError, readable
 
 CONFIG = TrainConfig(objects=["carton"], crop=64)
 

@@ -11,13 +11,13 @@ import yaml
 from recorded import CARTON, DETECTIONS, INFO, TOPIC, Shaky, pictures, record
 from rosbags.highlevel import AnyReader
 
-from dope_ros2.bags import Bag
-from dope_ros2.closer import Place
-from dope_ros2.errors import UserError
-from dope_ros2.estimator import Settings
-from dope_ros2.pipeline import Request, Roi
-from dope_ros2.recording import read
-from dope_ros2.tracking import Memory, Smoothing, Tracker
+from dope_ros2.common.errors import UserError
+from dope_ros2.estimation.estimator import Settings
+from dope_ros2.estimation.object_crops import Place
+from dope_ros2.io.rosbag import Bag
+from dope_ros2.pipeline.camera_pipeline import Request, Roi
+from dope_ros2.pipeline.recording import read
+from dope_ros2.tracking.tracker import Memory, Smoothing, Tracker
 
 PLACES = (Place("soup", 12.5, 3.0, 8.25),)
 REQUEST = Request(Settings(objects=("carton", "soup")), Roi(1, 2, 30, 20), Smoothing(0.7, at_rest=True), False, PLACES)

@@ -9,16 +9,17 @@ from safetensors.torch import save_file
 from test_bags import image, make
 from tiny_training import Tiny
 
-from dope_datagen import config as datagen
-from dope_ros2 import closer, weights
-from dope_ros2.bags import Bag
-from dope_ros2.camera import CameraModel, load_camera
-from dope_ros2.decode import MOST_PEAKS, decode
-from dope_ros2.errors import UserError
-from dope_ros2.estimator import Estimator, Settings, pick_device
-from dope_ros2.maps import MapSpec
-from dope_ros2.objects import load_objects
-from dope_ros2.resources import resolve
+from dope_datagen.scenes import config as datagen
+from dope_ros2.common.errors import UserError
+from dope_ros2.common.resources import resolve
+from dope_ros2.estimation import object_crops
+from dope_ros2.estimation.estimator import Estimator, Settings, pick_device
+from dope_ros2.estimation.map_decoder import MOST_PEAKS, decode
+from dope_ros2.geometry.camera import CameraModel, load_camera
+from dope_ros2.io.rosbag import Bag
+from dope_ros2.network import weights
+from dope_ros2.network.belief_maps import MapSpec
+from dope_ros2.objects.object_model import load_objects
 from dope_training import config as training
 
 BOMB = "a: &a [1, 1]\n" + "".join(
@@ -137,8 +138,8 @@ def test_a_map_of_noise_has_a_bounded_number_of_peaks():
 
 
 def test_an_image_one_pixel_high_can_be_looked_at_closely():
-    place = closer.Region(0, np.array([49.0, 0.0]), 90.0)
-    picture, camera = closer.view(np.zeros((1, 98, 3), np.uint8), CameraModel.from_focal(60, 98, 1), place, 32)
+    place = object_crops.Region(0, np.array([49.0, 0.0]), 90.0)
+    picture, camera = object_crops.view(np.zeros((1, 98, 3), np.uint8), CameraModel.from_focal(60, 98, 1), place, 32)
     assert picture.shape == (32, 32, 3)
     assert (camera.width, camera.height) == (32, 32)
 

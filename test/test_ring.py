@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dope_ros2.ring import Ring
+from dope_ros2.pipeline.ring_buffer import Ring
 
 SECOND = 10**9
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2.errors import UserError
-from dope_training.sampler import Mix
+from dope_ros2.common.errors import UserError
+from dope_training.data.sampler import Mix
 
 stores = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.depth import visible
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel, load_objects
-from dope_ros2.shape import Shape, box, sampled
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.surface_points import Shape, box, sampled
+from dope_ros2.objects.object_model import ObjectModel, load_objects
+from dope_ros2.refinement.depth_correction import visible
 
 CARTON = load_objects()["carton"]
 PLAIN = ObjectModel(name="plain", class_id=9, size=(0.2, 0.1, 0.1), centre=(0.1, 0.0, 0.0))

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_ros2.bop import read_scene
-from dope_ros2.estimator import Estimator
-from dope_ros2.objects import load_objects
-from dope_ros2.weights import load, sha256
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.io.bop import read_scene
+from dope_ros2.network.weights import load, sha256
+from dope_ros2.objects.object_model import load_objects
 from dope_training.config import load_config
 
 REPO = Path(__file__).resolve().parents[1]

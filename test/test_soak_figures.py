@@ -2,7 +2,7 @@
 
 import pytest
 
-from dope_ros2.soak import faults, shares, summary, tell
+from dope_ros2.benchmarks.soak import faults, shares, summary, tell
 
 LIMITS = {"flat": 0.02, "growth": 1.5, "recovery": 1.0}
 

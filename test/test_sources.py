@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_ros2.errors import UserError
-from dope_ros2.inputs import VideoWriter
-from dope_ros2.sources import endless, open_source
+from dope_ros2.common.errors import UserError
+from dope_ros2.io.image_sources import endless, open_source
+from dope_ros2.io.images import VideoWriter
 
 
 def grey(level):

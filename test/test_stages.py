@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from dope_ros2.stages import Stages
+from dope_ros2.common.stage_timer import Stages
 
 
 def test_a_stage_that_comes_twice_is_summed_and_taken_once_in_the_order_of_the_work():

@@ -8,12 +8,12 @@ from tiny_training import CARTON, RECIPE, make_store
 
 import dope_training.train
 from dope_ros2 import cli
-from dope_ros2.errors import UserError
-from dope_ros2.network import ARCHITECTURES
-from dope_ros2.weights import Metadata, TrainedObject, build, load, save
-from dope_training.checkpoints import FORMAT
+from dope_ros2.common.errors import UserError
+from dope_ros2.network.architectures import ARCHITECTURES
+from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save
 from dope_training.config import TrainConfig
-from dope_training.starting import Repeat, repeats_of, start_from
+from dope_training.trainer.checkpoints import FORMAT
+from dope_training.trainer.initialization import Repeat, repeats_of, start_from
 
 pytestmark = pytest.mark.usefixtures("denormals")
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
-from dope_ros2.pnp import Gate, solve
-from dope_ros2.surface import MOST_CELLS, read
+from dope_ros2.estimation.pnp.solver import Gate, solve
+from dope_ros2.estimation.pnp.surface_coordinates import MOST_CELLS, read
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, -0.02))
 CAMERA = CameraModel.from_focal(400, 640, 480)

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
-from dope_ros2.symmetry import about, canonical, group
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.objects.symmetry import about, canonical, group
 
 Z, X, ORIGIN = np.array([0.0, 0, 1]), np.array([1.0, 0, 0]), np.zeros(3)
 SIZE = (0.1, 0.2, 0.3)

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dope_ros2.camera import CameraModel
-from dope_ros2.detection import Detection
-from dope_ros2.filtering import State, difference, moved, transported
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
-from dope_ros2.pnp import Gate, solve
-from dope_ros2.symmetry import group
-from dope_ros2.tracking import PERSISTENT, Smoothing, Tracker
+from dope_ros2.estimation.pnp.solver import Gate, solve
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.objects.symmetry import group
+from dope_ros2.tracking.kalman_filter import State, difference, moved, transported
+from dope_ros2.tracking.tracker import PERSISTENT, Smoothing, Tracker
 
 CARTON = ObjectModel(name="carton", class_id=1, size=(0.16, 0.11, 0.06))
 SOUP = ObjectModel(name="soup", class_id=2, size=(0.07, 0.07, 0.10), symmetries_continuous=({"axis": [0, 0, 1]},))

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from dope_datagen import store
-from dope_datagen.labels import Label
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import load_objects
-from dope_ros2.weights import Metadata, TrainedObject, build, load, save
+from dope_datagen.dataset import store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save
+from dope_ros2.objects.object_model import load_objects
 from dope_training.config import load_config
 from dope_training.train import main
 

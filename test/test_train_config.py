@@ -3,7 +3,7 @@
 import pytest
 from tiny_training import RECIPE
 
-from dope_ros2.errors import UserError
+from dope_ros2.common.errors import UserError
 from dope_training.config import changed
 
 

@@ -5,16 +5,16 @@ import torch
 from tiny_training import RECIPE, make_store
 from torch.nn import functional
 
-from dope_ros2 import maps
-from dope_ros2.camera import CameraModel
-from dope_ros2.closer import Region, view, warp
-from dope_ros2.geometry import Pose
-from dope_ros2.maps import MapSpec
-from dope_training import data
-from dope_training.augment import augment, photograph, random_window
+from dope_ros2.estimation.object_crops import Region, view, warp
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network import belief_maps
+from dope_ros2.network.belief_maps import MapSpec
 from dope_training.config import TrainConfig
-from dope_training.data import crops_of, viewing_rays
-from dope_training.losses import belief_loss, draw_surface, draw_targets, surface_loss
+from dope_training.data import crops
+from dope_training.data.augmentation import augment, photograph, random_window
+from dope_training.data.crops import crops_of, viewing_rays
+from dope_training.objective.losses import belief_loss, draw_surface, draw_targets, surface_loss
 
 
 def batch_of(keypoints, classes, visibility, size):
@@ -33,7 +33,7 @@ def test_targets_on_the_device_equal_the_encoders(affinity):
     spec = MapSpec(affinity=affinity)
     targets = draw_targets(batch_of(keypoints, [0, 1, 0, -1], [1.0, 1.0, 0.5, 1.0], 256), 2, spec)
     for index, chosen in enumerate(([0, 2], [1])):
-        belief, affinities = maps.encode(keypoints[chosen], (256, 256), spec)
+        belief, affinities = belief_maps.encode(keypoints[chosen], (256, 256), spec)
         np.testing.assert_allclose(targets.belief[0, index], belief, atol=1e-5)
         np.testing.assert_allclose(targets.affinity[0, index], affinities, atol=1e-4)
 
@@ -156,7 +156,7 @@ def test_crops_can_be_cut_as_the_pose_search_looks():
 def test_held_out_crops_are_of_all_sizes_whatever_the_recipe_says(tmp_path, monkeypatch):
     store, asked = make_store(tmp_path / "store"), []
     config = TrainConfig(**RECIPE | {"closer": 1.0})
-    monkeypatch.setattr(data, "augment", lambda *given: asked.append(given[-1]) or augment(*given))
+    monkeypatch.setattr(crops, "augment", lambda *given: asked.append(given[-1]) or augment(*given))
     for training in (True, False):
         crops_of([store], config, training=training)[0, 0]
     assert asked == [1.0, 0.0]

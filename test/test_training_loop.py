@@ -14,18 +14,18 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from tiny_training import RECIPE, make_store, rows
 
 import dope_training.train
-from dope_ros2.errors import UserError
-from dope_ros2.weights import load
+from dope_ros2.common.errors import UserError
+from dope_ros2.network.weights import load
 from dope_training.config import TrainConfig
-from dope_training.data import Stores, crops_of, stack
-from dope_training.loaders import Place, Stream, pictures_a_step
-from dope_training.logs import TRAIN_LINE, VALIDATION_LINE, VERDICT_LINE, Table, train_line
-from dope_training.module import BeliefModule
-from dope_training.optimise import Average, learning_rate, make_optimiser, split, train_step
-from dope_training.sampler import Mix
-from dope_training.stopping import parse_duration
-from dope_training.verdict import Validation, verdict
-from dope_training.watch import chosen, summed_up
+from dope_training.data.crops import Stores, crops_of, stack
+from dope_training.data.loaders import Place, Stream, pictures_a_step
+from dope_training.data.sampler import Mix
+from dope_training.objective.training_module import BeliefModule
+from dope_training.optimizers.optimizers import Average, learning_rate, make_optimiser, split, train_step
+from dope_training.trainer.diagnosis import Validation, verdict
+from dope_training.trainer.logs import TRAIN_LINE, VALIDATION_LINE, VERDICT_LINE, Table, train_line
+from dope_training.trainer.stopping import parse_duration
+from dope_training.trainer.validation import chosen, summed_up
 
 pytestmark = pytest.mark.usefixtures("denormals")
 

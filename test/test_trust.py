@@ -7,21 +7,19 @@ import pytest
 import torch
 from scipy.special import expit
 
-from dope_datagen.labels import Label
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.detection import Detection
-from dope_ros2.estimator import Estimator
-from dope_ros2.geometry import Pose
-from dope_ros2.maps import MapSpec, encode
-from dope_ros2.matching import Instance
-from dope_ros2.objects import load_objects
-from dope_ros2.pnp import Solution
-from dope_ros2.trust import Evidence, Trust
-from dope_ros2.weights import Metadata, TrainedObject
-from dope_training.metrics.calibration import expected_error, reliability
-from dope_training.metrics.coverage import coverage
-from dope_training.trust import (
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
+from dope_ros2.estimation.confidence import Evidence, Trust
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.pnp.solver import Solution
+from dope_ros2.evaluation.matching import Instance
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import load_objects
+from dope_training.calibration.pose_confidence import (
     ELSEWHERE,
     FEWEST,
     FEWEST_OF_ONE,
@@ -32,6 +30,8 @@ from dope_training.trust import (
     fit,
     outcomes,
 )
+from dope_training.metrics.calibration import expected_error, reliability
+from dope_training.metrics.coverage import coverage
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(600, 640, 480)

@@ -5,14 +5,15 @@ import sys
 
 import pytest
 
-from dope_ros2 import view, viewer
-from dope_ros2.errors import UserError
+from dope_ros2.commands import view
+from dope_ros2.common.errors import UserError
+from dope_ros2.visualization.viewer import rerun_process
 
 
 @pytest.fixture
 def taken():
     with socket.socket() as holder:
-        holder.bind((viewer.LOCAL, 0))
+        holder.bind((rerun_process.LOCAL, 0))
         holder.listen()
         yield holder.getsockname()[1]
 
@@ -29,12 +30,14 @@ def test_without_rerun_one_line_says_how_to_install_it(monkeypatch, capsys):
 
 def test_a_taken_port_is_named_with_the_remedy(taken):
     with pytest.raises(UserError, match=rf"port {taken} of 127.0.0.1 cannot be used.*--port") as caught:
-        viewer.check_ports(viewer.LOCAL, [taken])
+        rerun_process.check_ports(rerun_process.LOCAL, [taken])
     assert "\n" not in str(caught.value)
 
 
 def test_the_page_is_for_this_machine_alone_unless_told_otherwise():
-    own, everybody = (viewer.arguments(address, 9090, window=False) for address in (viewer.LOCAL, "0.0.0.0"))
+    own, everybody = (
+        rerun_process.arguments(address, 9090, window=False) for address in (rerun_process.LOCAL, "0.0.0.0")
+    )
     assert own[:2] == ["--bind", "127.0.0.1"]
     assert "--cors-allow-origin" not in own
     assert everybody[:2] == ["--bind", "0.0.0.0"]
@@ -43,20 +46,26 @@ def test_the_page_is_for_this_machine_alone_unless_told_otherwise():
 
 def test_memory_is_bounded_for_pages_and_windows():
     for window in (False, True):
-        command = viewer.arguments(viewer.LOCAL, 9090, window=window)
-        assert command[command.index("--server-memory-limit") + 1] == viewer.MEMORY
+        command = rerun_process.arguments(rerun_process.LOCAL, 9090, window=window)
+        assert command[command.index("--server-memory-limit") + 1] == rerun_process.MEMORY
 
 
 def test_the_address_of_the_page_says_where_its_data_are():
-    assert viewer.page(viewer.LOCAL, 9090) == "http://127.0.0.1:9090/?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A9091%2Fproxy"
-    assert viewer.page("0.0.0.0", 9090).startswith(f"http://{socket.gethostname()}:9090/")
+    assert (
+        rerun_process.page(rerun_process.LOCAL, 9090)
+        == "http://127.0.0.1:9090/?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A9091%2Fproxy"
+    )
+    assert rerun_process.page("0.0.0.0", 9090).startswith(f"http://{socket.gethostname()}:9090/")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a display")
 def test_a_window_needs_a_display(monkeypatch):
-    for name in viewer.DISPLAYS:
+    for name in rerun_process.DISPLAYS:
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match="there is no display here"), viewer.running("127.0.0.1", 9090, window=True):
+    with (
+        pytest.raises(UserError, match="there is no display here"),
+        rerun_process.running("127.0.0.1", 9090, window=True),
+    ):
         pass
 
 
@@ -90,8 +99,8 @@ def test_a_viewer_that_does_not_start_says_why(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("DISPLAY", ":0")
     with socket.socket() as free:
-        free.bind((viewer.LOCAL, 0))
+        free.bind((rerun_process.LOCAL, 0))
         port = free.getsockname()[1] - 1
     why = r"ended with status 1 \(no graphics driver\); give --save"
-    with pytest.raises(UserError, match=why), viewer.running(viewer.LOCAL, port, window=True):
+    with pytest.raises(UserError, match=why), rerun_process.running(rerun_process.LOCAL, port, window=True):
         pass

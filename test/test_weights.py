@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dope_ros2.errors import UserError
-from dope_ros2.maps import Calibration
-from dope_ros2.network import DopeLite, Paper
-from dope_ros2.objects import ObjectModel
-from dope_ros2.weights import Metadata, TrainedObject, import_paper, load, match_objects, read_checkpoint, save
+from dope_ros2.common.errors import UserError
+from dope_ros2.network.architectures import DopeLite, Paper
+from dope_ros2.network.belief_maps import Calibration
+from dope_ros2.network.weights import Metadata, TrainedObject, import_paper, load, match_objects, read_checkpoint, save
+from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.3))
 SHY = Calibration(inward=0.5, sure=0.1)

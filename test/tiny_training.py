@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from dope_datagen import store
-from dope_datagen.labels import Label
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
-from dope_ros2.network import AFFINITIES, ARCHITECTURES, BELIEFS, SURFACE
-from dope_ros2.objects import load_objects
+from dope_datagen.dataset import store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.architectures import AFFINITIES, ARCHITECTURES, BELIEFS, SURFACE
+from dope_ros2.objects.object_model import load_objects
 from dope_training.train import main
 
 CARTON = load_objects()["carton"]

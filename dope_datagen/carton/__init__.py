@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dope_ros2.cli import run_typer
-from dope_ros2.errors import UserError
+from dope_ros2.common.errors import UserError
 
 app = typer.Typer(add_completion=False)
 

@@ -1,4 +1,4 @@
-"""BOP datasets, read and written; millimetres live here and in `dope_ros2.bop`.
+"""BOP datasets, read and written; millimetres live here and in `dope_ros2.io.bop`.
 
 Written: models/models_info.json, camera.json and train_pbr/ with scenes of 1000 pictures. Read: one scene, a folder of
 scenes, or a dataset with such folders in it.
@@ -16,12 +16,15 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 from tqdm import tqdm
 
-from dope_datagen.formats import (
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
+from dope_datagen.formats import bop_conventions
+from dope_datagen.formats.bop_conventions import Reading
+from dope_datagen.formats.common import (
     TENTH_MM,
     Options,
     Picture,
     Source,
-    bop_check,
     numbers,
     read_json,
     read_plain,
@@ -31,16 +34,13 @@ from dope_datagen.formats import (
     write_plain,
     write_rgb,
 )
-from dope_datagen.formats.bop_check import Reading
-from dope_datagen.formats.completing import Said, complete
+from dope_datagen.formats.label_completion import Said, complete
 from dope_datagen.formats.silhouette import Silhouettes
-from dope_datagen.labels import Label
-from dope_datagen.store import Sample
-from dope_ros2 import bop
-from dope_ros2.bop import MM, Frame
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.objects import ObjectModel
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io import bop
+from dope_ros2.io.bop import MM, Frame
+from dope_ros2.objects.object_model import ObjectModel
 
 SPLIT, SCENE = "train_pbr", 1000  # BOP's name for rendered pictures, and so many in a scene
 NO_BOX = [-1, -1, -1, -1]
@@ -94,7 +94,7 @@ def _write_masks(scene: Path, im_id: int, k: int, sample: Sample, alone: Silhoue
     write_plain(scene / "mask_visib" / name, np.uint8(seen) * 255)
     valid = full if sample.depth is None else full & (sample.depth > 0)
     return {
-        "bbox_obj": bop_check.cuboid_box(label.keypoints) if shape is None else [int(v) for v in shape.bbox],
+        "bbox_obj": bop_conventions.cuboid_box(label.keypoints) if shape is None else [int(v) for v in shape.bbox],
         "bbox_visib": list(map(int, label.bbox)) if label.px_visible or any(label.bbox) else NO_BOX,
         "px_count_all": label.px_all,
         "px_count_valid": int(valid.sum()),
@@ -180,7 +180,7 @@ def read(path: Path, known: dict[str, ObjectModel]) -> Source:
                 shots.append(_shot(frame, folder, infos, by_id, strangers))
             except UserError as error:
                 problems.append(str(error))
-    reading, kept, refused = bop_check.decide([_boxes(shot) for shot in shots], [_where(shot) for shot in shots])
+    reading, kept, refused = bop_conventions.decide([_boxes(shot) for shot in shots], [_where(shot) for shot in shots])
     shots = [shots[k] for k in kept]
     used = {model.name: model for shot in shots for model in shot.objects.values()}
     depth = bool(shots) and all(_depth_path(shot).is_file() for shot in shots)
@@ -216,9 +216,11 @@ def _where(shot: _Shot) -> str:
     return f"{shot.folder / 'scene_gt.json'}: image {shot.frame.im_id}"
 
 
-def _boxes(shot: _Shot) -> list[bop_check.Boxed]:
+def _boxes(shot: _Shot) -> list[bop_conventions.Boxed]:
     return [
-        bop_check.Boxed(shot.frame.truth[k].pose, model, shot.camera, numbers(shot.infos[k].get("bbox_obj"), (4,)))
+        bop_conventions.Boxed(
+            shot.frame.truth[k].pose, model, shot.camera, numbers(shot.infos[k].get("bbox_obj"), (4,))
+        )
         for k, model in shot.objects.items()
     ]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dope_datagen.formats import Options, Source, write_json, write_rgb
-from dope_datagen.labels import Label, camera_to_dict
-from dope_datagen.store import Sample
-from dope_ros2 import cuboid
-from dope_ros2.camera import CameraModel
-from dope_ros2.objects import ObjectModel
+from dope_datagen.dataset.labels import Label, camera_to_dict
+from dope_datagen.dataset.store import Sample
+from dope_datagen.formats.common import Options, Source, write_json, write_rgb
+from dope_ros2.geometry import cuboid
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.objects.object_model import ObjectModel
 
 IN_FRAME, OUTSIDE = 2, 1  # COCO's visibility flag; whether something hides a corner is not known
 

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dope_datagen.formats import (
+from dope_datagen.dataset.labels import Label, camera_to_dict
+from dope_datagen.dataset.store import Sample
+from dope_datagen.formats import conventions, ndds_json
+from dope_datagen.formats.common import (
     SUFFIXES,
     TENTH_MM,
     Options,
     Picture,
     Source,
-    detect,
-    ndds_json,
     numbers,
     read_plain,
     read_rgb,
@@ -29,15 +30,13 @@ from dope_datagen.formats import (
     write_plain,
     write_rgb,
 )
-from dope_datagen.formats.completing import Said, complete
-from dope_datagen.formats.detect import CONVENTIONS, Convention
+from dope_datagen.formats.conventions import CONVENTIONS, Convention
+from dope_datagen.formats.label_completion import Said, complete
 from dope_datagen.formats.ndds_json import Annotation, Raw
 from dope_datagen.formats.silhouette import Silhouettes
-from dope_datagen.labels import Label, camera_to_dict
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError, closest
-from dope_ros2.objects import UNITS, ObjectModel
+from dope_ros2.common.errors import UserError, closest
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.objects.object_model import UNITS, ObjectModel
 
 CM = UNITS["cm"]
 MASK = ".is.png"  # instances
@@ -117,7 +116,7 @@ def read(folder: Path, known: dict[str, ObjectModel], rename: dict[str, str]) ->
     labelled = [k for k, row in enumerate(misfits) if row is not None]
     chosen: list[Convention | None] = [None] * len(annotations)
     if labelled:
-        for k, index in zip(labelled, detect.decide(np.array([misfits[k] for k in labelled])), strict=True):
+        for k, index in zip(labelled, conventions.decide(np.array([misfits[k] for k in labelled])), strict=True):
             chosen[k] = CONVENTIONS[index]
     used = {raw.model.name: raw.model for annotation in annotations for raw in annotation.raws}
     alone = Silhouettes(list(used.values()))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dope_datagen.formats import SUFFIXES, detect, numbers, read_json, read_rgb
-from dope_datagen.formats.detect import CONVENTIONS
-from dope_ros2 import cuboid
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
+from dope_datagen.formats import conventions
+from dope_datagen.formats.common import SUFFIXES, numbers, read_json, read_rgb
+from dope_datagen.formats.conventions import CONVENTIONS
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry import cuboid
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
 
 CAMERA_SETTINGS, OBJECT_SETTINGS = "_camera_settings.json", "_object_settings.json"
 UNIT_LENGTH = 0.01  # a quaternion may be so far from length 1
@@ -47,8 +48,8 @@ class Annotation:
         Raises:
             UserError: no convention fits all labels; the message names those that do not.
         """
-        errors = np.array([detect.errors(raw.pose, raw.pixels, self.camera, raw.model) for raw in self.raws])
-        limits = np.array([detect.tolerance(raw.pixels) for raw in self.raws])[:, None]
+        errors = np.array([conventions.errors(raw.pose, raw.pixels, self.camera, raw.model) for raw in self.raws])
+        limits = np.array([conventions.tolerance(raw.pixels) for raw in self.raws])[:, None]
         fits = errors <= limits
         if fits.all(0).any():
             return np.where(fits.all(0), errors.max(0), np.inf)

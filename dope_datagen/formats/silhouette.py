@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dope_datagen.assets import object_mesh
-from dope_datagen.meshes import Mesh
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
+from dope_datagen.assets.library import object_mesh
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.read_mesh import Mesh
+from dope_ros2.objects.object_model import ObjectModel
 
 FINE = 3  # drawn so many times as large, odd: OpenCV's polygons are half a pixel too wide
 BEYOND = 1  # frames on each side of the picture; what lies farther out is not counted

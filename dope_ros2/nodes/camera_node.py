@@ -16,15 +16,15 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.batch import Lens
-from dope_ros2.bop import Truth
-from dope_ros2.camera import CameraModel, load_camera
-from dope_ros2.detection import Detection
-from dope_ros2.errors import UserError
-from dope_ros2.nodes import messages
-from dope_ros2.nodes.shell import RELIABLE_NEWEST, RESULTS, ShellNode, node_parser, parse, run
-from dope_ros2.objects import ObjectModel, load_objects
-from dope_ros2.sources import Picture, endless, open_source
+from dope_ros2.commands.batch_prediction import Lens
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel, load_camera
+from dope_ros2.io.bop import Truth
+from dope_ros2.io.image_sources import Picture, endless, open_source
+from dope_ros2.nodes.base.node import RELIABLE_NEWEST, RESULTS, ShellNode, node_parser, parse, run
+from dope_ros2.nodes.messages import detections
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel, load_objects
 
 DELIVERY = Duration(seconds=2.0)  # longest wait for subscribers to get the last picture
 SETTLING = 0.5  # between finding the last subscriber and the first picture [s]
@@ -116,11 +116,11 @@ class CameraNode(ShellNode):
         header = Header(stamp=self._stamp(), frame_id=self.value("frame_id"))
         if self._truth is not None:
             truths = [self._known(truth) for truth in picture.truth or () if truth.obj_id in self._models]
-            self._truth.publish(messages.detections_to_msg(truths, header))
-        self._info.publish(messages.camera_to_info(camera, header))
-        self._rect.publish(messages.array_to_image(camera.rectify(picture.rgb), header))
+            self._truth.publish(detections.detections_to_msg(truths, header))
+        self._info.publish(detections.camera_to_info(camera, header))
+        self._rect.publish(detections.array_to_image(camera.rectify(picture.rgb), header))
         if self._raw is not None:
-            self._raw.publish(messages.array_to_image(picture.rgb, header))
+            self._raw.publish(detections.array_to_image(picture.rgb, header))
 
     def _stamp(self) -> Time:
         return self.get_clock().now().to_msg()

@@ -17,17 +17,18 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from dope_ros2.errors import UserError
-from dope_ros2.estimator import Estimator, Settings
-from dope_ros2.nodes import messages, parameters
-from dope_ros2.nodes.camera_input import CameraInput
-from dope_ros2.nodes.detect_action import DetectServer
-from dope_ros2.nodes.health import Condition, Level, engine_condition
-from dope_ros2.nodes.outputs import Outputs
-from dope_ros2.nodes.recorder import Recorder
-from dope_ros2.nodes.shell import RESULTS, ManagedNode, check_running, node_parser, opening, parse, run
-from dope_ros2.objects import ObjectModel
-from dope_ros2.pipeline import Roi, find, survey
+from dope_ros2.common.errors import UserError
+from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.nodes.base.node import RESULTS, ManagedNode, check_running, node_parser, opening, parse, run
+from dope_ros2.nodes.dope import parameters
+from dope_ros2.nodes.dope.camera_input import CameraInput
+from dope_ros2.nodes.dope.detect_action import DetectServer
+from dope_ros2.nodes.dope.publishers import Outputs
+from dope_ros2.nodes.dope.recorder import Recorder
+from dope_ros2.nodes.messages import detections
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.pipeline.camera_pipeline import Roi, find, survey
+from dope_ros2.pipeline.diagnostics import Condition, Level, engine_condition
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DIAGNOSED = 0.25  # seconds between messages on /diagnostics
@@ -189,7 +190,7 @@ class DopeNode(ManagedNode):
         camera.health.arrived(begin)
         if self.not_active() or not (self._asked(camera) or camera.is_due(self.value("max_rate"))):
             return
-        age = 1e-9 * self.get_clock().now().nanoseconds - messages.seconds(msg.header.stamp)
+        age = 1e-9 * self.get_clock().now().nanoseconds - detections.seconds(msg.header.stamp)
         try:
             self._look(msg, camera)
         except UserError as error:
@@ -238,7 +239,7 @@ class DopeNode(ManagedNode):
         else:
             conditions[f"{name}: engine"] = Condition(Level.WARN, "not configured: the node's life cycle says when")
         header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics.publish(messages.conditions_to_msg(conditions, header, name))
+        self._diagnostics.publish(detections.conditions_to_msg(conditions, header, name))
 
     def _asked(self, camera: CameraInput) -> bool:
         """Whether a goal waits for this camera's images."""
@@ -246,9 +247,9 @@ class DopeNode(ManagedNode):
 
     def _look(self, msg: Image | CompressedImage, camera: CameraInput) -> None:
         """Answer an image on every topic, unless switched off, and the goals that wait for it."""
-        stages, stamp = self._estimator.stages, messages.seconds(msg.header.stamp)
+        stages, stamp = self._estimator.stages, detections.seconds(msg.header.stamp)
         with stages("convert"):
-            image = messages.image_to_array(msg, camera.image_topic)
+            image = detections.image_to_array(msg, camera.image_topic)
         model = camera.model(image.shape[1], image.shape[0])
         see = partial(find, self._estimator, image, model, camera.image_topic)
         see = camera.with_depth(see, msg.header, model)

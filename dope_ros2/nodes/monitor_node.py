@@ -15,9 +15,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.nodes import messages
-from dope_ros2.nodes.shell import ShellNode, parse, run
-from dope_ros2.tally import HEADING, Tally, line
+from dope_ros2.evaluation.live_statistics import HEADING, Tally, line
+from dope_ros2.nodes.base.node import ShellNode, parse, run
+from dope_ros2.nodes.messages import detections
 
 DEPTH = QoSProfile(depth=100)
 SECOND = 1.0  # between two lines of the table [s]
@@ -43,14 +43,14 @@ class MonitorNode(ShellNode):
     def _on_truth(self, msg: Detection3DArray) -> None:
         if not self._has_enough():
             self._last_truth = time.monotonic()
-            self._tally.add_truth(_nanoseconds(msg.header.stamp), messages.msg_to_instances(msg))
+            self._tally.add_truth(_nanoseconds(msg.header.stamp), detections.msg_to_instances(msg))
 
     def _has_enough(self) -> bool:
         return bool(self._options.frames) and self._tally.frames >= self._options.frames
 
     def _on_detections(self, msg: Detection3DArray) -> None:
         arrival = self.get_clock().now().nanoseconds * 1e-9
-        self._tally.add_detections(_nanoseconds(msg.header.stamp), messages.msg_to_instances(msg), arrival)
+        self._tally.add_detections(_nanoseconds(msg.header.stamp), detections.msg_to_instances(msg), arrival)
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:

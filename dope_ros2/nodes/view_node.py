@@ -18,16 +18,16 @@ from rclpy.clock import Clock, ClockType
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2 import viewer
 from dope_ros2.cli import load_function
-from dope_ros2.errors import UserError
-from dope_ros2.live_meshes import Recording
-from dope_ros2.live_page import APPLICATION, blueprint
-from dope_ros2.live_view import DISTANCE, LiveView
-from dope_ros2.nodes import messages
-from dope_ros2.nodes.shell import LATCHED, RESULTS, ShellNode, run
-from dope_ros2.nodes.viewed_camera import ViewedCamera
-from dope_ros2.objects import ObjectModel
+from dope_ros2.common.errors import UserError
+from dope_ros2.nodes.base.node import LATCHED, RESULTS, ShellNode, run
+from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.view.viewed_camera import ViewedCamera
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.visualization.viewer import rerun_process
+from dope_ros2.visualization.viewer.blueprint import APPLICATION, blueprint
+from dope_ros2.visualization.viewer.live_view import DISTANCE, LiveView
+from dope_ros2.visualization.viewer.meshes import Recording
 
 INSTEAD = "`ros2 launch dope_ros2 dope.launch.py rviz:=true` shows much of it in RViz"
 TRIANGLES = 20_000  # of a mesh; more are thinned out
@@ -57,12 +57,12 @@ class ViewNode(ShellNode):
 
     def _on_objects(self, msg: ObjectInfoArray) -> None:
         try:
-            self._models = {model.name: model for model in messages.msg_to_models(msg)}
+            self._models = {model.name: model for model in detections.msg_to_models(msg)}
         except UserError as error:
             self.complain(f"{self._name}/object_info: {error}")
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
-        self._view.diagnosed(self._now(), messages.msg_to_conditions(msg, self._name))
+        self._view.diagnosed(self._now(), detections.msg_to_conditions(msg, self._name))
 
     def _now(self) -> float:
         return 1e-9 * self.get_clock().now().nanoseconds
@@ -71,7 +71,7 @@ class ViewNode(ShellNode):
         if self._camera.frame_id not in ("", msg.header.frame_id):
             return  # of another camera
         self._answered = time.monotonic()
-        stamp = messages.seconds(msg.header.stamp)
+        stamp = detections.seconds(msg.header.stamp)
         self._view.answered(stamp, self._now() - stamp)
         if self._is_due():
             self._late = msg  # its picture may come right after it
@@ -87,8 +87,8 @@ class ViewNode(ShellNode):
         try:
             msg = self._camera.find(header)
             picture, camera = self._camera.decode(msg) if msg else (None, None)
-            found = messages.msg_to_detections(answer, self._models) if answer else []
-            self._view.show(messages.seconds(header.stamp), found, picture, camera)
+            found = detections.msg_to_detections(answer, self._models) if answer else []
+            self._view.show(detections.seconds(header.stamp), found, picture, camera)
         except ValueError as error:  # a user's mistake, or numbers that are no pose
             self.complain(str(error))
 
@@ -107,7 +107,7 @@ class ViewNode(ShellNode):
 
 def _read_mesh(model: ObjectModel) -> object:
     """The mesh of a model, thinned out; the reader belongs to another package."""
-    return load_function("dope_datagen.meshes:read_mesh", "view")(model.mesh_path, TRIANGLES)
+    return load_function("dope_ros2.meshes.read_mesh:read_mesh", "view")(model.mesh_path, TRIANGLES)
 
 
 def _to_viewer(rr: ModuleType, url: str) -> Recording:
@@ -143,7 +143,7 @@ def _make(rr: ModuleType, options: argparse.Namespace, stack: ExitStack) -> View
         stack.enter_context(closing(view))
         print(f"recording to {options.save}; Ctrl-C ends", flush=True)
     else:
-        page = stack.enter_context(viewer.running(options.address, options.port, window=options.native))
+        page = stack.enter_context(rerun_process.running(options.address, options.port, window=options.native))
         view, ended = LiveView(rr, partial(_to_viewer, rr, page.url), _read_mesh), page.ended
         stack.enter_context(suppress(UserError))  # what a viewer that has ended does not take is not missed
         stack.enter_context(closing(view))
@@ -153,6 +153,6 @@ def _make(rr: ModuleType, options: argparse.Namespace, stack: ExitStack) -> View
 
 def show(options: argparse.Namespace, ros: list[str]) -> int:
     """Show what the node of these options sees, until Ctrl-C; returns the exit status."""
-    rr = viewer.load(INSTEAD)
+    rr = rerun_process.load(INSTEAD)
     with ExitStack() as stack:
         return run(partial(_make, rr, options, stack), "dope view", ros)

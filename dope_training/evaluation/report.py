@@ -7,14 +7,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dope_datagen import scratch
 from dope_ros2 import __version__
-from dope_ros2.bop import write_results
+from dope_ros2.common import files
+from dope_ros2.io.bop import write_results
 from dope_training.evaluation import tables
-from dope_training.evaluation.judge import Judged
-from dope_training.evaluation.page import page
-from dope_training.evaluation.pictures import Pictures
-from dope_training.evaluation.worst import worst
+from dope_training.evaluation.html_report import page
+from dope_training.evaluation.labelled_images import Pictures
+from dope_training.evaluation.run import Judged
+from dope_training.evaluation.worst_images import worst
 
 SCHEMA = "dope-evaluation/1"
 WORST = 12  # pictures on the page, of all contenders together
@@ -83,8 +83,8 @@ def write(out: Path, content: dict, judged: Sequence[Judged], data: Pictures, es
                 write_results(out / name, one.estimates(data))
                 written.append(out / name)
         for name, text in (("report.html", page(content, pictures)), ("report.json", json.dumps(content, indent=1))):
-            scratch.write(out / name, f"{text}\n".encode())
+            files.write(out / name, f"{text}\n".encode())
             written.append(out / name)
     except OSError as error:
-        raise scratch.refused(out, error) from error
+        raise files.refused(out, error) from error
     return written

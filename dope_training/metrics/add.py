@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dope_ros2.geometry import Pose
+from dope_ros2.geometry.pose import Pose
 
 LIMIT = 0.10  # [m], to which the curve of PoseCNN's and DOPE's papers goes
 CLOSE = 0.10  # of the diameter; a pose whose ADD(-S) is below counts as right (Hinterstoisser et al. 2012)

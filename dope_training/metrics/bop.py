@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dope_ros2.geometry import Pose
+from dope_ros2.geometry.pose import Pose
 from dope_training.metrics.add import distances
 
 MSSD_THRESHOLDS = np.arange(1, 11) * 0.05  # of the object's diameter

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from scipy.special import chdtri
 
-from dope_ros2.geometry import Pose
+from dope_ros2.geometry.pose import Pose
 
 CLAIM = 0.95
 PARTS = {"translation": slice(0, 3), "rotation": slice(3, 6), "pose": slice(0, 6)}

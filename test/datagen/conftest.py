@@ -1,9 +1,9 @@
 import pytest
 
-from dope_datagen.assets import Assets
-from dope_datagen.renderers.raster import Raster
-from dope_ros2.errors import UserError
-from dope_ros2.objects import load_objects
+from dope_datagen.assets.library import Assets
+from dope_datagen.renderers.raster.rasterizer import Raster
+from dope_ros2.common.errors import UserError
+from dope_ros2.objects.object_model import load_objects
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from pictures_by_hand import CARTON, HEIGHT, MUG, WIDTH, sample
 
-from dope_ros2 import cuboid
-from dope_ros2.geometry import Pose
+from dope_ros2.geometry import cuboid
+from dope_ros2.geometry.pose import Pose
 
 MODELS = {"carton": CARTON, "mug": MUG}
 SCALE = {"metres": 1, "centimetres": 100, "millimetres": 1000}

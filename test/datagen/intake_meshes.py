@@ -1,12 +1,12 @@
-"""Meshes for the tests of dope_datagen.intake, written in every format that it reads."""
+"""Meshes for the tests of dope_datagen.mesh_preparation, written in every format that it reads."""
 
 import cv2
 import numpy as np
 import trimesh
 from PIL import Image
 
-from dope_datagen.intake.surface import Surface
-from dope_datagen.meshes import read_mesh
+from dope_datagen.mesh_preparation.surface import Surface
+from dope_ros2.meshes.read_mesh import read_mesh
 
 SIZE = np.array([0.16, 0.11, 0.06])  # [m]
 FORMATS = ("obj", "ply", "glb", "stl", "dae")

@@ -3,15 +3,15 @@
 import cv2
 import numpy as np
 
-from dope_datagen import store
-from dope_datagen.assets import object_mesh
+from dope_datagen.assets.library import object_mesh
+from dope_datagen.dataset import store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Sample
 from dope_datagen.formats.silhouette import draw
-from dope_datagen.labels import Label
-from dope_datagen.meshes import facets
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel, load_objects
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.read_mesh import facets
+from dope_ros2.objects.object_model import ObjectModel, load_objects
 
 WIDTH, HEIGHT = 160, 120
 CARTON = load_objects()["carton"]

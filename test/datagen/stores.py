@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from dope_datagen import shards, store
-from dope_datagen.labels import Label
-from dope_datagen.shards import SHARD, Reader
-from dope_datagen.store import Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import load_objects
+from dope_datagen.dataset import shards, store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.shards import SHARD, Reader
+from dope_datagen.dataset.store import Sample
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import load_objects
 
 WIDTH, HEIGHT = 48, 32
 CONFIG = {"width": WIDTH, "height": HEIGHT, "depth": True}
@@ -71,7 +71,7 @@ def relabel(path, number, change):
     rewrite(path, "labels", altered, number // SHARD)
 
 
-def files(path):
+def all_files(path):
     """Every file below a folder with its content."""
     return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 

@@ -7,13 +7,13 @@ import pickle
 import sys
 
 import pytest
-from stores import files
+from stores import all_files
 
 import dope_datagen
-from dope_datagen.config import load_config
-from dope_datagen.generate import Job, Order, main
-from dope_ros2.errors import UserError
-from dope_ros2.objects import load_objects
+from dope_datagen.generation.generate import Job, Order, main
+from dope_datagen.scenes.config import load_config
+from dope_ros2.common.errors import UserError
+from dope_ros2.objects.object_model import load_objects
 
 IMAGES = 260  # two shards, the last one of four pictures
 LAST = ["--shards", "1:2"]
@@ -26,7 +26,7 @@ def beam(monkeypatch):
     """The module, where Beam is installed."""
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'apache-beam>=2.71'")
     monkeypatch.setenv("LP_NUM_THREADS", "1")  # as Beam's workers set it: put back afterwards
-    return importlib.import_module("dope_datagen.beam")
+    return importlib.import_module("dope_datagen.generation.beam_runner")
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def test_scenes_drawn_by_beam_are_those_drawn_without_and_are_completed(beam, ge
 def test_pictures_of_beam_are_the_same(beam, raster, generate, tmp_path):
     assert generate(tmp_path / "one", *LAST, "--workers", "1") == 0
     assert generate(tmp_path / "two", *LAST, "--runner", "beam", *HERE) == 0
-    assert "labels/c/1/0" in files(tmp_path / "two")
-    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert "labels/c/1/0" in all_files(tmp_path / "two")
+    assert all_files(tmp_path / "two") == all_files(tmp_path / "one")
 
 
 @pytest.mark.render
@@ -79,7 +79,7 @@ def test_two_processes_of_beam_make_the_same_dataset_from_scenes_too(beam, raste
     assert generate(tmp_path / "one", "--workers", "1") == 0
     assert generate(drawn, "--scenes-only", "--runner", "beam", *PROCESSES) == 0
     assert generate(tmp_path / "two", "--from-scenes", str(drawn), "--runner", "beam", "--workers", "2") == 0
-    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert all_files(tmp_path / "two") == all_files(tmp_path / "one")
     capfd.readouterr()
     (drawn / "000001.jsonl.gz").unlink()
     assert generate(tmp_path / "three", *LAST, "--from-scenes", str(drawn), "--runner", "beam", *PROCESSES) == 2
@@ -154,7 +154,7 @@ def test_without_beam_its_options_are_refused(generate, tmp_path, capfd):
 
 def test_a_missing_package_is_named_with_its_remedy(generate, tmp_path, capfd, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    monkeypatch.delitem(sys.modules, "dope_datagen.beam", raising=False)
+    monkeypatch.delitem(sys.modules, "dope_datagen.generation.beam_runner", raising=False)
     monkeypatch.delattr(dope_datagen, "beam", raising=False)
     assert generate(tmp_path / "data", "--runner", "beam") == 2
     assert "'apache_beam'; pip install 'apache-beam>=2.71'" in error(capfd)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from dope_datagen import bench_datagen
-from dope_datagen.config import parse_config
+from dope_datagen.benchmarks import renderers
+from dope_datagen.scenes.config import parse_config
 
 pytest.importorskip("mitsuba")
 SMALL = {
@@ -23,7 +23,7 @@ SMALL = {
 
 def test_psnr_of_a_known_noise():
     grey = np.full((100, 100, 3), 100, np.uint8)
-    assert bench_datagen.psnr(grey, grey + np.uint8(255 // 15)) == pytest.approx(20 * np.log10(15), abs=0.01)
+    assert renderers.psnr(grey, grey + np.uint8(255 // 15)) == pytest.approx(20 * np.log10(15), abs=0.01)
 
 
 def test_only_what_is_large_enough_is_compared():
@@ -35,20 +35,20 @@ def test_only_what_is_large_enough_is_compared():
         def __init__(self, ids):
             self.ids = ids
 
-    [iou] = bench_datagen.overlaps(Shown(ids), Shown(shifted), 3)
+    [iou] = renderers.overlaps(Shown(ids), Shown(shifted), 3)
     assert iou == pytest.approx(27 / 33)
 
 
 @pytest.mark.render
 def test_the_short_benchmark_writes_all_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        bench_datagen,
+        renderers,
         "crowded",
         lambda renderer, **changes: parse_config({"renderer": renderer, **SMALL, **changes}, "test"),
     )
-    monkeypatch.setattr(bench_datagen, "TRUTH_SAMPLES", 64)
+    monkeypatch.setattr(renderers, "TRUTH_SAMPLES", 64)
     out = tmp_path / "figures.json"
-    assert bench_datagen.main(["--short", "--out", str(out)]) == 0
+    assert renderers.main(["--short", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())
     assert json.loads(capsys.readouterr().out) == figures
     for renderer in ("path", "raster"):

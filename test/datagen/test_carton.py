@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from dope_datagen import carton
-from dope_datagen.assets import object_mesh
+from dope_datagen.assets.library import object_mesh
 from dope_datagen.carton import mesh, sheets
 from dope_datagen.carton.faces import FACES, SIZE, draw
-from dope_ros2.objects import load_objects
-from dope_ros2.resources import share
+from dope_ros2.common.resources import share
+from dope_ros2.objects.object_model import load_objects
 
 PX_PER_MM = 4
 COMMITTED = share() / "config" / "objects" / "carton"

@@ -7,14 +7,16 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from stores import CARTON, CONFIG, HEIGHT, WIDTH, empty, files, make, picture, relabel, rewrite
+from stores import CARTON, CONFIG, HEIGHT, WIDTH, all_files, empty, make, picture, relabel, rewrite
 
-from dope_datagen import check, generate, state, store
-from dope_datagen.check import main
-from dope_datagen.inspection import figures, inspect_shard
-from dope_datagen.labels import Label
-from dope_datagen.store import Dataset
-from dope_ros2.geometry import Pose
+from dope_datagen.commands import check
+from dope_datagen.commands.check import main
+from dope_datagen.dataset import shard_state, store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Dataset
+from dope_datagen.generation import generate
+from dope_datagen.inspection.shard_reader import figures, inspect_shard
+from dope_ros2.geometry.pose import Pose
 
 ORDER = [3, 2, 1, 0, 7, 6, 5, 4, 8]
 
@@ -34,9 +36,9 @@ def reasons(path, shard=0):
 
 
 def test_a_sound_dataset_has_no_fault_and_is_left_as_it_is(data, tmp_path, capsys):
-    before = files(data)
+    before = all_files(data)
     assert main([str(data), "--out", str(tmp_path / "report")]) == 0
-    assert files(data) == before
+    assert all_files(data) == before
     assert "faults: none" in capsys.readouterr().out
 
 
@@ -207,9 +209,9 @@ def test_an_array_that_is_too_short_is_a_fault_of_the_store(data, tmp_path, caps
 
 def test_faults_are_printed_counted_and_written_and_the_dataset_is_not_changed(data, tmp_path, capsys):
     relabel(data, 3, label_change(visibility=1.5))
-    before = files(data)
+    before = all_files(data)
     assert main([str(data)]) == 1
-    assert files(data) == before
+    assert all_files(data) == before
     printed = capsys.readouterr().out
     assert "faults: 2, in shards 0" in printed
     assert "shard 0, picture 3: label 0 (carton): visibility 1.5 is outside [0, 1]" in printed
@@ -221,15 +223,15 @@ def test_faults_are_printed_counted_and_written_and_the_dataset_is_not_changed(d
 
 
 def test_a_marked_shard_counts_as_not_rendered_and_comes_back_clean(data, tmp_path, capsys):
-    good = files(data)
+    good = all_files(data)
     relabel(data, 3, label_change(visibility=1.5))
     assert main([str(data), "--mark", "--out", str(tmp_path / "report")]) == 1
     assert "not rendered: 0" in capsys.readouterr().out
-    assert (state.finished(data), state.marked(data)) == ([], [0])
+    assert (shard_state.finished(data), shard_state.marked(data)) == ([], [0])
     assert main([str(data)]) == 2
     assert "no finished shard" in capsys.readouterr().err
     store.write_shard(data, 0, [picture(n) for n in range(6)], 90)
-    assert files(data) == good
+    assert all_files(data) == good
 
 
 def test_several_processes_find_the_same_as_one(tmp_path):
@@ -264,10 +266,10 @@ def test_the_viewing_direction_is_that_of_the_camera_in_the_objects_frame():
 
 def test_what_was_not_rendered_by_generate_is_not_repaired_and_not_touched(data, tmp_path, capsys):
     relabel(data, 3, label_change(visibility=1.5))
-    before = files(data)
+    before = all_files(data)
     assert main([str(data), "--repair", "--out", str(tmp_path / "report")]) == 2
     assert "only what `dope generate` has rendered can be rendered again" in capsys.readouterr().err
-    assert files(data) == before
+    assert all_files(data) == before
 
 
 @pytest.mark.parametrize("argument", ["nothing", "."])
@@ -282,12 +284,12 @@ def test_a_folder_that_is_no_dataset_is_one_line(tmp_path, capsys, argument):
 def test_repair_renders_faulty_and_marked_shards_as_they_were(raster, small_config, tmp_path, capsys):
     path = tmp_path / "data"
     assert generate.main([str(small_config), "--out", str(path), "--images", "6", "--seed", "3", "--workers", "1"]) == 0
-    good = files(path)
+    good = all_files(path)
     assert main([str(path)]) == 0, capsys.readouterr().out
     rewrite(path, "rgb", changed_row(lambda content: content[:300]))
     assert main([str(path), "--repair", "--workers", "1"]) == 0
-    assert files(path) == good
-    state.unfinish(path, 0)
+    assert all_files(path) == good
+    shard_state.unfinish(path, 0)
     assert main([str(path), "--repair", "--workers", "1"]) == 0
-    assert files(path) == good
+    assert all_files(path) == good
     assert len(Dataset.open(path)) == 6

@@ -4,11 +4,12 @@ import shutil
 
 import pytest
 from pictures_by_hand import OBJECTS_YAML, sample, write_store
-from stores import files, relabel
+from stores import all_files, relabel
 
-from dope_datagen import check, convert, state
-from dope_datagen.store import Dataset
-from dope_ros2.errors import UserError
+from dope_datagen.commands import check, convert
+from dope_datagen.dataset import shard_state
+from dope_datagen.dataset.store import Dataset
+from dope_ros2.common.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +35,22 @@ def broken(entry):
 
 def test_a_converted_dataset_is_sound_and_says_that_it_is_converted(data, capsys):
     assert check.main([str(data)]) == 0, capsys.readouterr().out
-    assert state.converted(data)
+    assert shard_state.converted(data)
     assert "faults: none" in capsys.readouterr().out
 
 
 def test_a_dataset_of_ours_is_not_converted(tmp_path):
-    assert not state.converted(write_store(tmp_path / "ours", [sample(0)]))
+    assert not shard_state.converted(write_store(tmp_path / "ours", [sample(0)]))
 
 
 def test_repair_says_what_to_do_instead_and_changes_nothing(data, capsys):
     relabel(data, 1, broken)
-    before = files(data)
+    before = all_files(data)
     assert check.main([str(data), "--repair"]) == 2
     error = capsys.readouterr().err.strip()
     assert "was made by `dope convert`, so --repair cannot render it again; convert the source again" in error
     assert "\n" not in error
-    assert files(data) == before
+    assert all_files(data) == before
 
 
 def test_faults_are_named_with_what_can_be_done_about_them(data, capsys):
@@ -65,7 +66,7 @@ def test_marked_shards_are_left_out_and_never_promised_from_generate(data, capsy
     relabel(data, 1, broken)
     assert check.main([str(data), "--mark"]) == 1
     assert "left out: 0; to have them back, convert the source again" in capsys.readouterr().out
-    assert state.finished(data) == []
+    assert shard_state.finished(data) == []
     with pytest.raises(UserError, match="no finished shard in this dataset; convert the source again"):
         Dataset.open(data)
     assert check.main([str(data)]) == 2

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from intake_meshes import box, picture, save
 
-from dope_datagen import shapes
-from dope_datagen.assets import Assets
-from dope_datagen.config import DatagenConfig
-from dope_datagen.distractors import distractor_keys, meshes_of
-from dope_datagen.sampling import Sampler
-from dope_ros2.errors import UserError
-from dope_ros2.objects import load_objects
+from dope_datagen.assets import primitives
+from dope_datagen.assets.distractors import distractor_keys, meshes_of
+from dope_datagen.assets.library import Assets
+from dope_datagen.scenes.config import DatagenConfig
+from dope_datagen.scenes.sampler import Sampler
+from dope_ros2.common.errors import UserError
+from dope_ros2.objects.object_model import load_objects
 
 SMALL = {"width": 96, "height": 64, "focal": (80, 120), "size_px": (20, 60), "variety": 2, "nb_objects": (1, 2)}
 
@@ -69,7 +69,7 @@ BROKEN = ("cut.glb", "empty.dae", "far.obj", "point.obj", "text.ply")
 def test_a_shape_takes_the_place_of_a_broken_file_and_the_user_is_told(folder, capsys, name):
     key = f"file:{folder / name}"
     mesh = Assets({}).mesh(key)
-    assert any(np.array_equal(mesh.positions, Assets({}).mesh(s).positions) for s in shapes.DISTRACTORS)
+    assert any(np.array_equal(mesh.positions, Assets({}).mesh(s).positions) for s in primitives.DISTRACTORS)
     told = capsys.readouterr().err
     assert told.startswith(f"warning: {folder / name}: ")
     assert "takes its place" in told

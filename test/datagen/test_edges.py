@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_datagen.renderers import edges
-from dope_datagen.renderers.matrices import NEAR, in_view, projection
-from dope_datagen.renderers.tiles import LARGEST, PAGE, pages
-from dope_datagen.scene import Body, Scene
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
+from dope_datagen.renderers.raster import antialiasing
+from dope_datagen.renderers.raster.matrices import NEAR, in_view, projection
+from dope_datagen.renderers.unoccluded_tiles import LARGEST, PAGE, pages
+from dope_datagen.scenes.scene import Body, Scene
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 
 CAMERA = CameraModel.from_focal(300, 320, 240)
 FINER = 4
@@ -31,24 +31,24 @@ def heap(camera=CAMERA, cartons=3, seed=0):
 def test_a_ridge_is_an_edge_and_a_slope_is_not():
     v, u = np.mgrid[0:60, 0:80].astype(np.float32)
     one, two = 1 / (1 + 0.004 * u), 1 / (1.4 - 0.006 * u)  # planes: 1 / z is linear
-    ridge = edges.find(np.zeros((60, 80), np.uint8), np.maximum(one, two))
+    ridge = antialiasing.find(np.zeros((60, 80), np.uint8), np.maximum(one, two))
     assert ridge[10:50, 39:42].any(1).all()
     assert not ridge[:, 2:38].any()
     assert not ridge[:, 43:78].any()
     tilted = 1 / (1 + 0.004 * u + 0.002 * v)
-    assert not edges.find(np.zeros((60, 80), np.uint8), tilted)[1:-1, 1:-1].any()
+    assert not antialiasing.find(np.zeros((60, 80), np.uint8), tilted)[1:-1, 1:-1].any()
 
 
 def test_both_sides_of_an_outline_are_edges():
     numbers = np.zeros((20, 20), np.uint8)
     numbers[:, 10:] = 7
-    found = edges.find(numbers, np.ones((20, 20), np.float32))
+    found = antialiasing.find(numbers, np.ones((20, 20), np.float32))
     assert found[:, 9:11].all()
     assert not found[:, :8].any()
 
 
 def test_samples_beside_the_centre_leave_it_where_it_is():
-    np.testing.assert_allclose(np.mean(edges.SHIFTS, axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.mean(antialiasing.SHIFTS, axis=0), 0, atol=1e-12)
 
 
 @pytest.mark.render
@@ -58,7 +58,7 @@ def test_outlines_come_close_to_those_of_a_much_finer_picture(raster, monkeypatc
     truth = cv2.resize(fine, (CAMERA.width, CAMERA.height), interpolation=cv2.INTER_AREA).astype(float)
     smooth = raster.render(shown)
     outline = cv2.morphologyEx(smooth.ids, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    monkeypatch.setattr(edges, "find", lambda numbers, z: np.zeros(numbers.shape, bool))
+    monkeypatch.setattr(antialiasing, "find", lambda numbers, z: np.zeros(numbers.shape, bool))
     stairs = raster.render(shown)
     far, near = (np.abs(r.rgb - truth)[outline].mean() for r in (stairs, smooth))
     assert near < 0.6 * far

@@ -21,11 +21,11 @@ from conventions import (
 from pictures_by_hand import HEIGHT, OBJECTS_YAML, WIDTH, assert_same_label, sample
 from scipy.spatial.transform import Rotation
 
-from dope_datagen import convert
-from dope_datagen.formats import detect
-from dope_datagen.store import Dataset
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
+from dope_datagen.commands import convert
+from dope_datagen.dataset.store import Dataset
+from dope_datagen.formats import conventions
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_unit_camera_and_corner_order_are_found_by_reprojection(tmp_path, run, u
         np.testing.assert_allclose(got.keypoints, wanted.keypoints, atol=2e-3)
 
 
-@pytest.mark.parametrize("origin", detect.ORIGINS)
+@pytest.mark.parametrize("origin", conventions.ORIGINS)
 @pytest.mark.parametrize("turn", [STRAIGHT, TURNED])
 def test_a_pose_of_another_frame_becomes_the_meshs(tmp_path, run, turn, origin):
     """As FAT has it: axes permuted against the mesh, or the location is that of the box's centre."""

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from pictures_by_hand import HEIGHT, MUG, WIDTH, box_mesh
 
-from dope_datagen.formats import detect, silhouette
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
+from dope_datagen.formats import conventions, silhouette
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 
 
 def test_few_conventions_explain_many_pictures():
@@ -15,13 +15,13 @@ def test_few_conventions_explain_many_pictures():
     misfits[:3, 2] = 0.1
     misfits[0, 1] = 0.0  # fits one picture better, but another fits three
     misfits[3, 3], misfits[3, 0] = 0.2, 0.4  # the simpler of two that fit alike
-    np.testing.assert_array_equal(detect.decide(misfits), [2, 2, 2, 0, -1])
+    np.testing.assert_array_equal(conventions.decide(misfits), [2, 2, 2, 0, -1])
 
 
 def test_every_reading_of_a_box_is_tried_once():
-    turns_and_orders = {(c.turn.tobytes(), c.order.tobytes()) for c in detect.CONVENTIONS}
-    assert len(detect.CONVENTIONS) == len(turns_and_orders) * 3 * 2 * 2
-    assert len({c.order.tobytes() for c in detect.CONVENTIONS}) == 48
+    turns_and_orders = {(c.turn.tobytes(), c.order.tobytes()) for c in conventions.CONVENTIONS}
+    assert len(conventions.CONVENTIONS) == len(turns_and_orders) * 3 * 2 * 2
+    assert len({c.order.tobytes() for c in conventions.CONVENTIONS}) == 48
 
 
 def test_a_silhouette_has_the_area_of_the_boxs_outline():

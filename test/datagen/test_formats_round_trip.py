@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from pictures_by_hand import CARTON, HEIGHT, MUG, OBJECTS_YAML, WIDTH, assert_same_label, sample, write_store
 
-from dope_datagen import convert, store
-from dope_datagen.store import Dataset
-from dope_ros2 import bop
+from dope_datagen.commands import convert
+from dope_datagen.dataset import store
+from dope_datagen.dataset.store import Dataset
+from dope_ros2.io import bop
 
 SAMPLES = [sample(0), sample(1), sample(2), sample(3, models=())]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dope_datagen import handover
-from dope_datagen.assets import Assets
-from dope_datagen.config import DatagenConfig
-from dope_datagen.generate import arrange, generate, main
-from dope_datagen.sampling import Sampler
-from dope_datagen.store import Dataset
-from dope_ros2.errors import UserError
-from dope_ros2.objects import load_objects
+from dope_datagen.assets.library import Assets
+from dope_datagen.dataset.store import Dataset
+from dope_datagen.generation.generate import arrange, generate, main
+from dope_datagen.scenes import scene_files
+from dope_datagen.scenes.config import DatagenConfig
+from dope_datagen.scenes.sampler import Sampler
+from dope_ros2.common.errors import UserError
+from dope_ros2.objects.object_model import load_objects
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0.2\nf 1 2 3\n"
 
@@ -39,7 +39,7 @@ def drawn(tmp_path):
 def test_scenes_come_back_as_they_were_drawn(drawn):
     folder, recipe = drawn
     sampler = Sampler(recipe, Assets(load_objects()))
-    assert handover.read(folder, 0, recipe) == [sampler.scene(3, number) for number in range(5)]
+    assert scene_files.read(folder, 0, recipe) == [sampler.scene(3, number) for number in range(5)]
 
 
 def test_paths_follow_the_folders_of_the_machine_that_renders(drawn, tmp_path):
@@ -48,7 +48,7 @@ def test_paths_follow_the_folders_of_the_machine_that_renders(drawn, tmp_path):
     assert str(tmp_path) not in text
     assert "${distractor_folders[0]}/thing.obj" in text
     there = config(tmp_path / "there")
-    keys = {body.mesh for scene in handover.read(folder, 0, there) for body in scene.bodies}
+    keys = {body.mesh for scene in scene_files.read(folder, 0, there) for body in scene.bodies}
     assert f"file:{tmp_path / 'there' / 'thing.obj'}" in keys
 
 
@@ -61,7 +61,7 @@ def test_paths_follow_single_files(tmp_path):
     arrange(here, tmp_path / "scenes", images=5, seed=3)
     text = gzip.decompress((tmp_path / "scenes" / "000000.jsonl.gz").read_bytes()).decode()
     assert str(tmp_path) not in text
-    keys = {body.mesh for scene in handover.read(tmp_path / "scenes", 0, there) for body in scene.bodies}
+    keys = {body.mesh for scene in scene_files.read(tmp_path / "scenes", 0, there) for body in scene.bodies}
     assert f"file:{tmp_path / 'there' / 'thing.obj'}" in keys
 
 
@@ -110,23 +110,23 @@ def test_scenes_of_something_else_are_refused(drawn, tmp_path, changes, seed, im
 def test_scenes_of_a_key_that_is_absent_now_are_refused(tmp_path):
     arrange(config(tmp_path / "here", principal_point_shift=0.1), tmp_path / "scenes", images=1, seed=3)
     with pytest.raises(UserError, match="drawn with another principal_point_shift"):
-        handover.check(tmp_path / "scenes", config(tmp_path / "here"), 3, 1)
+        scene_files.check(tmp_path / "scenes", config(tmp_path / "here"), 3, 1)
 
 
 def test_the_renderer_may_be_another_one(drawn, tmp_path):
-    handover.check(drawn[0], config(tmp_path / "here", renderer="path", spp=4, depth=True), 3, 5)
+    scene_files.check(drawn[0], config(tmp_path / "here", renderer="path", spp=4, depth=True), 3, 5)
 
 
 def test_missing_and_damaged_scenes_are_named(drawn):
     folder, recipe = drawn
     with pytest.raises(UserError, match=r"000001\.jsonl\.gz: no such file; draw these scenes first"):
-        handover.read(folder, 1, recipe)
+        scene_files.read(folder, 1, recipe)
     file = folder / "000000.jsonl.gz"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(UserError, match=r"000000\.jsonl\.gz: not readable"):
-        handover.read(folder, 0, recipe)
+        scene_files.read(folder, 0, recipe)
     with pytest.raises(UserError, match="no folder of scenes; give one that --scenes-only has written"):
-        handover.check(Path("nowhere"), recipe, 3, 5)
+        scene_files.check(Path("nowhere"), recipe, 3, 5)
 
 
 def test_drawing_and_rendering_at_once_is_refused(small_config, tmp_path, capsys):

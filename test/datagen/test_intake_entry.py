@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from intake_meshes import as_rendered, box, save
 
-from dope_datagen.assets import object_mesh
-from dope_datagen.assets_cli import main
-from dope_datagen.intake.entry import Entry, name_from
-from dope_datagen.intake.read import read
-from dope_datagen.intake.surface import agreement
-from dope_ros2.objects import load_objects
+from dope_datagen.assets.library import object_mesh
+from dope_datagen.commands.assets import main
+from dope_datagen.mesh_preparation.entry import Entry, name_from
+from dope_datagen.mesh_preparation.mesh_file import read
+from dope_datagen.mesh_preparation.surface import agreement
+from dope_ros2.objects.object_model import load_objects
 
 YCB = Path(os.environ.get("DOPE_DATA", "")) / "models" / "ycb"
 OLD = """# A head

@@ -6,15 +6,15 @@ import pytest
 import trimesh
 from intake_meshes import FORMATS, SIZE, as_rendered, box, bumpy, picture, save
 
-from dope_datagen.assets import object_mesh
-from dope_datagen.assets_cli import main
-from dope_datagen.intake.bake import rasterise
-from dope_datagen.intake.normals import corner_normals
-from dope_datagen.intake.prepare import prepare
-from dope_datagen.intake.read import read
-from dope_datagen.intake.surface import Nearest, agreement
-from dope_datagen.meshes import read_mesh
-from dope_ros2.objects import load_objects
+from dope_datagen.assets.library import object_mesh
+from dope_datagen.commands.assets import main
+from dope_datagen.mesh_preparation.bake import rasterise
+from dope_datagen.mesh_preparation.mesh_file import read
+from dope_datagen.mesh_preparation.prepare import prepare
+from dope_datagen.mesh_preparation.surface import Nearest, agreement
+from dope_ros2.meshes.normals import corner_normals
+from dope_ros2.meshes.read_mesh import read_mesh
+from dope_ros2.objects.object_model import load_objects
 
 
 def difference(source, obj, count=4000):

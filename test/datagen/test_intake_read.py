@@ -6,13 +6,13 @@ import pytest
 import trimesh
 from intake_meshes import FORMATS, SIZE, box, picture, save
 
-from dope_datagen.assets_cli import main
-from dope_datagen.intake import units
-from dope_datagen.intake.read import linear_to_levels, read
-from dope_datagen.intake.report import inspect
-from dope_datagen.intake.surface import agreement, bilinear
-from dope_ros2.errors import UserError
-from dope_ros2.objects import UNITS
+from dope_datagen.commands.assets import main
+from dope_datagen.mesh_preparation import units
+from dope_datagen.mesh_preparation.mesh_file import linear_to_levels, read
+from dope_datagen.mesh_preparation.report import inspect
+from dope_datagen.mesh_preparation.surface import agreement, bilinear
+from dope_ros2.common.errors import UserError
+from dope_ros2.objects.object_model import UNITS
 
 
 @pytest.mark.parametrize("unit", UNITS)

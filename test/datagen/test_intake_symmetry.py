@@ -6,9 +6,9 @@ import trimesh
 from intake_meshes import SIZE, box, bumpy, save
 from scipy.spatial import cKDTree
 
-from dope_datagen.intake.read import read
-from dope_datagen.intake.symmetry import CONTINUOUS, Symmetry, matrices, verdict
-from dope_ros2.geometry import Pose
+from dope_datagen.mesh_preparation.mesh_file import read
+from dope_datagen.mesh_preparation.symmetry import CONTINUOUS, Symmetry, matrices, verdict
+from dope_ros2.geometry.pose import Pose
 
 
 def axes_of(path):

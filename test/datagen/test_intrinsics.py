@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from dope_datagen import check, generate
-from dope_datagen.config import load_config, parse_config
-from dope_datagen.intrinsics import draw_camera
-from dope_datagen.looks import log_uniform
-from dope_datagen.sampling import Sampler
-from dope_datagen.store import Dataset
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
+from dope_datagen.commands import check
+from dope_datagen.dataset.store import Dataset
+from dope_datagen.generation import generate
+from dope_datagen.scenes.appearance import log_uniform
+from dope_datagen.scenes.config import load_config, parse_config
+from dope_datagen.scenes.intrinsics import draw_camera
+from dope_datagen.scenes.sampler import Sampler
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
 
 CALIBRATION = """
 image_width: 128

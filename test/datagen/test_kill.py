@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import CARTON, CONFIG, files, make, picture, write_all
+from stores import CARTON, CONFIG, all_files, make, picture, write_all
 
-from dope_datagen import begin, scratch, shards, store
-from dope_datagen.store import Dataset
-from dope_ros2.errors import UserError
+from dope_datagen.dataset import create, shards, store
+from dope_datagen.dataset.store import Dataset
+from dope_ros2.common import files
+from dope_ros2.common.errors import UserError
 
 IMAGES = 1200  # five shards, the last one not full
 HERE = Path(__file__).parent
@@ -65,12 +66,12 @@ def run():
 def test_a_writer_that_is_killed_again_and_again_makes_the_same_dataset(tmp_path, run, kills):
     began = time.monotonic()
     assert run(tmp_path / "whole") == 0
-    seconds, whole = time.monotonic() - began, files(tmp_path / "whole")
+    seconds, whole = time.monotonic() - began, all_files(tmp_path / "whole")
     assert len([name for name in whole if name.endswith("/0")]) == 4 * 5
     rng, path, met = np.random.default_rng(1), tmp_path / "killed", 0
     while met < kills:  # until so many have met the writer at work
         if run(path, rng.uniform(0, 0.4 * seconds)) == 0:
-            assert files(path) == whole
+            assert all_files(path) == whole
             shutil.rmtree(path)
             continue
         met += 1
@@ -78,7 +79,7 @@ def test_a_writer_that_is_killed_again_and_again_makes_the_same_dataset(tmp_path
             for name in ("rgb", "mask", "depth", "labels"):
                 assert whole[f"{name}/c/{shard}/0"] == (path / name / "c" / str(shard) / "0").read_bytes()
     assert run(path) == 0
-    assert files(path) == whole
+    assert all_files(path) == whole
     assert sorted(file.name for file in tmp_path.iterdir()) == ["killed", "whole"]
     assert len(Dataset.open(path)) == IMAGES
 
@@ -105,15 +106,15 @@ def snapshots(monkeypatch, path, act):
 
 
 def test_whatever_rename_a_kill_comes_before_the_next_run_completes_an_enlarged_dataset(tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch, "_is_running", lambda process: False)  # the killed one had another number
+    monkeypatch.setattr(files, "_is_running", lambda process: False)  # the killed one had another number
     path = tmp_path / "work" / "data"
     write_all(path, 20)
     moments = snapshots(monkeypatch, path, lambda: write_all(path, 30))
     assert len(moments) >= 5 + 4  # every zarr.json, every array's shard
-    whole = files(path.parent)
+    whole = all_files(path.parent)
     for moment in moments:
         write_all(moment, 30)
-        assert files(moment.parent) == whole
+        assert all_files(moment.parent) == whole
 
 
 def dead():
@@ -125,7 +126,7 @@ def dead():
 
 def test_what_dead_processes_left_is_removed_and_what_living_ones_write_is_not(tmp_path):
     path = make(tmp_path / "data")
-    here = scratch.socket.gethostname()
+    here = files.socket.gethostname()
     stale = [f".partial-0-{dead()}@{here}", f".partial-3-{dead()}"]  # the second as older versions named it
     alive = [f".partial-1-{os.getppid()}@{here}", f".partial-2-{dead()}@another-machine"]
     for name in (*stale, *alive):
@@ -139,25 +140,25 @@ def test_what_dead_processes_left_is_removed_and_what_living_ones_write_is_not(t
 
 
 def test_a_dataset_that_was_killed_while_it_was_created_leaves_nothing(tmp_path):
-    for name in (f".data.partial-new-{dead()}@{scratch.socket.gethostname()}", ".data.partial"):
+    for name in (f".data.partial-new-{dead()}@{files.socket.gethostname()}", ".data.partial"):
         (tmp_path / name / "rgb").mkdir(parents=True)
     make(tmp_path / "data")
     assert [file.name for file in tmp_path.iterdir()] == ["data"]
 
 
 def test_of_two_that_create_a_dataset_at_once_the_second_goes_on_with_it(tmp_path, monkeypatch):
-    path, lay_out = tmp_path / "data", begin._lay_out
+    path, lay_out = tmp_path / "data", create._lay_out
 
     def slow(partial, wanted, images):
         lay_out(partial, wanted, images)
         if not path.exists():
-            monkeypatch.setattr(begin, "_lay_out", lay_out)
+            monkeypatch.setattr(create, "_lay_out", lay_out)
             shutil.copytree(partial, path)
 
-    monkeypatch.setattr(begin, "_lay_out", slow)
+    monkeypatch.setattr(create, "_lay_out", slow)
     store.create(path, 6, 7, CONFIG, [CARTON])
     assert [file.name for file in tmp_path.iterdir()] == ["data"]
-    monkeypatch.setattr(begin, "_lay_out", slow)
+    monkeypatch.setattr(create, "_lay_out", slow)
     shutil.rmtree(path)
     with pytest.raises(UserError, match="begun with seed 7"):
         _race(path, monkeypatch, lay_out)
@@ -170,7 +171,7 @@ def _race(path, monkeypatch, lay_out):
         lay_out(path, {**wanted, "seed": 7}, images)
         lay_out(partial, wanted, images)
 
-    monkeypatch.setattr(begin, "_lay_out", overtaken)
+    monkeypatch.setattr(create, "_lay_out", overtaken)
     store.create(path, 6, 8, CONFIG, [CARTON])
 
 
@@ -194,7 +195,7 @@ def failing(monkeypatch, owner, name, number, call):
         (errno.EIO, "cannot be written .Input/output error.; mend this"),
     ],
 )
-@pytest.mark.parametrize(("owner", "name", "call"), [(shards, "write", 2), (scratch, "replace", 1)])
+@pytest.mark.parametrize(("owner", "name", "call"), [(shards, "write", 2), (files, "replace", 1)])
 def test_a_shard_that_cannot_be_written_leaves_nothing_and_says_why(
     tmp_path, monkeypatch, number, message, owner, name, call
 ):
@@ -207,7 +208,7 @@ def test_a_shard_that_cannot_be_written_leaves_nothing_and_says_why(
     assert not [file for file in path.iterdir() if file.name.startswith(".")]
     monkeypatch.undo()
     store.write_shard(path, 0, [picture(n) for n in range(6)], 90)
-    assert files(path) == files(make(tmp_path / "whole"))
+    assert all_files(path) == all_files(make(tmp_path / "whole"))
 
 
 def test_a_dataset_that_cannot_be_created_leaves_nothing(tmp_path, monkeypatch):
@@ -256,7 +257,7 @@ def test_on_a_disk_that_is_full_finished_shards_stay_and_the_rest_follows_when_t
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
     write_all(path, images)
     write_all(tmp_path / "whole", images)
-    assert files(path) == files(tmp_path / "whole")
+    assert all_files(path) == all_files(tmp_path / "whole")
 
 
 def test_a_row_that_is_too_long_is_a_users_mistake(tmp_path):
@@ -279,10 +280,10 @@ def test_a_row_that_is_too_long_is_a_users_mistake(tmp_path):
 def test_a_dataset_made_with_another_configuration_says_where_they_differ(tmp_path, changes, message):
     config = CONFIG | {"objects": {"carton": 1}}
     store.create(tmp_path / "data", 6, 7, config, [CARTON])
-    before = files(tmp_path)
+    before = all_files(tmp_path)
     with pytest.raises(UserError, match=message):
         store.create(tmp_path / "data", 6, 7, config | changes, [CARTON])
-    assert files(tmp_path) == before
+    assert all_files(tmp_path) == before
 
 
 def test_a_dataset_of_other_objects_says_which(tmp_path):

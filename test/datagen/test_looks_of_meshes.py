@@ -9,15 +9,15 @@ import trimesh
 from intake_meshes import box, bumpy, picture, save
 from PIL import Image
 
-from dope_datagen.assets import HEAVIEST
-from dope_datagen.intake.read import read
-from dope_datagen.intake.surface import Surface, agreement
-from dope_datagen.materials import find_file
-from dope_datagen.meshes import read_mesh
-from dope_datagen.renderers.pictures import load, own_texture
-from dope_datagen.scene import Body, Material, Scene
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
+from dope_datagen.assets.library import HEAVIEST
+from dope_datagen.mesh_preparation.mesh_file import read
+from dope_datagen.mesh_preparation.surface import Surface, agreement
+from dope_datagen.renderers.texture_images import load, own_texture
+from dope_datagen.scenes.scene import Body, Material, Scene
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.mtl import find_file
+from dope_ros2.meshes.read_mesh import read_mesh
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 180, 30), (30, 40, 190)
 CAMERA = CameraModel.from_focal(120, 96, 72)
@@ -103,7 +103,7 @@ def shown(mesh, turn=0.0):
 @pytest.fixture(scope="session")
 def tracer(assets):
     pytest.importorskip("mitsuba")
-    from dope_datagen.renderers.path import Path as PathTracer
+    from dope_datagen.renderers.path.path_tracer import Path as PathTracer
 
     return PathTracer(assets, samples=4)
 

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_datagen import environment, shapes
-from dope_datagen.assets import Assets, object_mesh
-from dope_datagen.distractors import distractor_keys
-from dope_datagen.meshes import read_mesh
-from dope_ros2.errors import UserError
-from dope_ros2.objects import load_objects
+from dope_datagen.assets import environments, primitives
+from dope_datagen.assets.distractors import distractor_keys
+from dope_datagen.assets.library import Assets, object_mesh
+from dope_ros2.common.errors import UserError
+from dope_ros2.meshes.read_mesh import read_mesh
+from dope_ros2.objects.object_model import load_objects
 
 CARTON = load_objects()["carton"]
 
@@ -50,7 +50,7 @@ def test_an_obj_with_polygons_and_negative_indices_is_read(tmp_path):
     np.testing.assert_allclose(mesh.normals, np.tile([0, 0, 1], (6, 1)))
 
 
-@pytest.mark.parametrize("name", shapes.DISTRACTORS)
+@pytest.mark.parametrize("name", primitives.DISTRACTORS)
 def test_every_shape_has_unit_diameter_and_finite_corners(name):
     mesh = Assets({}).mesh(name)
     assert np.linalg.norm(mesh.high - mesh.low) == pytest.approx(1, abs=1e-4)
@@ -64,17 +64,17 @@ def test_a_folder_without_meshes_is_named(tmp_path):
 
 
 def test_a_uniform_sky_lights_every_side_equally():
-    light = environment.build(np.full((64, 128, 3), 7.0))
-    directions = environment.directions(8, 16)
-    np.testing.assert_allclose(environment.basis(directions) @ light.harmonics, 1, atol=0.02)
+    light = environments.build(np.full((64, 128, 3), 7.0))
+    directions = environments.directions(8, 16)
+    np.testing.assert_allclose(environments.basis(directions) @ light.harmonics, 1, atol=0.02)
     assert light.sun_color.max() < 1e-6
 
 
 def test_a_lamp_in_the_panorama_becomes_the_sun():
     panorama = np.full((64, 128, 3), 0.1)
     panorama[20, 40] = 500
-    light = environment.build(panorama)
-    assert light.sun_direction @ environment.directions(64, 128)[20, 40] > 0.999
+    light = environments.build(panorama)
+    assert light.sun_direction @ environments.directions(64, 128)[20, 40] > 0.999
     assert light.panorama.max() < 4
 
 
@@ -88,7 +88,7 @@ def test_panoramas_of_both_formats_give_the_same_light(tmp_path):
     for name, pixels in (("RGB", image), ("RGBA", np.concatenate([image, alpha], -1))):
         with OpenEXR.File(header, {name: pixels}) as file:
             file.write(str(tmp_path / f"{name}.exr"))
-    lights = [environment.read(tmp_path / name) for name in ("room.hdr", "RGB.exr", "RGBA.exr")]
+    lights = [environments.read(tmp_path / name) for name in ("room.hdr", "RGB.exr", "RGBA.exr")]
     np.testing.assert_allclose(lights[1].panorama, lights[0].panorama, rtol=0.03, atol=0.02)
     np.testing.assert_array_equal(lights[1].panorama, lights[2].panorama)
     assert lights[1].panorama.std(axis=(0, 1)).min() > 0.1
@@ -98,4 +98,4 @@ def test_panoramas_of_both_formats_give_the_same_light(tmp_path):
 def test_a_broken_panorama_is_named(tmp_path, name):
     (tmp_path / name).write_bytes(b"not light")
     with pytest.raises(UserError, match=rf"{name}: not a readable panorama; give Radiance .hdr or OpenEXR .exr"):
-        environment.read(tmp_path / name)
+        environments.read(tmp_path / name)

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_datagen.meshes import facets
-from dope_datagen.renderers import variant
-from dope_datagen.scene import Body, Light, Material, Scene
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
+from dope_datagen.renderers.path import mitsuba_variant
+from dope_datagen.scenes.scene import Body, Light, Material, Scene
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.read_mesh import facets
 
 pytest.importorskip("mitsuba")
 OFF_CENTRE = CameraModel(np.array([[140.0, 0, 62.3], [0, 140, 71.8], [0, 0, 1]]), 160, 120)
@@ -25,7 +25,7 @@ FINE = 16  # times finer pixels show where a corner lies to a sixteenth of a pix
 
 @pytest.fixture(scope="module")
 def path(assets):
-    from dope_datagen.renderers.path import Path as PathTracer
+    from dope_datagen.renderers.path.path_tracer import Path as PathTracer
 
     return PathTracer(assets, samples=4)
 
@@ -113,10 +113,10 @@ def test_an_empty_scene_shows_the_backdrop(path):
 
 SCALAR = """
 import sys, zlib
-from dope_ros2.objects import load_objects
+from dope_ros2.objects.object_model import load_objects
 from test_path import scene
-from dope_datagen.assets import Assets
-from dope_datagen.renderers.path import Path
+from dope_datagen.assets.library import Assets
+from dope_datagen.renderers.path.path_tracer import Path
 tracer = Path(Assets(load_objects()), samples=2)
 for seed in map(int, sys.argv[1:]):
     rendering = tracer.render(scene(seed))
@@ -129,7 +129,7 @@ def scalar(*seeds):
     here = Path(__file__).parent
     environment = {
         **os.environ,
-        variant.CHOSEN: "scalar",
+        mitsuba_variant.CHOSEN: "scalar",
         "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1])]),
     }
     done = subprocess.run(
@@ -145,21 +145,21 @@ def test_the_scalar_variant_renders_the_same_picture_in_any_order_and_process():
 
 
 def test_a_wish_for_an_unknown_variant_is_refused(monkeypatch):
-    monkeypatch.setenv(variant.CHOSEN, "warp")
-    variant.choose.cache_clear()
+    monkeypatch.setenv(mitsuba_variant.CHOSEN, "warp")
+    mitsuba_variant.choose.cache_clear()
     with pytest.raises(UserError, match="DOPE_MITSUBA=warp: is not one of cuda, llvm, scalar"):
-        variant.choose()
-    variant.choose.cache_clear()
+        mitsuba_variant.choose()
+    mitsuba_variant.choose.cache_clear()
 
 
 def test_the_newest_llvm_is_found_and_old_ones_are_not(tmp_path, monkeypatch):
     monkeypatch.delenv("DRJIT_LIBLLVM_PATH", raising=False)
-    monkeypatch.setattr(variant, "FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(mitsuba_variant, "FOLDERS", (str(tmp_path),))
     (tmp_path / "libLLVM-15.so.1").touch()
-    assert variant.find_llvm() is None
+    assert mitsuba_variant.find_llvm() is None
     for name in ("libLLVM.so.19.1", "libLLVM-20.so"):
         (tmp_path / name).touch()
-    assert variant.find_llvm() == tmp_path / "libLLVM-20.so"
+    assert mitsuba_variant.find_llvm() == tmp_path / "libLLVM-20.so"
 
 
 def test_pixels_that_are_far_from_square_are_refused(path):

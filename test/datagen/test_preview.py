@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from stores import CARTON, CONFIG, HEIGHT, WIDTH, empty, make, picture
 
-from dope_datagen import page, preview, sheet, store, view
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import ObjectModel
+from dope_datagen.commands import preview, view
+from dope_datagen.dataset import store
+from dope_datagen.inspection import contact_sheet, html_page
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
 
 MODELS = {"carton": CARTON}
 
@@ -71,9 +73,9 @@ def test_the_page_needs_nothing_but_itself(data, tmp_path):
 
 def test_the_table_says_what_the_labels_say():
     sample = picture(4)
-    content = Page(page.page("t", "f", [page.Shown(4, sample, sample.rgb)]))
+    content = Page(html_page.page("t", "f", [html_page.Shown(4, sample, sample.rgb)]))
     [label] = sample.objects
-    assert len(content.cells) == len(page.COLUMNS)
+    assert len(content.cells) == len(html_page.COLUMNS)
     assert content.cells[0].strip() == "0"
     assert content.cells[1] == "carton (101)"
     assert [float(v) for v in content.cells[2].split(",")] == label.pose.translation.round(4).tolist()
@@ -84,7 +86,7 @@ def test_the_table_says_what_the_labels_say():
 
 
 def test_names_cannot_break_the_page():
-    content = Page(page.page("<b>&", "<script>alert(1)</script>", []))
+    content = Page(html_page.page("<b>&", "<script>alert(1)</script>", []))
     assert "script" not in content.tags
 
 
@@ -97,7 +99,7 @@ def test_a_picture_without_objects_is_shown_without_a_table(tmp_path):
 
 def test_mask_cuboid_and_axes_are_drawn_where_the_labels_say():
     sample = picture(2)
-    drawn = sheet.annotated(sample, MODELS)
+    drawn = contact_sheet.annotated(sample, MODELS)
     changed = (drawn != sample.rgb).any(-1)
     assert changed[sample.mask > 0].mean() > 0.9
     for u, v in sample.camera.project(sample.objects[0].pose.apply(CARTON.keypoints)).round().astype(int):
@@ -107,7 +109,7 @@ def test_mask_cuboid_and_axes_are_drawn_where_the_labels_say():
 
 
 def test_a_label_of_an_unknown_class_is_drawn_by_its_corners():
-    assert (sheet.annotated(picture(2), {}) != picture(2).rgb).any()
+    assert (contact_sheet.annotated(picture(2), {}) != picture(2).rgb).any()
 
 
 def test_plain_pictures_are_the_stored_ones():
@@ -116,7 +118,7 @@ def test_plain_pictures_are_the_stored_ones():
 
 
 def test_instances_have_colours_of_their_own():
-    colors = [sheet.instance_color(k) for k in range(25)]
+    colors = [contact_sheet.instance_color(k) for k in range(25)]
     assert len(set(colors)) == 25
     assert min(np.abs(np.subtract(a, b)).max() for a, b in pairwise(colors)) > 60
 

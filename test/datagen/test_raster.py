@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from dope_datagen.carton.faces import draw
 from dope_datagen.carton.mesh import rasterise
-from dope_datagen.labels import label
-from dope_datagen.scene import Body, Light, Scene
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
+from dope_datagen.dataset.labels import label
+from dope_datagen.scenes.scene import Body, Light, Scene
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 
 pytestmark = pytest.mark.render
 CAMERA = CameraModel.from_focal(300, 320, 240)

@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from dope_datagen.config import DatagenConfig
-from dope_datagen.labels import label
-from dope_datagen.sampling import Sampler
-from dope_datagen.scene import Scene
-from dope_ros2.camera import CameraModel
-from dope_ros2.objects import load_objects
+from dope_datagen.dataset.labels import label
+from dope_datagen.scenes.config import DatagenConfig
+from dope_datagen.scenes.sampler import Sampler
+from dope_datagen.scenes.scene import Scene
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.objects.object_model import load_objects
 
 OBJECTS = load_objects()
 

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import zarr
 
-from dope_datagen import generate, preview, store
-from dope_datagen.labels import Label
-from dope_datagen.store import Dataset, Sample
-from dope_ros2.camera import CameraModel
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
-from dope_ros2.objects import load_objects
+from dope_datagen.commands import preview
+from dope_datagen.dataset import store
+from dope_datagen.dataset.labels import Label
+from dope_datagen.dataset.store import Dataset, Sample
+from dope_datagen.generation import generate
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import load_objects
 
 CONFIG = {"width": 48, "height": 32, "depth": True}
 CARTON = load_objects()["carton"]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from stores import HEIGHT, WIDTH, make, picture
 
-from dope_datagen import view
-from dope_ros2.viewer import DISPLAYS
+from dope_datagen.commands import view
+from dope_ros2.visualization.viewer.rerun_process import DISPLAYS
 
 HELD = ["/", "/camera", "/camera/corners", "/camera/depth", "/camera/mask", "/camera/rgb", "/objects"]
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from dope_datagen.config import DatagenConfig
-from dope_datagen.looks import Looks
-from dope_datagen.viewpoints import NEAREST, Boxes, Surroundings, standpoint
-from dope_datagen.worlds import Arranger, bin_walls
-from dope_ros2.camera import CameraModel
-from dope_ros2.geometry import Pose
+from dope_datagen.scenes.appearance import Looks
+from dope_datagen.scenes.config import DatagenConfig
+from dope_datagen.scenes.physics_scenes import Arranger, bin_walls
+from dope_datagen.scenes.viewpoints import NEAREST, Boxes, Surroundings, standpoint
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 
 FEW = {"objects": {"carton": 1}, "variety": 2, "pybullet_meshes": False, "width": 160, "height": 120}
 BIN = {"surfaces": ("bin",), "nb_objects": (4, 6), "nb_distractors": (1, 3), "focal": (110, 290)}

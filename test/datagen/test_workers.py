@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from dope_datagen.progress import progress
-from dope_datagen.workers import share_out
-from dope_ros2.errors import UserError
+from dope_datagen.generation.process_pool import share_out
+from dope_datagen.generation.progress import progress
+from dope_ros2.common.errors import UserError
 
 PARENT = """
 import time
-from dope_datagen.progress import progress
-from dope_datagen.workers import share_out
+from dope_datagen.generation.progress import progress
+from dope_datagen.generation.process_pool import share_out
 if __name__ == "__main__":
     for number in share_out(__import__("os").getpid, [()], 1):
         print(number, flush=True)
@@ -64,7 +64,7 @@ def running(process):
 
 def test_a_log_has_a_line_a_shard_with_the_speed_and_the_time_left(monkeypatch, capsys):
     clock = iter([100.0, 110.0, 130.0])
-    monkeypatch.setattr("dope_datagen.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("dope_datagen.generation.progress.time.monotonic", lambda: next(clock))
     with progress(1024) as tell:
         tell(256)
         tell(256)

@@ -6,14 +6,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dope_datagen import physics, worlds
-from dope_datagen.config import DatagenConfig
-from dope_datagen.looks import Looks
-from dope_datagen.physics import Falling, Slab, UnsettledError, hull, settle, table, tumble
-from dope_datagen.sampling import Sampler
-from dope_datagen.worlds import Arranger, bin_walls
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
+from dope_datagen.scenes import physics_scenes
+from dope_datagen.scenes.appearance import Looks
+from dope_datagen.scenes.config import DatagenConfig
+from dope_datagen.scenes.physics_scenes import Arranger, bin_walls
+from dope_datagen.scenes.sampler import Sampler
+from dope_datagen.simulation import physics
+from dope_datagen.simulation.physics import Falling, Slab, UnsettledError, hull, settle, table, tumble
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.pose import Pose
 
 CUBE = np.array(np.meshgrid(*[[-0.03, 0.03]] * 3)).reshape(3, -1).T
 FEW = {"objects": {"carton": 1}, "variety": 2, "pybullet_meshes": False, "width": 160, "height": 120}
@@ -151,7 +152,7 @@ def test_things_that_do_not_rest_fall_anew(assets, monkeypatch):
             raise UnsettledError("still moving")
         return settle(falling, fixed, batch)
 
-    monkeypatch.setattr(worlds, "settle", restless)
+    monkeypatch.setattr(physics_scenes, "settle", restless)
     arranger = Arranger(config(), assets, Looks(config()), [])
     arranger.world(np.random.default_rng(0), "settle")
     assert len(tries) == 3

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from dope_ros2.detection import Detection
-from dope_ros2.errors import UserError
-from dope_ros2.geometry import Pose
+from dope_ros2.common.errors import UserError
+from dope_ros2.common.stage_timer import Stages
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.nodes.base.node import run
 from dope_ros2.nodes.dope_node import DopeNode
-from dope_ros2.nodes.shell import run
-from dope_ros2.objects import ObjectModel
-from dope_ros2.stages import Stages
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
 
 SLOW = 128  # green of the first pixel of a picture that takes a second
 MODELS = [

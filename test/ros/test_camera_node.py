@@ -9,10 +9,10 @@ import pytest
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2 import camera_info
-from dope_ros2.camera import CameraModel, load_camera
-from dope_ros2.geometry import Pose
-from dope_ros2.nodes import messages
+from dope_ros2.geometry.camera import CameraModel, load_camera
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.io import camera_info
+from dope_ros2.nodes.messages import detections
 
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).parent / "fake_dope_node.py"
@@ -72,11 +72,11 @@ def test_a_folder_is_published_rectified_with_its_calibration_and_the_node_ends(
     assert len(stamps) >= 3
     camera = load_camera(tmp_path / "calibration.yaml")
     for stamp in stamps:
-        expected = cv2.undistort(messages.image_to_array(raw[stamp]), camera.K, camera.distortion)
-        np.testing.assert_array_equal(messages.image_to_array(rect[stamp]), expected)
+        expected = cv2.undistort(detections.image_to_array(raw[stamp]), camera.K, camera.distortion)
+        np.testing.assert_array_equal(detections.image_to_array(rect[stamp]), expected)
         np.testing.assert_array_equal(camera_info.read(info[stamp]).K, camera.K)
         assert rect[stamp].header.frame_id == info[stamp].header.frame_id == "eye"
-    assert any((messages.image_to_array(rect[s]) != messages.image_to_array(raw[s])).any() for s in stamps)
+    assert any((detections.image_to_array(rect[s]) != detections.image_to_array(raw[s])).any() for s in stamps)
 
 
 def test_without_calibration_the_field_of_view_is_a_guess_that_is_told_once(start, observer, tmp_path):
@@ -117,7 +117,7 @@ def test_a_scene_brings_its_camera_and_the_truth_with_the_stamp_of_the_image(sta
     truths = by_stamp(observer.received["/scene/camera/ground_truth"])
     both = truths.keys() & by_stamp(observer.received["/scene/image_rect"]).keys()
     assert both
-    [instance] = messages.msg_to_instances(truths[both.pop()])
+    [instance] = detections.msg_to_instances(truths[both.pop()])
     assert (instance.name, instance.score) == ("carton", 0.9)
     np.testing.assert_allclose(instance.pose.translation, [0, 0, 0.6])
     camera = camera_info.read(observer.received["/scene/camera_info"][0])

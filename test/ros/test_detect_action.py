@@ -14,7 +14,7 @@ from std_srvs.srv import SetBool
 from talk import FRAME, call, header, info, picture
 from tf2_msgs.msg import TFMessage
 
-from dope_ros2.geometry import Pose
+from dope_ros2.geometry.pose import Pose
 
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).parent / "fake_dope_node.py"

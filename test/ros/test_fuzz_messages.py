@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from talk import info
 
-from dope_ros2 import camera_info, closer, pixels
-from dope_ros2.camera import CameraModel
-from dope_ros2.nodes import messages
+from dope_ros2.estimation import object_crops
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io import camera_info, image_encodings
+from dope_ros2.nodes.messages import detections
 
 pytestmark = pytest.mark.ros
 uint32 = st.one_of(st.integers(0, 70), st.sampled_from([0, 1, 2, 3, 480, 640, 65_535, 65_536, 2**31, 2**32 - 1]))
@@ -24,9 +25,9 @@ uint32 = st.one_of(st.integers(0, 70), st.sampled_from([0, 1, 2, 3, 480, 640, 65
 def images(draw):
     """An Image of any encoding and sizes, with about as many bytes as it needs, or not."""
     encoding = draw(
-        st.one_of(st.sampled_from(sorted(pixels.ENCODINGS)), words.map(lambda text: text.replace("\0", "")))
+        st.one_of(st.sampled_from(sorted(image_encodings.ENCODINGS)), words.map(lambda text: text.replace("\0", "")))
     )
-    kind = pixels.ENCODINGS.get(encoding, pixels.ENCODINGS["rgb8"])
+    kind = image_encodings.ENCODINGS.get(encoding, image_encodings.ENCODINGS["rgb8"])
     width, height = draw(uint32), draw(uint32)
     step = width * kind.channels * kind.bits // 8 + draw(st.sampled_from([0, 0, 0, 1, -1, 7]))
     step = draw(uint32) if draw(st.booleans()) and draw(st.booleans()) else step % 2**32
@@ -43,7 +44,7 @@ def png(width, height, rows=b"\0"):
     packed = (
         struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in [*chunks, (b"IEND", b"")]
     )
-    return pixels.PNG + b"".join(packed)
+    return image_encodings.PNG + b"".join(packed)
 
 
 def jpeg(width, height):
@@ -65,7 +66,10 @@ compressed_data = st.one_of(
     st.binary(max_size=300),
     st.builds(png, uint32, uint32),
     st.builds(jpeg, st.integers(0, 65_535), st.integers(0, 65_535)),
-    *(st.binary(max_size=99).map(lambda rest, head=head: head + rest) for head in (pixels.PNG, pixels.JPEG)),
+    *(
+        st.binary(max_size=99).map(lambda rest, head=head: head + rest)
+        for head in (image_encodings.PNG, image_encodings.JPEG)
+    ),
 )
 numbers = st.one_of(st.floats(), st.sampled_from([0.0, 1.0, -1.0, 600.0, 1e-320, 1e-200, 1e200]))
 
@@ -97,7 +101,7 @@ def is_picture(rgb):
 @fuzz("image")
 @given(images())
 def test_any_image_is_read_or_refused(msg):
-    rgb = tried(messages.image_to_array, msg, "/image_rect")
+    rgb = tried(detections.image_to_array, msg, "/image_rect")
     assert rgb is None or (is_picture(rgb) and rgb.shape[:2] == (msg.height, msg.width))
 
 
@@ -109,7 +113,7 @@ def test_any_image_is_read_or_refused(msg):
 def test_any_compressed_image_is_read_or_refused(name, data):
     msg = CompressedImage(format=name)
     msg.data.frombytes(data)
-    rgb = tried(messages.image_to_array, msg, "/image_rect/compressed")
+    rgb = tried(detections.image_to_array, msg, "/image_rect/compressed")
     assert rgb is None or is_picture(rgb)
 
 
@@ -123,7 +127,7 @@ def test_any_camera_info_is_a_camera_that_can_be_reckoned_with_or_refused(msg, w
     scaled = tried(camera_info.fitted, camera, 2 * camera.width, 2 * camera.height, "/image_rect", "/camera_info")
     for one in filter(None, (camera, fit, scaled)):
         assert np.isfinite(np.linalg.inv(one.K)).all()
-        assert np.isfinite(closer.between(one, CameraModel.from_focal(600, 640, 480))).all()
+        assert np.isfinite(object_crops.between(one, CameraModel.from_focal(600, 640, 480))).all()
         assert np.isfinite(one.unproject(np.zeros(2), np.ones(1))).all()
     if camera.width * camera.height < 1e5:
         camera.rectify(np.zeros((camera.height, camera.width, 3), np.uint8))
@@ -135,5 +139,5 @@ def test_pictures_that_claim_to_be_huge_take_no_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for data in (png(60_000, 60_000), png(30_000, 30_000), jpeg(65_500, 65_500), png(2**31 - 1, 2**31 - 1)):
         with pytest.raises(ValueError, match=r"at most 67108864 pixels are allowed"):
-            pixels.decompress(data)
+            image_encodings.decompress(data)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB

@@ -25,10 +25,10 @@ from tf2_msgs.msg import TFMessage
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_dope_node import Foretold, load
 
-from dope_ros2.engines import pick_device
+from dope_ros2.engines.registry import pick_device
+from dope_ros2.nodes.base.transforms import OwnFrames
+from dope_ros2.nodes.dope.parameters import load_estimator
 from dope_ros2.nodes.dope_node import DopeNode
-from dope_ros2.nodes.frames import OwnFrames
-from dope_ros2.nodes.parameters import load_estimator
 
 pytestmark = pytest.mark.ros
 texts = words.map(lambda text: text.replace("\0", ""))

@@ -11,10 +11,10 @@ from std_srvs.srv import Trigger
 from talk import answer, call, header, info, picture, set_parameter
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2 import bags
-from dope_ros2.player import play
-from dope_ros2.recording import read
-from dope_ros2.replay import Comparison
+from dope_ros2.commands.replay import Comparison
+from dope_ros2.io import rosbag
+from dope_ros2.pipeline.recording import read
+from dope_ros2.pipeline.recording_player import play
 
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).parent / "fake_dope_node.py"
@@ -49,7 +49,7 @@ def ask(observer, number, count=1):
 
 
 def stamps(path, topic):
-    return [bags.stamp(msg) for _, _, msg in bags.messages(path, [topic])]
+    return [rosbag.stamp(msg) for _, _, msg in rosbag.messages(path, [topic])]
 
 
 def again(path):
@@ -73,7 +73,7 @@ def test_the_bag_has_what_came_in_and_went_out_and_a_replay_agrees(taped, observ
     assert path.name.startswith("dope_20")
     assert set(stamps(path, DETECTIONS)) == {header(n).stamp.sec + 7e-9 for n in range(10, 23)}
     assert set(stamps(path, IMAGES)) >= set(stamps(path, DETECTIONS))
-    focal = [msg.p[0] for _, _, msg in bags.messages(path, [INFO])]
+    focal = [msg.p[0] for _, _, msg in rosbag.messages(path, [INFO])]
     assert set(focal) == {600.0 + n for n in (0, *range(10, 20))}
     assert yaml.safe_load((path / "dope.yaml").read_text())["/**"]["ros__parameters"]["min_score"] == 0.8
     recording = read(path)

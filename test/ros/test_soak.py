@@ -12,7 +12,7 @@ FAKE = Path(__file__).parent / "fake_dope_node.py"
 def test_a_minute_of_trouble_leaves_nothing_behind(start, tmp_path):
     limits = ["--recovery", "2.5", "--growth", "5"]  # of a machine that does other things
     process = start(
-        "-m", "dope_ros2.soak", "--seconds", 50, "--out", tmp_path / "soak.json", "--program", FAKE, *limits
+        "-m", "dope_ros2.benchmarks.soak", "--seconds", 50, "--out", tmp_path / "soak.json", "--program", FAKE, *limits
     )
     assert process.wait(200) == 0, process.output
     report = json.loads((tmp_path / "soak.json").read_text())
@@ -26,7 +26,9 @@ def test_a_minute_of_trouble_leaves_nothing_behind(start, tmp_path):
 def test_a_node_that_dies_is_told(start, tmp_path):
     script = tmp_path / "dies.py"
     script.write_text("import time\nprint('looking for it', flush=True)\ntime.sleep(3)\nraise SystemExit('it hurts')\n")
-    process = start("-m", "dope_ros2.soak", "--seconds", 50, "--out", tmp_path / "soak.json", "--program", script)
+    process = start(
+        "-m", "dope_ros2.benchmarks.soak", "--seconds", 50, "--out", tmp_path / "soak.json", "--program", script
+    )
     assert process.wait() == 1
     assert process.count("does not hold: the node has ended with status 1: it hurts") == 1
     assert json.loads((tmp_path / "soak.json").read_text())["faults"]

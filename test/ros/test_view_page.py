@@ -11,9 +11,9 @@ from std_msgs.msg import Header
 from talk import header, info
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2 import live_scene, viewer
-from dope_ros2.errors import UserError
-from dope_ros2.nodes import messages
+from dope_ros2.common.errors import UserError
+from dope_ros2.nodes.messages import detections
+from dope_ros2.visualization.viewer import rerun_process, scene
 
 pytest.importorskip("rerun", reason="needs rerun: pip install rerun-sdk")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
@@ -35,7 +35,7 @@ def picture(number):
     rgb = np.empty((240, 320, 3), np.uint8)
     rgb[:, :160], rgb[:, 160:] = ORANGE, TEAL
     rgb[0, 0] = (1, 0, 0)
-    return messages.array_to_image(rgb, Header(stamp=header(number).stamp, frame_id="camera"))
+    return detections.array_to_image(rgb, Header(stamp=header(number).stamp, frame_id="camera"))
 
 
 def share_of(screen, color, tolerance=12):
@@ -47,7 +47,7 @@ def free_port():
     """One of two that are free side by side."""
     for port in range(29_090, 29_290, 2):
         try:
-            viewer.check_ports(viewer.LOCAL, [port, port + 1])
+            rerun_process.check_ports(rerun_process.LOCAL, [port, port + 1])
         except UserError:
             continue
         return port
@@ -100,7 +100,7 @@ def test_the_page_shows_both_halves_of_the_camera_s_picture(screen):
 
 
 def test_the_page_shows_the_cuboid_in_the_colour_of_its_track(screen):
-    carton = live_scene.color("carton_0")
+    carton = scene.color("carton_0")
     left, right = np.array_split(screen[: screen.shape[0] * 5 // 7], 2, axis=1)
     for name, part in (("picture", left), ("scene", right)):
         assert share_of(part, carton, tolerance=30) > 2e-4, name
@@ -109,7 +109,7 @@ def test_the_page_shows_the_cuboid_in_the_colour_of_its_track(screen):
 def test_the_page_is_served_to_this_machine_alone(running):
     port = running[1]
     for each in (port, port + 1):
-        socket.create_connection((viewer.LOCAL, each), timeout=5).close()
+        socket.create_connection((rerun_process.LOCAL, each), timeout=5).close()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.2", each), timeout=5).close()
 
@@ -117,4 +117,4 @@ def test_the_page_is_served_to_this_machine_alone(running):
 def test_ctrl_c_ends_the_viewer_and_frees_its_ports(running):
     process, port = running
     assert process.interrupt() == 0, process.output
-    viewer.check_ports(viewer.LOCAL, [port, port + 1])
+    rerun_process.check_ports(rerun_process.LOCAL, [port, port + 1])

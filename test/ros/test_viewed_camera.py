@@ -8,8 +8,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from talk import FRAME, header, info, picture
 
-from dope_ros2.errors import UserError
-from dope_ros2.nodes.viewed_camera import KEPT, ViewedCamera
+from dope_ros2.common.errors import UserError
+from dope_ros2.nodes.view.viewed_camera import KEPT, ViewedCamera
 
 pytestmark = pytest.mark.ros
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -1,0 +1,124 @@
+"""`dope export`: a weights file as a network for another engine, whose answers are compared with PyTorch's."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from dope_ros2.cli import run_typer
+from dope_ros2.commands.predict import make_folder
+from dope_ros2.common.errors import UserError
+from dope_ros2.engines import registry
+from dope_ros2.engines.registry import Engine
+from dope_ros2.engines.torch_engine import Torch
+from dope_ros2.network import weights
+from dope_ros2.network.architectures import MULTIPLE
+from dope_ros2.network.weights import Metadata
+
+SAME, NEARLY = 1e-3, 0.05  # largest difference of a map's value; with half precision
+CPU = torch.device("cpu")
+app = typer.Typer(add_completion=False)
+
+
+class Target(StrEnum):
+    """What to export for."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+    TENSORRT = "tensorrt"
+
+
+SUFFIX = {Target.ONNX: ".onnx", Target.OPENVINO: ".xml", Target.TENSORRT: ".onnx"}
+
+
+def export(path: Path, target: Target, out: Path) -> float:
+    """Write a weights file for another engine, under its own name only when its answers are PyTorch's.
+
+    Args:
+        path: of the weights.
+        target: what for.
+        out: file to write; OpenVINO's weights lie beside it, with the suffix .bin.
+
+    Returns:
+        The largest difference of a value of the maps, over pictures of several sizes and numbers.
+
+    Raises:
+        UserError: the engine is not there, or its answers are different ones.
+    """
+    network, metadata = weights.load(path)
+    make_folder(out.parent)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+        draft = Path(folder) / out.name
+        _write(target, network, metadata, draft)
+        engine = _reopened(target, draft)
+        allowed = NEARLY if target is Target.TENSORRT else SAME
+        worst = difference(Torch(network, metadata, CPU), engine, metadata)
+        if not worst <= allowed:
+            raise UserError(f"{out}: not written: {engine.name} answers differ by up to {worst:.2g}, not {allowed:g}")
+        for file in sorted(Path(folder).iterdir()):  # .bin before .xml, which needs it
+            os.replace(file, out.with_name(file.name))
+    return worst
+
+
+def _write(target: Target, network: torch.nn.Module, metadata: Metadata, file: Path) -> None:
+    if target is Target.OPENVINO:
+        on_openvino = registry.module("openvino")
+        on_openvino.save(on_openvino.convert(network, metadata), file)
+    else:
+        file.write_bytes(registry.module("onnxruntime").convert(network, metadata))
+
+
+def _reopened(target: Target, file: Path) -> Engine:
+    """What was written, as exact as its engine can be; for TensorRT, on the GPU it is built for."""
+    if target is Target.OPENVINO:
+        return registry.module("openvino").OpenVino.open(file, CPU, {"INFERENCE_PRECISION_HINT": "f32"})[0]
+    name, device = ("onnxruntime", "cpu") if target is Target.ONNX else ("tensorrt", "cuda")
+    return registry.start(file, name, device)[0]
+
+
+def difference(one: Engine, other: Engine, metadata: Metadata) -> float:
+    """The largest difference of a map's value between two engines, over pictures of noise of several sizes."""
+    rng = np.random.default_rng(0)
+    full = -(-(metadata.input_height or 480) // MULTIPLE) * MULTIPLE
+    sizes = (1, full, full * 4 // 3 // MULTIPLE * MULTIPLE), (3, metadata.crop or full, 5 * MULTIPLE), (2, 64, 96)
+    worst = 0.0
+    for count, height, width in sizes:
+        height = -(-height // MULTIPLE) * MULTIPLE
+        pictures = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+        worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(one(pictures), other(pictures), strict=True)))
+    return worst
+
+
+@app.command()
+def export_command(
+    path: Annotated[Path, typer.Argument(help="weights file (safetensors)", metavar="WEIGHTS")],
+    to: Annotated[Target, typer.Option(help="what for")] = Target.ONNX,
+    out: Annotated[Path | None, typer.Option(help="file to write; default: beside the weights")] = None,
+) -> None:
+    """Write a network for another engine; pictures of any size and number go in, as bytes.
+
+    What the weights say of themselves goes along, so that `dope predict --weights FILE` and the node's parameter
+    `weights` take the file as it is. The answers are compared with PyTorch's before it is kept.
+    """
+    out = out or path.with_suffix(SUFFIX[to])
+    if out.suffix != SUFFIX[to]:
+        raise UserError(f"--out {out}: a network for {to} ends in {SUFFIX[to]}")
+    worst = export(path, to, out)
+    print(f"{out}: answers as PyTorch does, to {worst:.1g}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope export`; returns the exit status."""
+    return run_typer(app, argv, "dope export")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

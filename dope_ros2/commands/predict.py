@@ -1,0 +1,123 @@
+"""`dope predict`: poses in images, folders, videos and BOP scenes, as pictures, JSON and BOP results."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dope_ros2.cli import USER_ERROR, run_typer
+from dope_ros2.commands.batch_prediction import ASSUMED_FIELD_OF_VIEW, Lens, Run, lines, write
+from dope_ros2.common.errors import UserError, closest
+from dope_ros2.common.resources import share
+from dope_ros2.geometry.camera import load_camera
+from dope_ros2.io.images import Source, find
+from dope_ros2.objects.object_model import load_objects
+
+if TYPE_CHECKING:
+    from dope_ros2.estimation.estimator import Estimator
+
+ASSUMPTION = (
+    f"no intrinsics: a horizontal field of view of {math.degrees(ASSUMED_FIELD_OF_VIEW):.0f} degrees is assumed and "
+    "distances are wrong by as much as it is; give --camera camera.yaml or --focal PIXELS"
+)
+
+
+def execute(run: Run, sources: list[Source], weights: Path) -> None:
+    """Process every source, print what was found, and write the result files."""
+    make_folder(run.out)
+    if run.lens.assumed and not all(map(knows_camera, sources)):
+        print(f"dope predict: warning: {ASSUMPTION}", file=sys.stderr)
+    for line in lines(run, sources):
+        print(line, flush=True)
+    write(run, weights)
+    for line in run.report.table():
+        print(line)
+
+
+def knows_camera(source: Source) -> bool:
+    """Whether a source says which camera it was taken with, or cannot be read, which is told elsewhere."""
+    try:
+        return source.knows_camera
+    except UserError:
+        return True
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    if not os.access(path, os.W_OK):
+        raise UserError(f"{path}: cannot be written; choose another --out")
+
+
+def select(estimator: Estimator, objects: str | None, weights: Path) -> set[str]:
+    """The names of the objects to report: those asked for, or all that the weights know."""
+    known = {model.name for model in estimator.models}
+    names = {name.strip() for name in objects.split(",")} - {""} if objects else known
+    for name in sorted(names - known):
+        raise UserError(f"{weights}: was not trained on the object {name!r}{closest(name, known)}")
+    return names
+
+
+def _lens(camera: Path | None, focal: float | None) -> Lens:
+    if camera and focal:
+        raise UserError("--camera and --focal contradict each other; give one of them")
+    if focal is not None and not focal > 0:
+        raise UserError(f"--focal {focal:g} is not a positive number of pixels")
+    return Lens(load_camera(camera) if camera else None, focal, str(camera or ""))
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(help="images, videos, folders of them, BOP scenes or datasets")],
+    out: Annotated[Path, typer.Option(help="folder for the results")],
+    weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
+    objects: Annotated[str | None, typer.Option(help="report these only, separated by commas")] = None,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
+    camera: Annotated[Path | None, typer.Option(help="camera_info YAML; BOP scenes have their own cameras")] = None,
+    focal: Annotated[float | None, typer.Option(help="focal length [px], instead of --camera")] = None,
+    min_score: Annotated[float | None, typer.Option(help="report nothing below, 0 to 1", min=0, max=1)] = None,
+    input_height: Annotated[int, typer.Option(help="scale to this height first; 0: as it is, -1: as trained")] = -1,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    images: Annotated[bool, typer.Option(help="write annotated images and videos")] = True,
+) -> int:
+    """Estimate poses in images, folders, videos and BOP scenes."""
+    lens = _lens(camera, focal)
+    sources, problems = find(inputs)
+    weights = weights or share() / "weights" / "dope-lite.safetensors"
+    if sources:
+        from dope_ros2.estimation.estimator import (  # here, so that --help and a wrong path do not wait for torch
+            Estimator,
+            Settings,
+        )
+
+        estimator = Estimator.load(weights, load_objects(objects_file), device)
+        chosen = {"input_height": input_height, "objects": tuple(sorted(select(estimator, objects, weights)))}
+        chosen |= {} if min_score is None else {"min_score": min_score}
+        execute(Run(estimator, Settings(**chosen), lens, out, images, problems=problems), sources, weights)
+    for problem in problems:
+        print(f"dope predict: error: {problem}", file=sys.stderr)
+    return USER_ERROR if problems else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope predict`; returns the exit status."""
+    return run_typer(app, argv, "dope predict")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Decoded instances of a class to detections; each cell of the surface speaks for one of them only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dope_ros2.estimation.confidence import Evidence, Trust
+from dope_ros2.estimation.map_decoder import Instance
+from dope_ros2.estimation.object_crops import APART
+from dope_ros2.estimation.pnp.solver import Gate, Sighting, Solution, solve_all
+from dope_ros2.estimation.pnp.surface_coordinates import Cells
+from dope_ros2.geometry import cuboid
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
+
+WEAK = 0.25  # mean belief; poses with a lower one take no cells
+
+
+@dataclass(eq=False)
+class Search:
+    """The instances of one class in one picture, on the way to their poses.
+
+    Attributes:
+        model: the object.
+        waiting: instances as decoded, keypoints in pixels of the camera, the surest first; and with how many cells
+            each was tried before, -1 if not yet.
+        cells: all cells that show objects of this class and that no pose has explained.
+        K: (3, 3) camera matrix.
+        found: so far.
+        refused: with how many cells, to be tried again when there are fewer.
+    """
+
+    model: ObjectModel
+    waiting: list[tuple[Instance, int]]
+    cells: Cells
+    K: np.ndarray
+    found: list[Detection] = field(default_factory=list)
+    refused: list[tuple[Instance, int]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: ObjectModel, instances: list[Instance], cells: Cells, K: np.ndarray) -> Search:
+        """Before the first of them."""
+        surest = sorted(instances, key=lambda i: -i.scores.sum())
+        return cls(model, [(instance, -1) for instance in surest], cells, K)
+
+    def next(self) -> Instance | None:
+        """Take the next one that has not been tried with these cells; None when there is none."""
+        while self.waiting:
+            instance, tried_with = self.waiting.pop(0)
+            if tried_with != len(self.cells):
+                return instance
+        return None
+
+    def sighting(self, instance: Instance) -> Sighting:
+        """What its pose is to explain."""
+        around = self.cells.around(instance.keypoints[cuboid.CENTRE])
+        return Sighting(self.model.keypoints, instance.keypoints, self.K, instance.sigmas, around)
+
+    def take(self, instance: Instance, solution: Solution | None, gate: Gate, trust: Trust) -> None:
+        """Keep what was found; a pose that is not weak takes the cells that it explains."""
+        if solution is None:
+            self.refused.append((instance, len(self.cells)))
+            return
+        detection = _detection(self.model, instance, solution, trust)
+        self.found.append(detection)
+        if detection.evidence.belief >= WEAK:
+            self.cells = self.cells.where(~self.cells.explained_by(detection.pose, self.K, gate.outlier))
+
+
+def detect(searches: list[Search], gate: Gate, trust: Trust) -> list[list[Detection]]:
+    """Poses of the instances of each search.
+
+    The surest instance comes first and takes the cells that its pose explains. What was refused is tried once more
+    when cells have been taken since: objects that overlap are only clear one after the other. Searches share nothing
+    but the arithmetic, a step of which costs as much for one as for several.
+
+    Args:
+        searches: of classes in pictures; they are used up.
+        gate: which poses are believed.
+        trust: what scores and ellipsoids are made with.
+    """
+    for _ in range(2):
+        while busy := [(search, instance) for search in searches if (instance := search.next()) is not None]:
+            solutions = solve_all([search.sighting(instance) for search, instance in busy], gate)
+            for (search, instance), solution in zip(busy, solutions, strict=True):
+                search.take(instance, solution, gate, trust)
+        for search in searches:
+            search.waiting, search.refused = search.refused, []
+    return [search.found for search in searches]
+
+
+def _detection(model: ObjectModel, instance: Instance, solution: Solution, trust: Trust) -> Detection:
+    evidence = Evidence.of(instance.scores, solution, np.array(model.centre))
+    return Detection(
+        model=model,
+        score=trust.score(evidence),
+        pose=solution.pose,
+        covariance=solution.covariance * trust.spread**2,
+        keypoints=np.where(solution.inliers[:, None], instance.keypoints, np.nan),
+        reprojection_error=solution.rms,
+        evidence=evidence,
+    )
+
+
+def suppress(detections: list[Detection], camera: CameraModel) -> list[Detection]:
+    """Keep the best of detections of one class whose centres nearly coincide in the image, best first."""
+    kept: list[Detection] = []
+    pictures: list[np.ndarray] = []
+    for detection in sorted(detections, key=lambda d: -d.score):
+        picture = camera.project(detection.pose.apply(detection.model.keypoints))
+        extent = np.ptp(picture, axis=0).max()
+        rivals = (p for d, p in zip(kept, pictures, strict=True) if d.model.name == detection.model.name)
+        if all(np.linalg.norm(rival[8] - picture[8]) > APART * extent for rival in rivals):
+            kept.append(detection)
+            pictures.append(picture)
+    return kept

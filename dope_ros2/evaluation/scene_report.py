@@ -1,0 +1,100 @@
+"""Estimates against a scene's truth: who belongs to whom, and a short table per class."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dope_ros2.evaluation.matching import Instance, rotation_error
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io.bop import Truth
+from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.object_model import ObjectModel
+
+NEARBY = 0.5  # a detection may belong to an object when their centres are this part of the object's extent apart
+
+
+@dataclass(frozen=True)
+class Match:
+    """How far a detection is off: centre in the image [px], rotation [deg], depth [% of the true depth]."""
+
+    centre: float
+    rotation: float
+    depth: float
+
+
+def compare(camera: CameraModel, model: ObjectModel, detection: Detection, truth: Truth) -> Match:
+    """Measure a detection against the truth; of the discrete symmetries the nearest counts."""
+    centre, true_centre = detection.pose.apply(model.centre), truth.pose.apply(model.centre)
+    turns = [np.reshape(symmetry, (4, 4))[:3, :3] for symmetry in model.symmetries_discrete]
+    found = Instance(model.name, detection.score, detection.pose, centre)
+    true = Instance(model.name, 1.0, truth.pose, true_centre)
+    return Match(
+        centre=float(np.linalg.norm(camera.project(centre) - camera.project(true_centre))),
+        rotation=float(np.degrees(rotation_error(true, found, turns))),
+        depth=float((centre[2] / true_centre[2] - 1) * 100),
+    )
+
+
+def assign(
+    camera: CameraModel, model: ObjectModel, detections: Sequence[Detection], truths: Sequence[Truth]
+) -> list[tuple[int, int]]:
+    """Pair (detection, truth) indices of one class, nearest centres in the image first, each used once."""
+    centres = np.array([camera.project(d.pose.apply(model.centre)) for d in detections]).reshape(-1, 1, 2)
+    pictures = np.array([camera.project(t.pose.apply(model.keypoints)) for t in truths]).reshape(-1, 9, 2)
+    distance = np.linalg.norm(centres - pictures[None, :, 8], axis=-1)
+    distance = np.where(distance <= NEARBY * np.ptp(pictures, axis=1).max(-1)[None], distance, np.inf)
+    pairs = []
+    while distance.size and np.isfinite(distance.min()):
+        row, column = np.unravel_index(distance.argmin(), distance.shape)
+        pairs.append((int(row), int(column)))
+        distance[row, :] = distance[:, column] = np.inf
+    return pairs
+
+
+@dataclass
+class Report:
+    """Gathers pictures with known truth and prints a table."""
+
+    present: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    matches: dict[str, list[Match]] = field(default_factory=lambda: defaultdict(list))
+    unmatched: list[str] = field(default_factory=list)
+
+    def add(
+        self,
+        picture: str,
+        camera: CameraModel,
+        detections: Sequence[Detection],
+        truths: Sequence[Truth],
+        models: Mapping[int, ObjectModel],
+    ) -> None:
+        """Note one picture; only objects among `models` (by class id) that lie before the camera count."""
+        for class_id, model in models.items():
+            found = [d for d in detections if d.model.class_id == class_id]
+            true = [t for t in truths if t.obj_id == class_id and t.pose.apply(model.keypoints)[:, 2].min() > 0]
+            pairs = assign(camera, model, found, true)
+            self.present[model.name] += len(true)
+            self.matches[model.name] += [compare(camera, model, found[d], true[t]) for d, t in pairs]
+            extra = sorted(set(range(len(found))) - {d for d, _ in pairs})
+            self.unmatched += [f"{picture}: {_where(found[i], camera)}" for i in extra]
+
+    def table(self) -> Iterator[str]:
+        """Lines of text: per class what was found and the median errors, then detections where there is nothing."""
+        if not self.present:
+            return
+        yield f"{'class':16} {'found':>9} {'centre px':>10} {'rotation deg':>13} {'dz %':>7}   (medians)"
+        for name, count in sorted(self.present.items()):
+            matches = self.matches[name]
+            columns = [[m.centre for m in matches], [m.rotation for m in matches], [m.depth for m in matches]]
+            centre, rotation, depth = (f"{np.median(c):.1f}" if c else "-" for c in columns)
+            yield f"{name:16} {f'{len(matches)}/{count}':>9} {centre:>10} {rotation:>13} {depth:>7}"
+        yield f"detections that match no object: {len(self.unmatched) or 'none'}"
+        yield from (f"  {line}" for line in self.unmatched)
+
+
+def _where(detection: Detection, camera: CameraModel) -> str:
+    u, v = camera.project(detection.pose.apply(detection.model.centre))
+    return f"{detection.model.name} {detection.score:.2f} at pixel ({u:.0f}, {v:.0f})"

@@ -1,0 +1,140 @@
+"""Where a live camera's pictures come from: a webcam, a video file, a folder of images, a bag, a BOP scene."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dope_ros2.common.errors import UserError
+from dope_ros2.io.bop import IMAGE_SUFFIXES, Frame, Truth, is_scene, read_scene
+from dope_ros2.io.images import VIDEO_SUFFIXES, Video, read_image
+from dope_ros2.io.rosbag import Bag, Shot, is_bag
+
+FOLDER_RATE = 10.0  # [Hz], of pictures that have no rate of their own
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        K: (3, 3) camera matrix [px], where the source knows it.
+        truth: what is in it, where the source knows it.
+    """
+
+    rgb: np.ndarray
+    K: np.ndarray | None = None
+    truth: tuple[Truth, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Something to read pictures from.
+
+    Attributes:
+        name: for the messages.
+        pictures: starts reading from the beginning.
+        rate: of the pictures [Hz]; None when reading waits for the next one, as of a webcam.
+        live: it has no end, so that an end is a fault.
+        has_truth: the pictures say what is in them.
+    """
+
+    name: str
+    pictures: Callable[[], Iterator[Picture]]
+    rate: float | None
+    live: bool = False
+    has_truth: bool = False
+
+
+def open_source(text: str) -> Source:
+    """Open a webcam (its number or /dev/video*), a video file, an image, a folder of them, a ROS 2 bag or a BOP scene.
+
+    Raises:
+        UserError: there is no such thing, or it cannot be read.
+    """
+    if text.isdigit() or text.startswith("/dev/"):
+        return _webcam(int(text) if text.isdigit() else text)
+    path = Path(text).expanduser()
+    if text and is_bag(path):
+        return _bag(path)
+    if text and path.is_dir():
+        return _scene(path) if is_scene(path) else _folder(path)
+    if not path.is_file():
+        raise UserError(
+            f"camera source {text!r}: no such file or folder; give a webcam (0 or /dev/video0), a video, "
+            "an image, a folder of images, a ROS 2 bag or a BOP scene"
+        )
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return _video(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        allowed = ", ".join(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
+        raise UserError(f"{path}: neither a video nor an image; allowed: {allowed}")
+    return _images(str(path), [path])
+
+
+def endless(source: Source) -> Iterator[Picture]:
+    """The pictures again and again."""
+    return chain.from_iterable(iter(source.pictures, None))
+
+
+def _images(name: str, files: list[Path]) -> Source:
+    return Source(name, lambda: (Picture(read_image(file)) for file in files), FOLDER_RATE)
+
+
+def _folder(path: Path) -> Source:
+    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        raise UserError(f"{path}: the folder has no images ({', '.join(IMAGE_SUFFIXES)}) and is no BOP scene")
+    return _images(str(path), sorted(files, key=lambda file: natural(file.name)))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts frame2 before frame10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _scene(path: Path) -> Source:
+    frames = read_scene(path)
+    truth = any(frame.truth is not None for frame in frames)
+    return Source(str(path), lambda: map(_picture, frames), FOLDER_RATE, has_truth=truth)
+
+
+def _picture(frame: Frame) -> Picture:
+    return Picture(read_image(frame.path), frame.K, frame.truth)
+
+
+def _video(path: Path) -> Source:
+    rate = Video(path).rate  # raises when it cannot be read
+    return Source(str(path), lambda: (Picture(rgb) for rgb in Video(path)), rate)
+
+
+def _bag(path: Path) -> Source:
+    bag = Bag(path)
+    return Source(str(path), lambda: map(_shot, bag), bag.rate)
+
+
+def _shot(shot: Shot) -> Picture:
+    """A picture of a bag, rectified where its camera is known."""
+    return Picture(shot.camera.rectify(shot.rgb), shot.camera.K) if shot.camera else Picture(shot.rgb)
+
+
+def _webcam(device: int | str) -> Source:
+    name = f"camera {device}"
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # what it warns of is said in our own words
+    capture = cv2.VideoCapture(device)
+    if not capture.isOpened():
+        raise UserError(f"{name}: cannot be opened; `ls /dev/video*` lists cameras, and no other program may use it")
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def pictures() -> Iterator[Picture]:
+        while (read := capture.read())[0]:
+            yield Picture(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+
+    return Source(name, pictures, None, live=True)

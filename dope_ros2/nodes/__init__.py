@@ -1,1 +1,0 @@
-"""ROS 2 nodes: thin shells; messages meet arrays in `messages.py` only."""

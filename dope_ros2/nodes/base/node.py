@@ -1,0 +1,209 @@
+"""What the nodes share: start, end, exit status, parameters with descriptions, faults told once in a while."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from inspect import iscoroutinefunction
+
+import rclpy
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidHandle, ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
+
+from dope_ros2.common.errors import UserError, one_line
+
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # a stale frame is worth nothing
+RELIABLE_NEWEST = QoSProfile(depth=1)  # serves reliable and best-effort subscribers
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+RESULTS = QoSProfile(depth=10)
+
+QUIET_S, MOST_FAULTS = 5.0, 10  # a fault is told again after this time [s]; so many different ones meanwhile
+USER_ERROR = 2  # exit status
+Range = tuple[float, float] | None
+
+
+class Shell:
+    """What is common to our nodes: spinning ends when `done` gets the exit status. To be mixed with a kind of node."""
+
+    def __init__(self, name: str, **options: object) -> None:
+        super().__init__(name, **options)
+        self.add_pre_set_parameters_callback(self._as_declared)
+        self.done = Future()
+        self._told: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Called once, before spinning."""
+
+    def spin(self) -> None:
+        """Handle what comes until it is done."""
+        rclpy.spin_until_future_complete(self, self.done)
+
+    def parameter(self, name: str, default: object, text: str, limits: Range = None, *, fixed: bool = True) -> object:
+        """Declare a parameter with description and range, and return its value; `fixed`: only set at the start."""
+        descriptor = ParameterDescriptor(description=text, read_only=fixed)
+        if limits and isinstance(default, int):
+            descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
+        elif limits:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=limits[0], to_value=limits[1])]
+        given = self.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+        self.undeclare_parameter(name)  # it was declared only to see what was given, of whatever type
+        value = meant(given, default)
+        if type(value) is type(default):
+            return self.declare_parameter(name, value, descriptor, ignore_override=True).value
+        return self.declare_parameter(name, default, descriptor).value  # which refuses it
+
+    def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
+        known = [p for p in parameters if self.has_parameter(p.name)]
+        meaning = {p.name: meant(p.value, self.get_parameter(p.name).value) for p in known}
+        return [Parameter(p.name, value=meaning[p.name]) if p.name in meaning else p for p in parameters]
+
+    def value(self, name: str) -> object:
+        """The present value of a parameter."""
+        return self.get_parameter(name).value
+
+    def complain(self, fault: str) -> None:
+        """Log a fault, each one at most every QUIET_S seconds, and MOST_FAULTS different ones in that time."""
+        now = time.monotonic()
+        self._told = {text: at for text, at in self._told.items() if now - at < QUIET_S}
+        if fault not in self._told and len(self._told) < MOST_FAULTS:
+            self._told[fault] = now
+            self.get_logger().error(fault)
+
+
+def meant(value: object, like: object) -> object:
+    """A parameter's value as the type of another one: fps:=30 means 30.0, source:=0 means "0", height:=320.0 means 320.
+
+    What else is of another type is left as it is, for ROS to refuse.
+    """
+    if type(value) is int and type(like) in (float, str):
+        return type(like)(value)
+    if type(value) is float and type(like) is int and value.is_integer():
+        return int(value)
+    return value
+
+
+class ShellNode(Shell, Node):
+    """A plain node."""
+
+
+class ManagedNode(Shell, LifecycleNode):
+    """A node with a life cycle: unconfigured, inactive, active. No message and no call of a service ends it."""
+
+    def spin(self) -> None:
+        """Handle what comes, and go on after what cannot be handled."""
+        for service in self.services:
+            if iscoroutinefunction(service.callback):  # which minds its own faults
+                continue
+            service.callback = partial(self._answer, service.service_name, service.callback)
+        while self.context.ok() and not self.done.done():
+            try:
+                super().spin()
+            except UserError:
+                raise
+            except Exception:
+                if not self.context.ok():
+                    raise
+                self.complain(f"something that came could not be handled:\n{traceback.format_exc()}")
+
+    def _answer(self, name: str, callback: Callable, request: object, response: object) -> object:
+        """Call a service's callback; where that fails, as for a transition that is not possible now, answer no."""
+        try:
+            return callback(request, response)
+        except Exception as error:
+            if not self.context.ok():
+                raise
+            self.complain(f"{name}: cannot be done: {one_line(error) or type(error).__name__}")
+            return response
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Open topics: what their names or qualities are wrong with is a user's mistake.
+
+    Raises:
+        UserError: a topic cannot be opened.
+    """
+    try:
+        yield
+    except Exception as error:  # of many kinds, one a wrong name and one a wrong quality
+        reason = one_line(error)
+        raise UserError(
+            f"a topic cannot be opened ({reason}); check the parameters cameras and qos_overrides"
+        ) from error
+
+
+def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """Parse a command line except its ROS arguments (`--ros-args ...`, up to `--` or the end), which are returned."""
+    own, ros = list(sys.argv[1:] if argv is None else argv), []
+    while "--ros-args" in own:
+        start = own.index("--ros-args")
+        end = own.index("--", start) + 1 if "--" in own[start:] else len(own)
+        ros += own[start:end]
+        del own[start:end]
+    return parser.parse_args(own), ros
+
+
+def node_parser(prog: str, text: str) -> argparse.ArgumentParser:
+    """A parser for a node that has parameters and no options of its own."""
+    epilog = "Parameters: --ros-args -p NAME:=VALUE or --params-file FILE; `ros2 param describe` explains them."
+    return argparse.ArgumentParser(prog=prog, description=text, epilog=epilog)
+
+
+def run(make: Callable[[], Shell], prog: str, argv: list[str]) -> int:
+    """Start ROS, make the node and spin it until it is done, interrupted (Ctrl-C) or terminated.
+
+    Returns:
+        The node's result, 0 when it was told to stop, 2 after a user's mistake, which is one line on stderr.
+    """
+    try:
+        _init(argv)
+        return _spin(make)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except UserError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except (RuntimeError, InvalidHandle):  # a signal has shut ROS down under a call that rclpy was in
+        if rclpy.ok():
+            raise
+        return 0
+    finally:
+        rclpy.try_shutdown()
+
+
+def _init(argv: list[str]) -> None:
+    try:
+        rclpy.init(args=argv)
+    except RuntimeError as error:  # rcl's own, such as a missing or malformed parameter file
+        reason = str(error).split("\n")[0].split(", at ")[0]
+        raise UserError(f"ROS arguments {' '.join(argv)}: {reason}; see `ros2 run --help`") from error
+
+
+def _spin(make: Callable[[], Shell]) -> int:
+    try:
+        node = make()
+    except ParameterException as error:
+        raise UserError(f"{error}; check -p and --params-file") from error
+    try:
+        node.start()
+        node.spin()
+        return node.done.result() or 0
+    finally:
+        node.destroy_node()
+
+
+def check_running(node: Node) -> None:
+    """Leave quietly when the process was told to stop while the node was still starting."""
+    if not node.context.ok():
+        raise ExternalShutdownException

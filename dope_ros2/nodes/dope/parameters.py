@@ -1,0 +1,117 @@
+"""The parameters of `dope_node`: what they are, which values are allowed, and what they mean for the estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dope_ros2.common.errors import SHORT, UserError, closest, short
+from dope_ros2.common.resources import resolve, share
+from dope_ros2.engines.registry import NAMES
+from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.nodes.base.node import Shell
+from dope_ros2.objects.object_model import load_objects
+from dope_ros2.pipeline.camera_pipeline import Request, Roi
+from dope_ros2.tracking.tracker import Smoothing
+
+TRANSPORTS = ("raw", "compressed")
+ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
+
+
+def declare(node: Shell) -> None:
+    """Declare all of them."""
+    add, start, smoothing = node.parameter, Settings(), Smoothing()
+    add("autostart", True, "Configure and activate at the start; else the node waits for its life cycle's services.")
+    text = "Weights file; empty: the package's dope-lite.safetensors. To set it is to read it again."
+    add("weights", "", text, fixed=False)
+    add("objects_file", "", "objects.yaml; empty: the package's.")
+    add("objects", [""], "Names of the objects to look for; empty: all that the weights know.", fixed=False)
+    add("device", "auto", "auto, cpu or cuda.")
+    add("engine", "auto", f"What runs the network: {', '.join(NAMES)}; auto: the fastest that is installed.")
+    add("cameras", [""], "Namespaces of image_rect and camera_info, one per camera; empty: the node's own.")
+    add("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
+    text = "Depth images that correct ranges, of the colour camera's frame, beside image_rect; empty: none."
+    add("depth", "", text)
+    add("publish_tf", True, "Publish a frame <class>_<n> for each detection.", fixed=False)
+    add(
+        "ros1_topics",
+        False,
+        "Publish pose_, dimension_ and belief_<object> and rgb_points, too, as DOPE's node for ROS 1.",
+    )
+    text = "Part of the images to look at: x, y, width, height [px]; width or height 0: all of it."
+    add("roi", [0, 0, 0, 0], text, fixed=False)
+    text = "Most images a second to look at, of each camera; 0: as many as it can."
+    add("max_rate", 0.0, text, (0.0, 1000.0), fixed=False)
+    text = "Scale images to this height before detection [px]; 0: their own, -1: what the weights were trained for."
+    add("input_height", -1, text, (-1, 4096), fixed=False)
+    text = "Look again at each object that is found, larger: more exact poses, for a fifth more time each."
+    add("closer_look", start.closer_look, text, fixed=False)
+    add("min_score", start.min_score, "Detections below are not published.", (0.0, 1.0), fixed=False)
+    text = "Lowest belief that counts as a keypoint."
+    add("peak_threshold", start.peak_threshold, text, (0.01, 1.0), fixed=False)
+    text = "Largest root mean square error of a pose's keypoints [px at the network's scale]."
+    add("max_reprojection_error", start.max_reprojection_error, text, (0.1, 100.0), fixed=False)
+    add("tracking", True, "Give instances a name that lasts, and filter their poses.", fixed=False)
+    text = "Of tracked poses: 0 leaves them as measured, 1 suits what mostly lies still, 2 expects half the motion."
+    add("smoothing", smoothing.strength, text, (0.0, 10.0), fixed=False)
+    text = "An object that is not seen is still reported for so long [s]."
+    add("coast", smoothing.coast, text, (0.0, 10.0), fixed=False)
+    text = "After so long without being seen an object is forgotten, and its number is free [s]."
+    add("max_age", smoothing.max_age, text, (0.0, 3600.0), fixed=False)
+    text = "Look for new objects at least so often [s]; in between only where tracked ones are. 0: in every image."
+    add("search_period", 0.25, text, (0.0, 3600.0), fixed=False)
+    text = "The last so many seconds are kept for the service ~/record; 0: none."
+    add("record_seconds", 10.0, text, (0.0, 3600.0), fixed=False)
+    add("record_megabytes", 256, "Most memory that these seconds may take.", (1, 65536), fixed=False)
+    add("record_folder", "~/.ros/dope", "Where ~/record writes.", fixed=False)
+
+
+def load_estimator(weights: str, objects_file: str, device: str, engine: str) -> Estimator:
+    """The estimator of four parameters' values.
+
+    Raises:
+        UserError: weights, objects, device or engine are not usable.
+    """
+    objects = load_objects(resolve(objects_file, Path.cwd()) if objects_file else None)
+    return Estimator.load(weights_file(weights), objects, device, engine)
+
+
+def weights_file(weights: str) -> Path:
+    """The file that the parameter names."""
+    return resolve(weights, Path.cwd()) if weights else share() / "weights" / "dope-lite.safetensors"
+
+
+def chosen(names: Iterable[str], known: list[str]) -> list[str]:
+    """The names to look for; all that are known if none is given.
+
+    Raises:
+        UserError: the weights do not know one.
+    """
+    names = [name for name in names if name]
+    for name in names:
+        if name not in known:
+            raise UserError(f"parameter objects: the weights know no {short(name)}{closest(name[:SHORT], known)}")
+    return names or known
+
+
+def settings(node: Shell, known: list[str]) -> Settings:
+    """What the estimator is asked for now."""
+    names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
+    objects = tuple(chosen(node.value("objects"), known))
+    return Settings(objects=objects, **{name: node.value(name) for name in names})
+
+
+def check_transport(name: str) -> None:
+    """Refuse a way of images that is not known.
+
+    Raises:
+        UserError: naming those that are.
+    """
+    if name not in TRANSPORTS:
+        raise UserError(f"parameter image_transport: {short(name)} is not one of {', '.join(TRANSPORTS)}")
+
+
+def request(node: Shell, known: list[str]) -> Request:
+    """What is asked of an image now."""
+    smoothing = Smoothing(node.value("smoothing"), node.value("coast"), node.value("max_age"))
+    return Request(settings(node, known), Roi.of(node.value("roi")), smoothing if node.value("tracking") else None)

@@ -1,0 +1,129 @@
+"""The camera whose pictures `dope view` shows: found by asking the graph what a node listens to."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+
+import numpy as np
+from rclpy.node import Node, NodeNameNonExistentError
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io import camera_info
+from dope_ros2.nodes.base.node import NEWEST, RELIABLE_NEWEST
+from dope_ros2.nodes.messages import detections
+
+KEPT = 64_000_000  # bytes of pictures that wait for their answers
+KINDS = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+INFO = "sensor_msgs/msg/CameraInfo"
+Picture = Image | CompressedImage
+
+
+class ViewedCamera:
+    """Keeps the newest pictures until they are answered.
+
+    Attributes:
+        topic: of its pictures, empty until it is found.
+        frame_id: of the newest picture, empty until one comes.
+    """
+
+    def __init__(self, node: Node, viewed: str, namespace: str | None) -> None:
+        """Nothing is subscribed to before `look_for`.
+
+        Args:
+            node: which subscribes.
+            viewed: full name of the node that looks at the pictures.
+            namespace: of image_rect and camera_info; None: what `viewed` listens to.
+        """
+        self._node, self._viewed, self._namespace = node, viewed, namespace
+        self.topic, self.frame_id = "", ""
+        self._found: tuple | None = None
+        self._subscriptions: list = []
+        self._pictures: OrderedDict[tuple[int, int], Picture] = OrderedDict()
+        self._info: CameraInfo | None = None
+
+    def look_for(self) -> None:
+        """Subscribe when its publisher is there; again when another topic or reliability is right."""
+        topics = self._listened() if self._namespace is None else self._named()
+        publishers = self._node.get_publishers_info_by_topic(topics[0]) if topics else []
+        # Large pictures lose parts on the way, unless all is reliable.
+        reliable = all(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers)
+        if not publishers or (*topics, reliable) == self._found:
+            return
+        self.close()
+        self._found, (self.topic, kind, info) = (*topics, reliable), topics
+        quality = RELIABLE_NEWEST if reliable else NEWEST
+        self._subscriptions = [
+            self._node.create_subscription(KINDS[kind], self.topic, self._on_image, quality),
+            self._node.create_subscription(CameraInfo, info, self._on_info, NEWEST),
+        ]
+        self._node.get_logger().info(f"showing {self.topic}")
+
+    def close(self) -> None:
+        """Subscribe to nothing."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+
+    def _named(self) -> tuple[str, str, str] | None:
+        """Image topic, its type and the topic of camera_info, in the namespace that was given."""
+        base = "/".join(["", *filter(None, [self._namespace.strip("/")])])
+        for topic, kind in ((f"{base}/image_rect", "Image"), (f"{base}/image_rect/compressed", "CompressedImage")):
+            if self._node.count_publishers(topic):
+                return topic, f"sensor_msgs/msg/{kind}", f"{base}/camera_info"
+        return None
+
+    def _listened(self) -> tuple[str, str, str] | None:
+        """The same of the first camera, by name, that the viewed node listens to."""
+        namespace, _, name = self._viewed.rpartition("/")
+        try:
+            topics = self._node.get_subscriber_names_and_types_by_node(name, namespace or "/")
+        except NodeNameNonExistentError:
+            return None
+        images = sorted((topic, kinds[0]) for topic, kinds in topics if kinds[0] in KINDS and "depth" not in topic)
+        infos = [topic for topic, kinds in topics if kinds[0] == INFO]
+        if not images or not infos:
+            return None
+        image, kind = images[0]
+        return image, kind, max(infos, key=lambda info: (len(os.path.commonpath([info, image])), -len(info)))
+
+    def _on_info(self, msg: CameraInfo) -> None:
+        self._info = msg
+
+    def _on_image(self, msg: Picture) -> None:
+        self.frame_id = msg.header.frame_id
+        self._pictures[_key(msg.header)] = msg
+        while len(self._pictures) > 1 and sum(len(picture.data) for picture in self._pictures.values()) > KEPT:
+            self._pictures.popitem(last=False)
+
+    def find(self, header: Header) -> Picture | None:
+        """The picture of this stamp; older ones are forgotten."""
+        key = _key(header)
+        while key in self._pictures and next(iter(self._pictures)) != key:
+            self._pictures.popitem(last=False)
+        return self._pictures.get(key)
+
+    def newest(self) -> Picture | None:
+        """The newest picture that has come."""
+        return next(reversed(self._pictures.values()), None)
+
+    def decode(self, msg: Picture) -> tuple[np.ndarray, CameraModel]:
+        """A picture (H, W, 3) and its camera.
+
+        Raises:
+            UserError: it cannot be read, or there is no camera_info that fits.
+        """
+        rgb = detections.image_to_array(msg, self.topic)
+        info = self._found[2]
+        if self._info is None:
+            raise UserError(f"{info}: no camera_info yet for {self.topic}; start its publisher")
+        camera = camera_info.read(self._info, info)
+        return rgb, camera_info.fitted(camera, rgb.shape[1], rgb.shape[0], self.topic, info)
+
+
+def _key(header: Header) -> tuple[int, int]:
+    return header.stamp.sec, header.stamp.nanosec

@@ -1,0 +1,46 @@
+"""What the estimator says about one object in one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dope_ros2.estimation.confidence import Evidence
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One instance of a known object.
+
+    Attributes:
+        model: the object.
+        score: probability that the pose is right, in [0, 1].
+        pose: T_camera_object, camera optical frame, the object's frame is its mesh's frame.
+        covariance: (6, 6) of (x, y, z [m], rotation about x, y, z [rad]) in the camera frame, fixed axes.
+        keypoints: (9, 2) detected keypoints in the image [px], NaN where none was found or it was an outlier.
+        reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px], of the fit,
+            before its distance was corrected.
+        evidence: what the score was made of; None of detections that no network made.
+        track: name of the instance over time, `<class>_<n>`; empty where nobody tracks.
+    """
+
+    model: ObjectModel
+    score: float
+    pose: Pose
+    covariance: np.ndarray
+    keypoints: np.ndarray
+    reprojection_error: float
+    evidence: Evidence | None = None
+    track: str = ""
+
+    def corrected(self, distance_bias: float) -> Detection:
+        """The same, when poses of this object come out too far by this share of the distance.
+
+        The centre of its box moves along the ray on which it is seen; the rotation stays.
+        """
+        offset = self.pose.rotation @ np.array(self.model.centre)
+        centre = (self.pose.translation + offset) / (1 + distance_bias)
+        return replace(self, pose=Pose(self.pose.rotation, centre - offset))

@@ -1,0 +1,123 @@
+"""Is a camera's way through the node in order? Plain values, for `/diagnostics`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from dope_ros2.engines.registry import Engine
+
+REMEMBERED = 100  # images
+SILENT = (0.5, 5.0)  # a camera is silent after three of its periods, but not before or after this [s]
+OLD, EARLY = 1.0, -0.1  # ages of images that make one think of the clocks [s]
+SLOW = 0.5  # what an image may take [s]
+SCARCE = 0.05  # of the GPU's memory
+
+
+class Level(IntEnum):
+    """As in diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How something is: a level, a line for people, and figures by name."""
+
+    level: Level
+    message: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+def engine_condition(engine: Engine) -> Condition:
+    """How the network is run, and why nothing faster does, if so."""
+    name, fallback, memory = engine.name, engine.fallback, engine.memory()
+    values = {"engine": name}
+    if memory:
+        free, total = memory
+        values |= {"gpu_memory_used_mib": f"{(total - free) >> 20}", "gpu_memory_mib": f"{total >> 20}"}
+        if free < SCARCE * total:
+            text = f"only {free >> 20} of {total >> 20} MiB of GPU memory are free; end other programs on the GPU"
+            return Condition(Level.WARN, text, values)
+    if fallback:
+        return Condition(Level.WARN, f"{name}, since others do not work: {fallback}", values)
+    return Condition(Level.OK, name, values)
+
+
+class CameraHealth:
+    """What happened to the images of one camera lately. All times are seconds of one clock that never goes back."""
+
+    def __init__(self, topic: str, now: float) -> None:
+        self._topic, self._since = topic, now
+        self._arrivals: deque[float] = deque(maxlen=REMEMBERED)
+        self._ages: deque[float] = deque(maxlen=REMEMBERED)
+        self._times: deque[float] = deque(maxlen=REMEMBERED)
+        self._stages: dict[str, deque[float]] = {}
+        self._fault = ""
+        self._counts = {"images": 0, "looked_at": 0, "refused": 0}
+
+    def arrived(self, now: float) -> None:
+        """An image has come."""
+        self._arrivals.append(now)
+        self._counts["images"] += 1
+
+    def looked(self, age: float, seconds: float, stages: Mapping[str, float] | None = None) -> None:
+        """It was so old when work on it began, took so long, in these stages, and nothing was wrong."""
+        self._ages.append(age)
+        self._times.append(seconds)
+        for name, spent in (stages or {}).items():
+            self._stages.setdefault(name, deque(maxlen=REMEMBERED)).append(spent)
+        self._fault = ""
+        self._counts["looked_at"] += 1
+
+    def failed(self, fault: str) -> None:
+        """It could not be used."""
+        self._fault = fault
+        self._counts["refused"] += 1
+
+    def condition(self, now: float, idle: str = "") -> Condition:
+        """How it is now; `idle` says why no images are looked at, if so."""
+        level, message = self._judged(now)
+        if idle:
+            level, message = Level.OK, idle
+        return Condition(level, message, self._values(now))
+
+    def _judged(self, now: float) -> tuple[Level, str]:
+        last = self._arrivals[-1] if self._arrivals else None
+        if last is None and now - self._since > SILENT[0]:
+            return Level.ERROR, f"{self._topic}: no image yet; is the camera running, and does it publish this topic?"
+        if last is not None and now - last > self._patience():
+            return Level.ERROR, f"{self._topic}: no image for {now - last:.1f} s; is the camera still running?"
+        if self._fault:
+            return Level.ERROR, self._fault.split("\n")[0]
+        age, seconds = (times[-1] if times else 0.0 for times in (self._ages, self._times))
+        if age > OLD:
+            return Level.WARN, f"{self._topic}: images are {age:.1f} s old; compare the machines' clocks"
+        if age < EARLY:
+            return Level.WARN, f"{self._topic}: stamps are {-age:.1f} s in the future; compare the machines' clocks"
+        if seconds > SLOW:
+            return Level.WARN, f"an image takes {seconds:.1f} s; lower input_height, name fewer objects, or use a GPU"
+        return Level.OK, "looking at images"
+
+    def _patience(self) -> float:
+        periods = np.diff(self._arrivals)
+        return float(np.clip(3 * np.median(periods), *SILENT)) if len(periods) else SILENT[1]
+
+    def _values(self, now: float) -> dict[str, str]:
+        """Counts since the start; rate of the last seconds; age and time of the last images [ms]."""
+        recent = [t for t in self._arrivals if now - t <= SILENT[1]]
+        span = max(recent[-1] - recent[0], 1e-3) if len(recent) > 1 else np.inf
+        values = {name: str(count) for name, count in self._counts.items()} | {
+            "images_per_s": f"{(len(recent) - 1) / span if len(recent) > 1 else 0:.1f}"
+        }
+        for name, times in ({"age": self._ages, "time": self._times} | self._stages).items():
+            if times:
+                p50, p95 = 1e3 * np.percentile(times, (50, 95))
+                values |= {f"{name}_ms_p50": f"{p50:.1f}", f"{name}_ms_p95": f"{p95:.1f}"}
+        return values

@@ -1,0 +1,95 @@
+"""A Kalman filter on SE(3) with constant velocity: one object's pose and motion out of noisy poses.
+
+The state is a pose T_camera_object and its velocity; the error is a small motion (x, y, z [m], rotation about x, y, z
+[rad]) in the camera frame about fixed axes, as in the covariances of detections, so nothing has to be converted
+(Barfoot, State Estimation for Robotics, 2017, section 7.3, with perturbations on the left).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from dope_ros2.geometry.pose import Pose
+
+TURN = slice(3, 6)  # of an error (6,)
+CALM = np.array([0.0014] * 3 + [0.007] * 3)  # what the velocity wanders in a second [m/s, rad/s] while nothing happens
+HASTE = 300.0  # times as much when it does
+FASTEST = np.array([1.0] * 3 + [3.0] * 3)  # standard deviation of an unknown velocity [m/s, rad/s]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What is known about an object's motion at one moment.
+
+    Attributes:
+        pose: T_camera_object.
+        velocity: (6,) of x, y, z [m/s] and about x, y, z [rad/s].
+        covariance: (12, 12) of the pose's error and the velocity's.
+    """
+
+    pose: Pose
+    velocity: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def first(cls, pose: Pose, covariance: np.ndarray, fastest: np.ndarray = FASTEST) -> State:
+        """What one measurement with its (6, 6) covariance says, and that nothing is much faster than `fastest`."""
+        whole = np.zeros((12, 12))
+        whole[:6, :6], whole[6:, 6:] = covariance, np.diag(fastest**2)
+        return cls(pose, np.zeros(6), whole)
+
+    def after(self, seconds: float, wander: np.ndarray = CALM) -> State:
+        """The state so much later, when nothing was seen meanwhile and the velocity wanders by `wander` a second."""
+        step = np.eye(12)
+        step[:6, 6:] = seconds * np.eye(6)
+        density = np.diag(wander**2)
+        noise = np.block(
+            [[density * seconds**3 / 3, density * seconds**2 / 2], [density * seconds**2 / 2, density * seconds]]
+        )
+        pose = moved(self.pose, seconds * self.velocity)
+        return State(pose, self.velocity, step @ self.covariance @ step.T + noise)
+
+    def surprise(self, pose: Pose, covariance: np.ndarray) -> np.ndarray:
+        """(6,) a measurement's difference in standard deviations, decorrelated; unit normal when all is as assumed."""
+        root = np.linalg.cholesky(self.covariance[:6, :6] + covariance)
+        return np.linalg.solve(root, difference(pose, self.pose))
+
+    def turned(self, pose: Pose, covariance: np.ndarray) -> float:
+        """Squared Mahalanobis distance of a measurement's rotation alone (3 degrees of freedom)."""
+        error = difference(pose, self.pose)[TURN]
+        return float(error @ np.linalg.solve((self.covariance[:6, :6] + covariance)[TURN, TURN], error))
+
+    def seen(self, pose: Pose, covariance: np.ndarray) -> State:
+        """The state with a measurement of the same moment taken in; Joseph's form keeps the covariance positive."""
+        error = difference(pose, self.pose)
+        gain = np.linalg.solve(self.covariance[:6, :6] + covariance, self.covariance[:6]).T  # (12, 6)
+        correction = gain @ error
+        left = np.eye(12)
+        left[:, :6] -= gain
+        whole = left @ self.covariance @ left.T + gain @ covariance @ gain.T
+        return State(moved(self.pose, correction[:6]), self.velocity + correction[6:], (whole + whole.T) / 2)
+
+
+def difference(pose: Pose, other: Pose) -> np.ndarray:
+    """(6,) the small motion that takes `other` to `pose`."""
+    turn = Rotation.from_matrix(pose.rotation @ other.rotation.T).as_rotvec()
+    return np.concatenate([pose.translation - other.translation, turn])
+
+
+def moved(pose: Pose, motion: np.ndarray) -> Pose:
+    """The pose after a small motion (6,)."""
+    turn = Rotation.from_rotvec(motion[TURN]).as_matrix()
+    return Pose(turn @ pose.rotation, pose.translation + motion[:3])
+
+
+def transported(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
+    """The (6, 6) covariance of a pose whose origin is `arm` (3,) [m] away from the one it was given for."""
+    if not arm.any():
+        return covariance
+    x, y, z = arm
+    move = np.eye(6)
+    move[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # v + w x arm
+    return move @ covariance @ move.T

@@ -1,0 +1,196 @@
+"""Stored pictures as batches for the network."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset
+from torch.utils.data import Dataset as TorchDataset
+
+from dope_datagen.dataset.store import Dataset, Sample
+from dope_datagen.inspection.shard_reader import records
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.pose import Pose
+from dope_training.config import TrainConfig
+from dope_training.data.augmentation import Crop, augment
+from dope_training.data.object_names import check_objects, spelled
+from dope_training.data.store_reader import Reading
+
+MOST_OBJECTS = 12  # of the trained classes in one crop; further ones are ignored where they are
+
+
+@dataclass(frozen=True)
+class Source:
+    """A store to train on.
+
+    Attributes:
+        path: of the store.
+        weight: how often an epoch has each of its pictures.
+    """
+
+    path: Path
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Read `PATH` or `PATH=WEIGHT`; what is there as a whole is a path, also with `=` in its name.
+
+        Raises:
+            UserError: the weight is not above 0.
+        """
+        path, equals, number = text.rpartition("=")
+        if not equals or Path(text).exists():
+            return cls(Path(text))
+        try:
+            weight = float(number)
+        except ValueError:
+            return cls(Path(text))
+        if not isfinite(weight) or weight <= 0:
+            raise UserError(f"--data {text}: the weight {number} must be above 0, such as {path}=3")
+        return cls(Path(path), weight)
+
+
+class Encoder:
+    """Crops of one store as arrays for the network.
+
+    Attributes:
+        names: those of the store that are trained, and how the recipe spells them.
+    """
+
+    def __init__(self, store: Dataset, objects: list[str]) -> None:
+        models = records(store.path)
+        self.names = spelled(models, objects)
+        self._classes = {there: objects.index(name) for there, name in self.names.items()}
+        self._cuboids = {name: (np.array(model.centre), np.array(model.size) / 2) for name, model in models.items()}
+
+    def __call__(self, sample: Sample, crop: Crop) -> dict[str, np.ndarray]:
+        """One crop of a picture, as `Crops` returns K of them."""
+        known = [i for i, name in enumerate(crop.names) if name in self._classes][:MOST_OBJECTS]
+        entry = {
+            "image": crop.image,
+            "keypoints": np.zeros((MOST_OBJECTS, 9, 2), np.float32),
+            "classes": np.full(MOST_OBJECTS, -1),
+            "visibility": np.zeros(MOST_OBJECTS, np.float32),
+            "rays": np.zeros((MOST_OBJECTS, 3, 4), np.float32),
+        }
+        slots = np.zeros(256, np.uint8)
+        for slot, i in enumerate(known):
+            entry["keypoints"][slot] = crop.keypoints[i]
+            entry["classes"][slot] = self._classes[crop.names[i]]
+            entry["visibility"][slot] = crop.visibility[i]
+            entry["rays"][slot] = viewing_rays(sample.camera.K, sample.objects[i].pose, crop.window,
+                                               *self._cuboids[crop.names[i]])  # fmt: skip
+            slots[i + 1] = slot + 1
+        return entry | {"seen": slots[crop.mask]}
+
+
+class Crops(TorchDataset):
+    """Augmented crops of one store, several of each picture; they depend on the seed, the epoch and the ticket alone.
+
+    A ticket is the picture's index, plus the store's length for each time that the epoch has had it already. A picture
+    that cannot be read is replaced by another one, see `reading`.
+    """
+
+    def __init__(self, path: Path, config: TrainConfig, indices: range, seed: tuple[int, ...]) -> None:
+        self.reading = Reading(path)
+        self._encode = Encoder(self.reading.store, config.objects)
+        self._focus = config.focus_of(self._encode.names)
+        self._size, self._crops, self._indices, self._seed = config.crop, config.crops_per_picture, indices, seed
+        self._closer = config.closer
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, visit: tuple[int, int]) -> dict[str, Tensor]:
+        """The crops of one picture, K of them.
+
+        Args:
+            visit: epoch and ticket.
+
+        Returns:
+            image (K, S, S, 3) uint8; keypoints (K, M, 9, 2) float32 [px], classes (K, M) with -1 where unused,
+            visibility (K, M), M = `MOST_OBJECTS`; seen (K, S, S) uint8, m + 1 where object m is seen;
+            rays (K, M, 3, 4) float32, see `viewing_rays`.
+        """
+        epoch, (repeat, place) = visit[0], divmod(visit[1], len(self))
+        rng = np.random.default_rng([*self._seed, epoch, place, repeat])
+        sample = self.reading.one_of(self._indices, place, rng)
+        crops = [
+            self._encode(sample, augment(rng, sample, self._size, self._focus, self._closer))
+            for _ in range(self._crops)
+        ]
+        return {key: torch.from_numpy(np.stack([crop[key] for crop in crops])) for key in crops[0]}
+
+
+class Stores(ConcatDataset):
+    """Several stores as one, which takes visits: an epoch, and a ticket of `sampler.Mix` over all of them."""
+
+    @property
+    def lengths(self) -> list[int]:
+        """Pictures of each store."""
+        return [len(crops) for crops in self.datasets]
+
+    def __getitem__(self, visit: tuple[int, int]) -> dict[str, Tensor]:
+        """The crops of one picture."""
+        epoch, (repeat, index) = visit[0], divmod(visit[1], len(self))
+        number = bisect_right(self.cumulative_sizes, index)
+        crops = self.datasets[number]
+        return crops[epoch, index - [0, *self.cumulative_sizes][number] + repeat * len(crops)]
+
+    def unreadable(self) -> list[str]:
+        """A line for each store in which pictures could not be read."""
+        return [line for crops in self.datasets if (line := crops.reading.summary())]
+
+
+def viewing_rays(K: np.ndarray, pose: Pose, window: np.ndarray, centre: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """What a crop's pixels look along, in the frame of an object's cuboid, scaled so that its faces are at -1 and 1.
+
+    Args:
+        K: (3, 3) of the stored picture.
+        pose: T_camera_object.
+        window: (2, 3) from the picture's pixels to the crop's.
+        centre: (3,) of the cuboid in the object frame [m].
+        half: (3,) half its edges [m].
+
+    Returns:
+        (3, 4): a matrix that turns (x, y, 1) of a crop's pixel into the ray's direction, and the ray's origin.
+    """
+    R = pose.rotation.T
+    directions = R @ np.linalg.inv(np.vstack([window, [0, 0, 1]]) @ K)
+    origin = -R @ pose.translation - centre
+    return np.column_stack([directions, origin]) / half[:, None]
+
+
+def stack(pictures: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The crops of several pictures as one batch."""
+    return {key: torch.cat([picture[key] for picture in pictures]) for key in pictures[0]}
+
+
+def held_out(path: Path, share: float) -> tuple[range, range]:
+    """Split a store into training and validation indices; the validation pictures are the last ones."""
+    count = len(Dataset.open(path))
+    kept = max(1, round(count * share))
+    if count < 2:
+        raise UserError(f"{path}: {count} pictures are not enough to train; generate more with `dope generate`")
+    return range(count - kept), range(count - kept, count)
+
+
+def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Stores:
+    """All training or held-out pictures of several stores.
+
+    Raises:
+        UserError: an object is in none of them, or is another one in one than in another.
+    """
+    check_objects(paths, config.objects)
+    config = config if training else config.model_copy(update={"focus": {}, "closer": 0.0})
+    sets = []
+    for number, path in enumerate(paths):
+        indices = held_out(path, config.validation_share)[0 if training else 1]
+        sets.append(Crops(path, config, indices, (config.seed, int(training), number)))
+    return Stores(sets)

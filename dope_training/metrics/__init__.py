@@ -1,1 +1,0 @@
-"""How good poses and scores are: pure functions of arrays and poses, one published measure after the other."""

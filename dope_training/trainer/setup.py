@@ -1,0 +1,205 @@
+"""Everything that a run needs before its first step, new or resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from safetensors import SafetensorError
+from torch import nn
+
+from dope_datagen.dataset.store import Dataset
+from dope_ros2.commands.export_legacy import save_legacy
+from dope_ros2.common import files
+from dope_ros2.common.errors import UserError
+from dope_ros2.network.weights import Metadata, TrainedObject, save
+from dope_ros2.objects.object_model import ObjectModel
+from dope_training.config import TrainConfig
+from dope_training.data.crops import Source, crops_of
+from dope_training.data.loaders import (
+    Place,
+    Stream,
+    auto_workers,
+    mixed,
+    pictures_a_step,
+    training_loader,
+    validation_loader,
+)
+from dope_training.objective.training_module import BeliefModule
+from dope_training.optimizers.optimizers import Average, make_optimiser
+from dope_training.trainer.checkpoints import OLDER, Checkpoints, check_fits, load_tensors, restore_random_state
+from dope_training.trainer.distributed import ranks
+from dope_training.trainer.initialization import start_from
+from dope_training.trainer.logs import Log
+from dope_training.trainer.loop import Progress, Run
+from dope_training.trainer.stopping import Stop
+from dope_training.trainer.validation import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a run is given besides its recipe; see `train.train`."""
+
+    data: list[Path]
+    out: Path
+    models: list[ObjectModel]
+    weights: list[float] | None = None
+    resume: bool = False
+    net: str | None = None
+    workers: int | None = None
+    limit: timedelta | None = None
+    save_legacy: bool = False
+    tensorboard: bool = True
+
+    @property
+    def sources(self) -> list[Source]:
+        """The stores with their weights."""
+        return [Source(*source) for source in zip(self.data, self.weights or [1.0] * len(self.data), strict=False)]
+
+
+def check_folder(config: TrainConfig, options: Options) -> None:
+    """Refuse what would overwrite a run, or cannot be resumed.
+
+    Raises:
+        UserError: saying what to do instead.
+    """
+    out, checkpoints = options.out, Checkpoints(options.out, config.keep)
+    if checkpoints.any and not options.resume:
+        raise UserError(f"{out}: holds a training run; add --resume to go on with it, or name another folder")
+    if options.resume and not checkpoints.any and (out / OLDER).exists():
+        raise UserError(f"{out / OLDER}: of an older version, which cannot be resumed; start anew with --net")
+    if options.save_legacy and config.architecture != "paper":
+        raise UserError(f"--save-legacy: DOPE's code does not know {config.architecture}; set `architecture: paper`")
+
+
+def prepare(config: TrainConfig, options: Options, fabric: Fabric, stop: Stop) -> Run:
+    """Put a run together.
+
+    Raises:
+        UserError: the data, the folder, the checkpoint or the weights to start from cannot be used.
+    """
+    first, world = fabric.is_global_zero, fabric.world_size
+    stores = crops_of(options.data, config, training=True)
+    mix = mixed(stores, options.weights, config.seed)
+    pictures = pictures_a_step(config, len(mix), world)
+    checkpoints = Checkpoints(options.out, config.keep)
+    if first:
+        checkpoints.prepare()
+    module = BeliefModule(config)
+    state = _state(checkpoints, config) if options.resume else None
+    if state is None:
+        _begin(module, config, options, fabric)
+    if world > 1 and fabric.device.type == "cuda":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    model, optimiser = fabric.setup(module, make_optimiser(module.network, config))
+    average = Average(module, config.ema)
+    progress = Progress() if state is None else Progress.from_state(state["progress"], first=first)
+    if state is not None:
+        _restore(state, checkpoints.folder, module, average, optimiser, fabric)
+    fabric.barrier()
+    if first and state is not None:
+        checkpoints.remove_after(progress.step)
+    steps = total_steps(config, progress, len(mix), pictures)
+    workers = auto_workers(ranks().local) if options.workers is None else options.workers
+    stream = Stream(
+        mix, pictures, progress.place, max(0, steps - progress.step), rank=fabric.global_rank, ranks=world
+    )  # fmt: skip
+    held = validation_loader(options.data, config, workers)
+    return Run(
+        config=config, fabric=fabric, model=model, optimiser=optimiser, average=average, progress=progress,
+        steps=steps, length=len(mix), pictures=pictures, stop=stop, checkpoints=checkpoints,
+        loader=training_loader(stores, stream, workers),
+        watch=Watch(config, options.data, options.models, held, metadata_of(config, options, progress.step)),
+        log=_log(config, options, steps, len(mix), progress) if first else None,
+        facts={"architecture": config.architecture, "objects": config.objects, "optimizer": config.optimizer},
+        also=_legacy_writer(options, config.keep) if options.save_legacy else None,
+    )  # fmt: skip
+
+
+def total_steps(config: TrainConfig, progress: Progress, length: int, pictures: int) -> int:
+    """Steps of the whole run; where epochs are asked for, as many as end them from here on."""
+    if config.epochs is None:
+        return config.steps
+    done = progress.place.epoch * length + progress.place.seen
+    return progress.step + math.ceil(max(0, config.epochs * length - done) / pictures)
+
+
+def metadata_of(config: TrainConfig, options: Options, steps: int) -> Metadata:
+    """What is needed to use the network, and how it was made."""
+    stores = [Dataset.open(path) for path in options.data]
+    return Metadata(
+        architecture=config.architecture,
+        objects=tuple(TrainedObject(name=m.name, size=m.size, centre=m.centre) for m in options.models),
+        sigma=config.sigma,
+        affinity=config.affinity,
+        input_height=config.input_height,
+        crop=config.crop,
+        data={"pictures": sum(map(len, stores)), "seeds": [store.attributes["seed"] for store in stores]},
+        training={**json.loads(config.model_dump_json()), "steps_done": steps},
+    )
+
+
+def export(path: Path, network: nn.Module, config: TrainConfig, options: Options, steps: int) -> None:
+    """Write the trained network with what is needed to use it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        save(path, network.eval(), metadata_of(config, options, steps))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); make room and run it again with --resume") from error
+
+
+def _state(checkpoints: Checkpoints, config: TrainConfig) -> dict | None:
+    state = checkpoints.newest()
+    if state is not None:
+        check_fits(checkpoints.folder, state, config.architecture, config.objects, config.optimizer)
+    return state
+
+
+def _begin(module: BeliefModule, config: TrainConfig, options: Options, fabric: Fabric) -> None:
+    """Say that a run begins, and from what."""
+    if options.resume:
+        fabric.print(f"{options.out}: nothing to resume; the run begins", flush=True)
+    if options.net is not None:
+        fabric.print(start_from(module.network, config.architecture, config.objects, options.net), flush=True)
+
+
+def _restore(
+    state: dict,
+    path: Path,
+    module: BeliefModule,
+    average: Average,
+    optimiser: torch.optim.Optimizer,
+    fabric: Fabric,
+) -> None:
+    load_tensors(path, module, state["network"])
+    load_tensors(path, average.module, state["average"])
+    optimiser.load_state_dict(state["optimiser"])
+    if state["precision"]:
+        fabric.strategy.precision.load_state_dict(state["precision"])
+    restore_random_state(state["random"])
+    fabric.print(f"{path}: going on after step {state['step']}", flush=True)
+
+
+def _log(config: TrainConfig, options: Options, steps: int, length: int, progress: Progress) -> Log:
+    return Log(options.out, steps, length, config.batch_size, at=progress.step, board=options.tensorboard)
+
+
+def _legacy_writer(options: Options, keep: int) -> Callable[[nn.Module, Place], None]:
+    """Writes `net_<name>_<epoch>.pth`, and keeps the last few."""
+    name = options.models[0].name
+
+    def write(network: nn.Module, place: Place) -> None:
+        save_legacy(options.out / f"net_{name}_{place.epoch:04d}.pth", network)
+        for old in sorted(options.out.glob(f"net_{name}_*.pth"))[:-keep]:
+            files.remove(old)
+
+    return write
