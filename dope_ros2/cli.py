@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from typing import NamedTuple
 
 from dope_ros2 import __version__
+from dope_ros2.common.command_runner import guarded, load_function
 from dope_ros2.common.errors import UserError, closest
-
-USER_ERROR, INTERRUPTED = 2, 130  # exit status
 
 
 class Verb(NamedTuple):
@@ -33,7 +31,7 @@ VERBS = {
     "monitor": Verb("dope_ros2.nodes.monitor_node:main", "compare a node's poses with the truth, live"),
     "predict": Verb("dope_ros2.commands.predict:main", "poses in images, folders, videos and BOP scenes"),
     "replay": Verb("dope_ros2.commands.replay:main", "look again at what a node recorded, and compare the answers"),
-    "generate": Verb("dope_datagen.generation.generate:main", "render a labelled dataset from meshes"),
+    "generate": Verb("dope_datagen.commands.generate:main", "render a labelled dataset from meshes"),
     "convert": Verb("dope_datagen.commands.convert:main", "datasets from and to NDDS, BOP and COCO"),
     "preview": Verb("dope_datagen.commands.preview:main", "labelled pictures of a dataset on a sheet and a web page"),
     "check": Verb(
@@ -49,8 +47,8 @@ VERBS = {
     "learn": Verb(
         "dope_training.commands.learn:main", "from a mesh to weights in one go: prepare, render, train, judge"
     ),
-    "train": Verb("dope_training.train:main", "train a network on a dataset"),
-    "calibrate": Verb("dope_training.calibration.calibrate:main", "measure how weights err and store it with them"),
+    "train": Verb("dope_training.commands.train:main", "train a network on a dataset"),
+    "calibrate": Verb("dope_training.commands.calibrate:main", "measure how weights err and store it with them"),
     "evaluate": Verb("dope_training.commands.evaluate:main", "judge poses of weights or results files, with a report"),
     "card": Verb("dope_training.commands.model_card:main", "write the model card and the checksum of weights"),
     "export": Verb(
@@ -83,63 +81,6 @@ def load(name: str) -> Callable[[list[str]], int]:
     if name not in VERBS:
         raise UserError(f"no verb {name!r}{closest(name, VERBS)}")
     return load_function(VERBS[name].target, name)
-
-
-def load_function(target: str, name: str) -> Callable:
-    """Import `module:function` for a verb.
-
-    Raises:
-        UserError: something that it needs is not installed.
-    """
-    module, function = target.split(":")
-    try:
-        return getattr(import_module(module), function)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"`dope {name}` needs the Python package {error.name!r}, which is not installed; "
-            "`make setup` installs everything, README.md says what each part needs"
-        ) from error
-
-
-def guarded(run: Callable[[list[str]], int | None], argv: list[str], name: str) -> int:
-    """Call `run` and return its exit status; a user's mistake is one line on stderr and 2, Ctrl-C is 130."""
-    try:
-        return run(argv) or 0
-    except UserError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        sys.stderr.close()
-        return 0
-
-
-def run_typer(app: object, argv: list[str] | None, name: str) -> int:
-    """Run a typer application as a verb's `main`: no traceback and no boxes for a wrong option.
-
-    Args:
-        app: a `typer.Typer` of one command.
-        argv: arguments without the program's name; those of the process if None.
-        name: how the user called it, such as "dope predict".
-    """
-    import typer
-    from typer.main import get_command
-
-    usage_error = typer.BadParameter.__bases__[0]
-
-    def call(arguments: list[str]) -> int | None:
-        try:
-            result = get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
-        except usage_error as error:
-            raise UserError(f"{error.format_message().rstrip('.')}; `{name} --help` lists what is allowed") from error
-        except typer.Exit as error:
-            return error.exit_code
-        except typer.Abort:
-            return INTERRUPTED
-        return result if isinstance(result, int) else 0
-
-    return guarded(call, sys.argv[1:] if argv is None else argv, name)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dope_datagen.scenes.config import refusal
 from dope_ros2.common.errors import UserError, closest, short
+from dope_ros2.common.validation_errors import refusal
 from dope_ros2.common.yaml_files import read_yaml
-from dope_ros2.network.architectures import MULTIPLE
 from dope_ros2.network.belief_maps import MapSpec
+from dope_ros2.network.channels import MULTIPLE
 
 
 class TrainConfig(BaseModel):

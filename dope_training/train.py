@@ -9,26 +9,21 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import torch
-import typer
 
-from dope_ros2.cli import USER_ERROR, run_typer
+from dope_ros2.common.command_runner import USER_ERROR, load_function
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, load_objects, pick
 from dope_training.calibration.calibrate import calibrate
 from dope_training.checks.data_check import ready
-from dope_training.checks.overfit_check import self_test
 from dope_training.config import TrainConfig, changed, load_config
-from dope_training.data.crops import Source
 from dope_training.trainer.checkpoints import refused
 from dope_training.trainer.distributed import launch, make_fabric, ranks
 from dope_training.trainer.setup import Options, check_folder, export, prepare
 from dope_training.trainer.stopping import TIME_IS_OVER, TOLD, Stop, parse_duration
 
-DATA_HELP = "store written by `dope generate`, may be given several times; PATH=3 has its pictures three times an epoch"
-SELF_TEST_HELP = "learn 32 pictures by heart, of --data or rendered ones, and say whether it works: exit status 0 or 1"
 SAVED = 128  # plus the signal's number: exit status of a run that was told to end, after its state was saved
 
 
@@ -153,73 +148,6 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-app = typer.Typer(add_completion=False)
-
-
-@app.command()
-def train_command(
-    config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
-    data: Annotated[list[str] | None, typer.Option(help=DATA_HELP)] = None,
-    out: Annotated[Path | None, typer.Option(help="folder of the run: checkpoints, logs, weights.safetensors")] = None,
-    resume: Annotated[bool, typer.Option(help="go on with the run in --out, if there is one")] = False,
-    net: Annotated[
-        str | None,
-        typer.Option("--net", "--init", help="start from weights, a checkpoint, a public .pth, or `imagenet`"),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="visits of every picture in all, instead of the recipe's")] = None,
-    steps: Annotated[int | None, typer.Option(help="steps in all, instead of the recipe's")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="crops a step, on all devices together")] = None,
-    subbatch_size: Annotated[int | None, typer.Option(help="crops a device takes at once, to save memory")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw, muon or sgd")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="highest of the run, instead of the recipe's")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed")] = None,
-    seed: Annotated[int | None, typer.Option(help="instead of the recipe's")] = None,
-    workers: Annotated[int | None, typer.Option(help="loader processes of a device; default: by cores")] = None,
-    devices: Annotated[int, typer.Option(min=1, help="processes that train together, each on a GPU if there is")] = 1,
-    max_time: Annotated[str | None, typer.Option(help="HH:MM:SS after which to stop cleanly")] = None,
-    save_legacy: Annotated[bool, typer.Option("--save-legacy", help="with each checkpoint a public .pth")] = False,
-    tensorboard: Annotated[bool, typer.Option(help="write TensorBoard logs, where it is installed")] = True,
-    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
-    check_only: Annotated[
-        bool, typer.Option("--check-only", help="look at the data as training would, and stop")
-    ] = False,
-    save: Annotated[Path | None, typer.Option(help="folder for sheets of crops and target maps")] = None,
-    learn_by_heart: Annotated[bool, typer.Option("--self-test", help=SELF_TEST_HELP)] = False,
-) -> int:
-    """Train a belief-map network on stored pictures."""
-    changes = {
-        "epochs": epochs, "steps": steps, "batch_size": batch_size, "subbatch_size": subbatch_size,
-        "optimizer": optimizer, "learning_rate": learning_rate, "precision": precision, "seed": seed,
-    }  # fmt: skip
-    recipe = load_config(config, changes)
-    models = pick(load_objects(objects_file), recipe.objects)
-    sources = [Source.parse(text) for text in data or []]
-    if learn_by_heart:
-        outcome = self_test(recipe, sources, models)
-        typer.echo(outcome.line())
-        return 0 if outcome.passed else 1
-    if not sources:
-        raise UserError("--data is missing; give a store written by `dope generate`")
-    if check_only:
-        ready(recipe, sources, models, save)
-        return 0
-    if out is None:
-        raise UserError("--out is missing; give a folder for the run: checkpoints, logs, weights")
-    paths, weights = [source.path for source in sources], [source.weight for source in sources]
-    path = train(
-        recipe, paths, out, models=models, weights=weights, resume=resume, net=net, workers=workers, devices=devices,
-        max_time=max_time, save_legacy=save_legacy, tensorboard=tensorboard, save=save,
-    )  # fmt: skip
-    if ranks().rank == 0:
-        typer.echo(f"{path}: trained weights; try `dope predict PICTURE --weights {path} --out out/predictions`")
-    return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope train`; returns the exit status."""
-    return run_typer(app, argv, "dope train")
-
-
 class _Callable(ModuleType):
     """Lets a notebook say `from dope_training import train`, although the module has the function's name."""
 
@@ -229,4 +157,4 @@ class _Callable(ModuleType):
 sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(load_function("dope_training.commands.train:main", "train")(None))

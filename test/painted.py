@@ -9,9 +9,9 @@ from dope_datagen.dataset import store
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.cuboid import FACES
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import load_objects
-from dope_ros2.visualization.overlay import FACES
 
 CARTON = load_objects()["carton"]
 WIDTH, HEIGHT = 160, 120

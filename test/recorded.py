@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
+from dope_ros2.geometry.pose import Pose, moved
 from dope_ros2.io.rosbag import stamp
 from dope_ros2.io.rosbag_writer import Message, types
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.camera_pipeline import Sight, find
 from dope_ros2.pipeline.recording import Answer, Recording, Topics, write
-from dope_ros2.tracking.kalman_filter import moved
 
 STORE = types()
 TOPIC, INFO, DETECTIONS = "/left/image_rect", "/left/camera_info", "/dope/detections"

@@ -11,7 +11,7 @@ from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.legacy import box_axes
-from dope_ros2.network.architectures import Paper
+from dope_ros2.network.dope_paper import Paper
 
 CAMERA = CameraModel.from_focal(600, 640, 480)
 WORDS = [

@@ -9,13 +9,14 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dope_ros2.commands.batch_prediction import Lens, Run, lines, write
+from dope_ros2.commands.batch_prediction import Run, lines, write
 from dope_ros2.commands.predict import execute
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.estimator import Settings
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io.assumed_camera import Lens
 from dope_ros2.io.image_sources import open_source
-from dope_ros2.io.images import find
+from dope_ros2.io.input_files import find
 from dope_ros2.io.rosbag import Bag, is_bag
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.architectures import build
 from dope_ros2.network.belief_maps import MapSpec, encode
-from dope_ros2.network.weights import Metadata, TrainedObject, build
+from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization.belief_image import CELL, belief_picture
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dope_ros2.network.architectures import Paper
+from dope_ros2.network.dope_paper import Paper
 from dope_training.benchmarks.training_step import PublishedCrops, main, make_store, published, step_flops
 
 pytestmark = pytest.mark.usefixtures("denormals")

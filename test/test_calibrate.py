@@ -10,15 +10,18 @@ import torch
 from dope_datagen.dataset import store
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
-from dope_ros2.estimation.confidence import Trust
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.network.architectures import build
 from dope_ros2.network.belief_maps import MapSpec, encode
-from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save
+from dope_ros2.network.calibration import Trust
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import load, save
 from dope_ros2.objects.object_model import load_objects
 from dope_training.calibration import calibrate as tested
-from dope_training.calibration.calibrate import calibrate, corner_errors, fit, main
+from dope_training.calibration.calibrate import calibrate, corner_errors, fit
+from dope_training.commands.calibrate import main
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(150, 160, 120)

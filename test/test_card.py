@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from dope_ros2.estimation.confidence import Trust
-from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save, sha256
+from dope_ros2.network.architectures import build
+from dope_ros2.network.calibration import Trust
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import load, save, sha256
 from dope_ros2.objects.object_model import load_objects
 from dope_training.commands.model_card import main
 from dope_training.evaluation.pose_errors import FoundRow, TruthRow

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dope_ros2.cli import VERBS, guarded, main
+from dope_ros2.cli import VERBS, main
+from dope_ros2.common.command_runner import guarded
 from dope_ros2.common.errors import UserError
 
 
@@ -27,7 +28,8 @@ def test_without_arguments_the_help_is_printed(capsys):
 @pytest.mark.parametrize("name", VERBS)
 def test_every_verb_is_a_program_of_its_package_for_ros2_run(name):
     module = VERBS[name].target.split(":")[0]
-    program = {"assets": "assets"}.get(name, module.rpartition(".")[2])
+    node = {"node": "dope_node", "camera": "camera_node", "monitor": "monitor_node"}
+    program = node.get(name, name.replace("-", "_"))
     script = Path(__file__).parents[1] / "resource" / "lib" / module.split(".")[0] / program
     assert f"from {module} import main" in script.read_text()
     assert os.access(script, os.X_OK)

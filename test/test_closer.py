@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from seer import BOX, CAMERA, SIDE, Seer, ramps
 
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.map_decoder import Instance
 from dope_ros2.estimation.object_crops import (
     EXTENT,
@@ -20,8 +20,9 @@ from dope_ros2.estimation.object_crops import (
     region,
     view,
 )
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.detection import Detection
 
 NEAR = Pose.from_rotvec([0.4, -0.8, 1.1], [0.05, -0.03, 0.5])

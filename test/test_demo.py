@@ -7,11 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from dope_ros2.io.images import Video
-from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.io.videos import Video
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import save
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
-from dope_ros2.commands.demo import environment, main, tell
+from dope_ros2.commands.demo import main, tell
+from dope_ros2.harness.live_system import environment
 
 FRAMES = 6
 

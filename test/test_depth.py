@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
+from dope_ros2.geometry.pose import Pose, difference, moved
 from dope_ros2.io.bop import read_scene
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_ros2.refinement.depth_correction import RangeCorrection, Sensor, compare, visible
-from dope_ros2.tracking.kalman_filter import difference, moved
 
 CAMERA = CameraModel.from_focal(300, 240, 180)
 CARTON = load_objects()["carton"]

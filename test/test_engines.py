@@ -12,8 +12,8 @@ from dope_ros2.engines import registry
 from dope_ros2.engines.registry import of_network, start
 from dope_ros2.engines.torch_engine import Torch
 from dope_ros2.network import weights
-from dope_ros2.network.architectures import DopeLite
-from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.network.dope_lite import DopeLite
+from dope_ros2.network.metadata import Metadata, TrainedObject
 
 CPU = torch.device("cpu")
 OBJECTS = tuple(TrainedObject(name=name, size=(0.1, 0.1, 0.1)) for name in ("box", "can"))

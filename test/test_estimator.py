@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.pose_search import suppress
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.belief_maps import MapSpec, encode
-from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -79,7 +80,7 @@ def test_an_imported_profile_moves_keypoints_by_its_pixel_offset():
 @pytest.mark.parametrize("shape", [(3, 5), (100, 101), (479, 641)])
 def test_any_image_size_is_accepted(shape):
     torch.manual_seed(0)
-    from dope_ros2.network.architectures import DopeLite
+    from dope_ros2.network.dope_lite import DopeLite
 
     entry = TrainedObject(name="box", size=BOX.size, centre=BOX.centre)
     metadata = Metadata(architecture="dope-lite", objects=(entry,), input_height=0)

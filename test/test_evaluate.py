@@ -9,10 +9,12 @@ from scipy.spatial.transform import Rotation
 from dope_datagen.dataset import store
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
-from dope_ros2.estimation.estimator import Settings
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import save
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import load_objects
 from dope_training.commands.evaluate import evaluate, main

@@ -15,7 +15,9 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.bop import Estimate, read_results, write_results
-from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import save
 from dope_ros2.objects.object_model import load_objects
 from dope_training.commands.evaluate import labels, main
 from dope_training.evaluation.labelled_images import BopPictures, StorePictures

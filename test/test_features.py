@@ -3,8 +3,9 @@ import torch
 from tiny_training import RECIPE
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.network.architectures import begin, build
 from dope_ros2.network.efficientnet_lite import Features, Padded
-from dope_ros2.network.weights import IMAGENET_MEAN, IMAGENET_STD, begin, build
+from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
 from dope_training.config import TrainConfig
 from dope_training.optimizers.optimizers import make_optimiser
 

@@ -19,7 +19,7 @@ from tiny_training import Tiny
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.geometry.camera import CameraModel, load_camera
 from dope_ros2.io.rosbag import Bag
-from dope_ros2.network import weights
+from dope_ros2.network import metadata, weights
 from dope_ros2.objects import symmetry
 from dope_ros2.objects.object_model import load_objects
 
@@ -98,8 +98,8 @@ def good_weights(tmp_path_factory):
     """A little weights file's bytes, its tensors, and what it says of itself."""
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     carton = load_objects()["carton"]
-    trained = weights.TrainedObject(name="carton", size=carton.size, centre=carton.centre)
-    weights.save(path, Tiny(1), weights.Metadata(architecture="tiny", objects=(trained,), crop=64))
+    trained = metadata.TrainedObject(name="carton", size=carton.size, centre=carton.centre)
+    weights.save(path, Tiny(1), metadata.Metadata(architecture="tiny", objects=(trained,), crop=64))
     with safe_open(path, "pt") as file:
         entry = json.loads(file.metadata()["dope"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

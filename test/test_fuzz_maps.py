@@ -6,12 +6,13 @@ from fuzzing import fuzz, tried
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.pnp.solver import Gate, solve
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.belief_maps import MapSpec, encode
-from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.tracking.tracker import Tracker
 from dope_ros2.visualization import overlay

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from dope_ros2.cli import main
-from dope_ros2.network.architectures import Paper
+from dope_ros2.network.dope_paper import Paper
 from dope_ros2.network.weights import load, match_objects
 from dope_ros2.objects.object_model import load_objects
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_training import RECIPE
 
-from dope_ros2.network.architectures import conv_norm
+from dope_ros2.network.dope_lite import conv_norm
 from dope_training.config import TrainConfig
 from dope_training.optimizers.muon import MATCH, Muon, orthogonal
 from dope_training.optimizers.optimizers import make_optimiser

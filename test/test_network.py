@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dope_ros2.network.architectures import DopeLite, DopeM, Paper
+from dope_ros2.network.dope_lite import DopeLite, DopeM
+from dope_ros2.network.dope_paper import Paper
 
 
 def parameters(network):

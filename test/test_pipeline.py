@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dope_ros2.estimation.estimator import Settings
 from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.camera_pipeline import COARSELY, Expected, Request, Roi, Sight, find, survey
+from dope_ros2.pipeline.camera_pipeline import COARSELY, Sight, find, survey
+from dope_ros2.pipeline.request import Expected, Request, Roi
 from dope_ros2.tracking.tracker import Smoothing
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))

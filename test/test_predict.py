@@ -8,15 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2.commands.batch_prediction import Lens
 from dope_ros2.commands.predict import main
 from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.scene_report import Report
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io import bop
-from dope_ros2.io.images import Video, VideoWriter, find, read_image
-from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.io.assumed_camera import Lens
+from dope_ros2.io.images import read_image
+from dope_ros2.io.input_files import find
+from dope_ros2.io.videos import Video, VideoWriter
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import save
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 

@@ -17,9 +17,10 @@ from dope_ros2.objects.object_model import load_objects
 from dope_training.checks.crop_sheets import TILE, directions, heat, save_sheets, strip
 from dope_training.checks.data_check import preflight, ready
 from dope_training.checks.label_check import mask_middles
+from dope_training.commands.train import main
 from dope_training.config import TrainConfig
-from dope_training.data.crops import Source, crops_of
-from dope_training.train import main
+from dope_training.data.crops import crops_of
+from dope_training.data.split import Source
 
 CONFIG = TrainConfig(objects=["carton"], crop=96)
 RECIPE = "objects: [carton]\ncrop: 96\nbatch_size: 4\nsteps: 1\nwarmup: 1\nprecision: 32-true\n"

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 from dope_datagen.dataset import shards
 from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
-from dope_training.data.crops import Source, crops_of, stack
+from dope_training.data.crops import crops_of, stack
 from dope_training.data.object_names import spelled
 from dope_training.data.sampler import Mix
+from dope_training.data.split import Source
 from dope_training.data.store_reader import Reading, TooManyError, readable
 
 CONFIG = TrainConfig(objects=["carton"], crop=64)

@@ -12,11 +12,11 @@ from recorded import CARTON, DETECTIONS, INFO, TOPIC, Shaky, pictures, record
 from rosbags.highlevel import AnyReader
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.estimator import Settings
 from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.io.rosbag import Bag
-from dope_ros2.pipeline.camera_pipeline import Request, Roi
 from dope_ros2.pipeline.recording import read
+from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Memory, Smoothing, Tracker
 
 PLACES = (Place("soup", 12.5, 3.0, 8.25),)

@@ -13,11 +13,12 @@ from dope_datagen.scenes import config as datagen
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import resolve
 from dope_ros2.estimation import object_crops
-from dope_ros2.estimation.estimator import Estimator, Settings, pick_device
+from dope_ros2.estimation.estimator import Estimator, pick_device
 from dope_ros2.estimation.map_decoder import MOST_PEAKS, decode
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel, load_camera
 from dope_ros2.io.rosbag import Bag
-from dope_ros2.network import weights
+from dope_ros2.network import metadata, weights
 from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.objects.object_model import load_objects
 from dope_training import config as training
@@ -146,8 +147,10 @@ def test_an_image_one_pixel_high_can_be_looked_at_closely():
 
 def test_an_image_that_would_be_scaled_to_gigabytes_is_refused():
     carton = load_objects()["carton"]
-    trained = weights.TrainedObject(name="carton", size=carton.size)
-    estimate = Estimator.of_network(Tiny(1), weights.Metadata(architecture="tiny", objects=(trained,)), [carton], "cpu")
+    trained = metadata.TrainedObject(name="carton", size=carton.size)
+    estimate = Estimator.of_network(
+        Tiny(1), metadata.Metadata(architecture="tiny", objects=(trained,)), [carton], "cpu"
+    )
     wide = np.zeros((1, 60_000, 3), np.uint8), CameraModel.from_focal(600, 60_000, 1)
     with pytest.raises(UserError, match="would be looked at as 28800000x480"):
         estimate(*wide)

@@ -13,14 +13,15 @@ from dope_ros2 import __version__
 from dope_ros2.cli import main
 from dope_ros2.commands.replay import Comparison, Named, compare, report
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.weights import sha256
 from dope_ros2.objects.object_model import load_objects
-from dope_ros2.pipeline.camera_pipeline import Request, Roi
 from dope_ros2.pipeline.recording import read
 from dope_ros2.pipeline.recording_player import play
+from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Memory, Smoothing
 
 REPO = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ import torch
 from tiny_training import RECIPE, ended, losses, make_store, rows, server, steps, write_recipe
 
 from dope_ros2.network.weights import load
-from dope_training.train import main
+from dope_training.commands.train import main
 from dope_training.trainer.checkpoints import Checkpoints, read
 
 pytestmark = pytest.mark.usefixtures("denormals")

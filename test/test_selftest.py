@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dope_training.checks import overfit_check
+from dope_training.commands.train import main
 from dope_training.config import TrainConfig
-from dope_training.data.crops import Source
-from dope_training.train import main
+from dope_training.data.split import Source
 
 CONFIG = TrainConfig(objects=["carton"], crop=96)
 

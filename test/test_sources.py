@@ -7,7 +7,7 @@ import pytest
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.io.image_sources import endless, open_source
-from dope_ros2.io.images import VideoWriter
+from dope_ros2.io.videos import VideoWriter
 
 
 def grey(level):

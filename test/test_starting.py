@@ -9,8 +9,9 @@ from tiny_training import CARTON, RECIPE, make_store
 import dope_training.train
 from dope_ros2 import cli
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.architectures import ARCHITECTURES
-from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save
+from dope_ros2.network.architectures import ARCHITECTURES, build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import load, save
 from dope_training.config import TrainConfig
 from dope_training.trainer.checkpoints import FORMAT
 from dope_training.trainer.initialization import Repeat, repeats_of, start_from

@@ -7,11 +7,11 @@ import pytest
 
 from dope_ros2.estimation.pnp.solver import Gate, solve
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
+from dope_ros2.geometry.pose import Pose, difference, moved, transported
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group
-from dope_ros2.tracking.kalman_filter import State, difference, moved, transported
+from dope_ros2.tracking.kalman_filter import State
 from dope_ros2.tracking.tracker import PERSISTENT, Smoothing, Tracker
 
 CARTON = ObjectModel(name="carton", class_id=1, size=(0.16, 0.11, 0.06))

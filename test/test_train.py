@@ -14,10 +14,12 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.weights import Metadata, TrainedObject, build, load, save
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import load, save
 from dope_ros2.objects.object_model import load_objects
+from dope_training.commands.train import main
 from dope_training.config import load_config
-from dope_training.train import main
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(300, 160, 120)

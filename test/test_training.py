@@ -14,7 +14,8 @@ from dope_training.config import TrainConfig
 from dope_training.data import crops
 from dope_training.data.augmentation import augment, photograph, random_window
 from dope_training.data.crops import crops_of, viewing_rays
-from dope_training.objective.losses import belief_loss, draw_surface, draw_targets, surface_loss
+from dope_training.objective.losses import belief_loss, surface_loss
+from dope_training.objective.targets import draw_surface, draw_targets
 
 
 def batch_of(keypoints, classes, visibility, size):

@@ -18,12 +18,15 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.network.weights import load
 from dope_training.config import TrainConfig
 from dope_training.data.crops import Stores, crops_of, stack
-from dope_training.data.loaders import Place, Stream, pictures_a_step
+from dope_training.data.loaders import Stream, pictures_a_step
+from dope_training.data.progress import Place
 from dope_training.data.sampler import Mix
 from dope_training.objective.training_module import BeliefModule
-from dope_training.optimizers.optimizers import Average, learning_rate, make_optimiser, split, train_step
+from dope_training.optimizers.ema import Average
+from dope_training.optimizers.optimizers import learning_rate, make_optimiser
 from dope_training.trainer.diagnosis import Validation, verdict
 from dope_training.trainer.logs import TRAIN_LINE, VALIDATION_LINE, VERDICT_LINE, Table, train_line
+from dope_training.trainer.step import split, train_step
 from dope_training.trainer.stopping import parse_duration
 from dope_training.trainer.validation import chosen, summed_up
 

@@ -9,15 +9,16 @@ from scipy.special import expit
 
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
-from dope_ros2.estimation.confidence import Evidence, Trust
+from dope_ros2.estimation.confidence import evidence as evidence_of
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.pnp.solver import Solution
 from dope_ros2.evaluation.matching import Instance
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.belief_maps import MapSpec, encode
-from dope_ros2.network.weights import Metadata, TrainedObject
-from dope_ros2.objects.detection import Detection
+from dope_ros2.network.calibration import Trust
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.objects.detection import Detection, Evidence
 from dope_ros2.objects.object_model import load_objects
 from dope_training.calibration.pose_confidence import (
     ELSEWHERE,
@@ -83,7 +84,7 @@ def test_evidence_is_what_the_pose_rests_on():
     covariance = np.diag([1, 1, 0.02, 0.1, 0.2, 0.2]) ** 2
     used = np.array([True] * 6 + [False] * 3)
     solution = Solution(Pose.from_rotvec([0, 0, 0], [0.1, 0, 0.5]), covariance, used, 1.0, cells=9)
-    evidence = Evidence.of(np.full(9, 0.6), solution, np.zeros(3))
+    evidence = evidence_of(np.full(9, 0.6), solution, np.zeros(3))
     assert evidence.belief == pytest.approx(0.4)
     np.testing.assert_allclose(np.exp(evidence.row[1:]), [10, 0.04, np.sqrt(0.03)])
 
@@ -97,15 +98,15 @@ def test_evidence_does_not_depend_on_where_the_mesh_has_its_origin():
     lever[:3, 3:] = [[0, r[2], -r[1]], [-r[2], 0, r[0]], [r[1], -r[0], 0]]
     at_centre = Pose(pose.rotation, pose.apply(centre))
     used = np.ones(9, bool)
-    one = Evidence.of(used, Solution(pose, A @ A.T, used, 1.0, 5), centre)
-    two = Evidence.of(used, Solution(at_centre, lever @ A @ A.T @ lever.T, used, 1.0, 5), np.zeros(3))
+    one = evidence_of(used, Solution(pose, A @ A.T, used, 1.0, 5), centre)
+    two = evidence_of(used, Solution(at_centre, lever @ A @ A.T @ lever.T, used, 1.0, 5), np.zeros(3))
     np.testing.assert_allclose(one.row, two.row)
 
 
 def test_degenerate_evidence_still_gives_a_probability():
     solution = Solution(Pose.from_rotvec([0, 0, 0], [0, 0, 0]), np.zeros((6, 6)), np.zeros(9, bool), 0.0)
     for trust in (Trust(), TRUE):
-        assert 0 <= trust.score(Evidence.of(np.zeros(9), solution, np.zeros(3))) <= 1
+        assert 0 <= trust.score(evidence_of(np.zeros(9), solution, np.zeros(3))) <= 1
 
 
 class Drawn(torch.nn.Module):

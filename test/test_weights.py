@@ -9,9 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.architectures import DopeLite, Paper
-from dope_ros2.network.belief_maps import Calibration
-from dope_ros2.network.weights import Metadata, TrainedObject, import_paper, load, match_objects, read_checkpoint, save
+from dope_ros2.legacy.checkpoints import import_paper, read_checkpoint
+from dope_ros2.network.calibration import Calibration
+from dope_ros2.network.dope_lite import DopeLite
+from dope_ros2.network.dope_paper import Paper
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import load, match_objects, save
 from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.3))

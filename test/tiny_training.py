@@ -17,9 +17,10 @@ from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.architectures import AFFINITIES, ARCHITECTURES, BELIEFS, SURFACE
+from dope_ros2.network.architectures import ARCHITECTURES
+from dope_ros2.network.channels import AFFINITIES, BELIEFS, SURFACE
 from dope_ros2.objects.object_model import load_objects
-from dope_training.train import main
+from dope_training.commands.train import main
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(300, 160, 120)

@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dope_datagen.assets.library import Assets
-from dope_datagen.scenes.config import files_of
+from dope_datagen.assets.library import Assets, files_of
 from dope_ros2.common.errors import UserError
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf", ".dae")

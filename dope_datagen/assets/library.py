@@ -12,7 +12,8 @@ import numpy as np
 
 from dope_datagen.assets import primitives
 from dope_ros2.common.errors import UserError
-from dope_ros2.meshes.read_mesh import Mesh, read_mesh
+from dope_ros2.meshes.mesh import Mesh
+from dope_ros2.meshes.read_mesh import read_mesh
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 
 SIZE_TOLERANCE = 0.02  # of an edge
@@ -99,3 +100,8 @@ def normalised(mesh: Mesh) -> Mesh:
     """Centre a mesh and scale its bounding box's diagonal to 1."""
     centre = (mesh.high + mesh.low) / 2
     return mesh.moved(-centre).scaled(1 / max(float(np.linalg.norm(mesh.high - mesh.low)), 1e-9))
+
+
+def files_of(place: Path) -> list[Path]:
+    """An entry of those folders: the files below it, in the order of their names, or itself if it is a file."""
+    return [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())

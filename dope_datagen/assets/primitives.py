@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from dope_ros2.meshes.read_mesh import Mesh, facets
+from dope_ros2.meshes.mesh import Mesh, facets
 
 
 def box(edges: tuple[float, float, float] = (1, 1, 1)) -> Mesh:

@@ -20,12 +20,11 @@ import typer
 from dope_datagen.dataset import store
 from dope_datagen.dataset.store import SHARD
 from dope_datagen.generation import generate as making
-from dope_datagen.generation.generate import Order, Worker
-from dope_datagen.generation.local_runner import share_cores
-from dope_datagen.generation.process_pool import cores, share_out
+from dope_datagen.generation.job import Order, Worker
+from dope_datagen.generation.process_pool import cores, share_cores, share_out
 from dope_datagen.renderers.renderer import Rendering
 from dope_datagen.scenes.config import DatagenConfig, parse_config
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.objects.object_model import load_objects, pick
 
 NVISII = 0.19  # images/s of the founding document: 50,000 in three days on a T4, at 100 samples a pixel

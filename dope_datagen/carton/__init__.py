@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 
 app = typer.Typer(add_completion=False)

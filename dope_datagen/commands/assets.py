@@ -19,7 +19,7 @@ from dope_datagen.mesh_preparation.report import Report, closed, inspect, levels
 from dope_datagen.mesh_preparation.surface import Surface, agreement
 from dope_datagen.mesh_preparation.symmetry import matrices
 from dope_datagen.mesh_preparation.write import write
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects
 

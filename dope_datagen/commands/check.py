@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from dope_datagen.dataset import shard_state
 from dope_datagen.dataset.shards import SHARD
+from dope_datagen.dataset.store import records
 from dope_datagen.generation.process_pool import cores, share_out
-from dope_datagen.inspection.shard_reader import Fault, Seen, ShardReport, inspect_shard, records, store_faults
+from dope_datagen.inspection.shard_reader import Fault, Seen, ShardReport, inspect_shard, store_faults
 from dope_datagen.inspection.statistics import draw, survey
-from dope_ros2.cli import run_typer
 from dope_ros2.common import files
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import use_objects
 

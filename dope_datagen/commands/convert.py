@@ -14,7 +14,7 @@ import typer
 
 from dope_datagen.formats import bop, coco, ndds, store_format
 from dope_datagen.formats.common import Options, Source
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, load_objects, pick
 

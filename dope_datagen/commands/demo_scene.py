@@ -26,7 +26,7 @@ from dope_datagen.renderers.raster.rasterizer import Raster
 from dope_datagen.scenes.placement import looking
 from dope_datagen.scenes.scene import Body, Light, Material, Scene
 from dope_datagen.simulation.physics import Falling, settle, table
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose

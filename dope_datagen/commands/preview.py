@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 import typer
 
-from dope_datagen.dataset.store import Dataset, Sample
+from dope_datagen.dataset.store import Dataset, Sample, records
 from dope_datagen.inspection.contact_sheet import annotated, sheet
 from dope_datagen.inspection.html_page import Shown, page
-from dope_datagen.inspection.shard_reader import records
-from dope_ros2.cli import run_typer
 from dope_ros2.common import files
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, use_objects
 
@@ -37,7 +36,7 @@ def stored(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, Objec
 
 def rendered(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, ObjectModel], str]:
     """Pictures of a dataset that a configuration would make; its objects; and a line about it."""
-    from dope_datagen.generation.generate import Order, Worker
+    from dope_datagen.generation.job import Order, Worker
     from dope_datagen.scenes.config import load_config
     from dope_ros2.objects.object_model import load_objects, pick
 

@@ -14,11 +14,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dope_datagen.dataset.store import Dataset, Sample
+from dope_datagen.dataset.store import Dataset, Sample, records
 from dope_datagen.inspection.contact_sheet import instance_color
-from dope_datagen.inspection.shard_reader import records
-from dope_ros2.cli import run_typer
 from dope_ros2.common import files
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization.viewer.rerun_process import INSTEAD, check_display, load

@@ -24,6 +24,7 @@ from dope_datagen.dataset.shards import SHARD, Reader
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.objects.object_model import ObjectModel
 
 __all__ = ["SHARD", "Dataset", "Sample", "create", "finished", "prepare", "tidy", "write_shard"]
 
@@ -151,3 +152,15 @@ def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
 def _json(sample: Sample) -> bytes:
     entry = {"camera_data": camera_to_dict(sample.camera), "objects": [label.to_dict() for label in sample.objects]}
     return json.dumps(entry, separators=(",", ":")).encode()
+
+
+def records(path: Path) -> dict[str, ObjectModel]:
+    """The objects of a store by name.
+
+    Raises:
+        UserError: a record cannot be used.
+    """
+    try:
+        return {entry["name"]: ObjectModel(**entry) for entry in attributes(path)["objects"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: the objects in its zarr.json cannot be used ({error}); render it again") from error

@@ -11,7 +11,7 @@ from dope_datagen.assets.library import object_mesh
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.meshes.read_mesh import Mesh
+from dope_ros2.meshes.mesh import Mesh
 from dope_ros2.objects.object_model import ObjectModel
 
 FINE = 3  # drawn so many times as large, odd: OpenCV's polygons are half a pixel too wide

@@ -22,12 +22,12 @@ from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
-from dope_datagen.generation.local_runner import Runner, share_cores
-from dope_datagen.generation.process_pool import cores
+from dope_datagen.generation.job import Runner
+from dope_datagen.generation.process_pool import cores, share_cores
 from dope_ros2.common.errors import UserError
 
 if TYPE_CHECKING:
-    from dope_datagen.generation.generate import Job
+    from dope_datagen.generation.job import Job
 
 NAMESPACE, PICTURES, MISTAKES = "dope", "pictures", "mistakes"  # of the metrics
 OFFLINE = "--allow_unsafe_triggers"  # else DirectRunner first fetches a program, Prism; here nothing is triggered

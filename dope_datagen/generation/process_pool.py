@@ -74,3 +74,11 @@ def _end_with_parent() -> None:
     """A pool's process would wait for work for ever when its parent is killed."""
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+def share_cores() -> None:
+    """Let this process use one core, since others use the rest; to be called before OpenGL starts."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # of the software rasteriser

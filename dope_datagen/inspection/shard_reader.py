@@ -13,8 +13,8 @@ from dope_datagen.dataset import shards
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.shard_state import LAST, attributes
 from dope_datagen.dataset.shards import SHARD, Reader
+from dope_datagen.dataset.store import records
 from dope_datagen.inspection import faults
-from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -63,18 +63,6 @@ class ShardReport:
     faults: list[Fault]
     seen: list[Seen]
     crowd: list[int]
-
-
-def records(path: Path) -> dict[str, ObjectModel]:
-    """The objects of a store by name.
-
-    Raises:
-        UserError: a record cannot be used.
-    """
-    try:
-        return {entry["name"]: ObjectModel(**entry) for entry in attributes(path)["objects"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: the objects in its zarr.json cannot be used ({error}); render it again") from error
 
 
 def store_faults(path: Path) -> Iterator[Fault]:

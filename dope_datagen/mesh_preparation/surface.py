@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dope_ros2.meshes.mesh import inside
+
 CHUNK = 100_000  # points at a time, so that a texture of 2048 px needs no gigabytes
 CANDIDATES = 3  # samples that are looked at around a point
 WEIGHT_OF_THE_WRONG_SIDE = 16.0  # on squared distances to triangles that face away
@@ -154,18 +156,6 @@ class Nearest:
             best[0] = np.where(price < cost, candidate, best[0])
             best[1][better], squared[better], cost[better] = weights[better], off[better], price[better]
         return best[0], best[1], np.sqrt(squared)
-
-
-def inside(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Weights (P, 3) of (P, 3, 3) triangles' corners at the points below (P, 3) points, kept inside the triangles."""
-    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    off = points - corners[:, 0]
-    aa, ab, bb = (np.einsum("pd,pd->p", *pair) for pair in ((a, a), (a, b), (b, b)))
-    oa, ob = np.einsum("pd,pd->p", off, a), np.einsum("pd,pd->p", off, b)
-    scale = np.maximum(aa * bb - ab * ab, 1e-300)
-    s, t = (bb * oa - ab * ob) / scale, (aa * ob - ab * oa) / scale
-    weights = np.clip(np.stack([1 - s - t, s, t], -1), 0, None)
-    return weights / weights.sum(1, keepdims=True)
 
 
 def agreement(first: Surface, second: Surface, rng: np.random.Generator, count: int = 20_000) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from dope_datagen.assets import textures
 from dope_datagen.assets.library import Assets
 from dope_ros2.common.errors import UserError
-from dope_ros2.meshes.read_mesh import Mesh
+from dope_ros2.meshes.mesh import Mesh
 
 KEPT = 200  # pictures; at 512 px about 0.15 GB
 LARGEST = 512  # [px] of a texture of something seen from some distance

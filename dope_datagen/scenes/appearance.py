@@ -9,7 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from dope_datagen.assets import environments, textures
-from dope_datagen.scenes.config import DatagenConfig, files_of
+from dope_datagen.assets.library import files_of
+from dope_datagen.scenes.config import DatagenConfig
 from dope_datagen.scenes.scene import Light, Material
 from dope_ros2.common.errors import UserError
 

@@ -18,7 +18,8 @@ from pydantic import (
 )
 
 from dope_datagen.scenes.intrinsics import Intrinsics, draw_camera, expanded, with_camera
-from dope_ros2.common.errors import UserError, closest, one_line, short
+from dope_ros2.common.errors import UserError, closest, short
+from dope_ros2.common.validation_errors import refusal
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.geometry.camera import CameraModel
 
@@ -131,11 +132,6 @@ class DatagenConfig(BaseModel):
         return value
 
 
-def files_of(place: Path) -> list[Path]:
-    """An entry of those folders: the files below it, in the order of their names, or itself if it is a file."""
-    return [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
-
-
 def load_config(path: Path) -> DatagenConfig:
     """Read a dataset's YAML file.
 
@@ -156,14 +152,3 @@ def parse_config(entry: dict, where: str) -> DatagenConfig:
         return DatagenConfig(**entry)
     except ValidationError as error:
         raise refusal(where, error) from error
-
-
-def refusal(where: str, error: ValidationError) -> UserError:
-    """The first thing that is wrong with a configuration: where, which key, what is allowed and what was given.
-
-    Our own validators say themselves what was given; what is missing was not.
-    """
-    first = error.errors()[0]
-    key = "".join(f"{part}: " for part in first["loc"])
-    given = "" if first["type"] in ("missing", "value_error") else f", not {short(first['input'])}"
-    return UserError(f"{where}: {one_line(key + first['msg'].removeprefix('Value error, '))}{given}")

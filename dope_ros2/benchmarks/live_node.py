@@ -15,15 +15,16 @@ import torch
 import typer
 
 from dope_ros2.benchmarks.stages import WARM_UP, shot, timed
-from dope_ros2.cli import run_typer
-from dope_ros2.commands.demo import environment, play, render
-from dope_ros2.commands.predict import make_folder
+from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.harness.child_processes import Processes
+from dope_ros2.harness.live_system import environment, play, render
 from dope_ros2.io.bop import read_scene
 from dope_ros2.io.image_sources import endless, open_source
-from dope_ros2.network.weights import Metadata, TrainedObject, build
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
 RATE = 30.0  # [Hz] of the camera

@@ -12,11 +12,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dope_ros2.cli import run_typer
-from dope_ros2.commands.demo import START_TIMEOUT, environment, render
-from dope_ros2.commands.predict import make_folder
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.files import make_folder
 from dope_ros2.harness.child_processes import Processes
+from dope_ros2.harness.live_system import START_TIMEOUT, environment, render
 
 SHARES = 5  # of the time: the first is for warming up, the second is compared with the last
 PAUSE = 0.5  # between two looks at the memory [s]

@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import share
 from dope_ros2.geometry.camera import CameraModel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -17,49 +16,20 @@ import numpy as np
 from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.scene_report import Report
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io.assumed_camera import Lens
 from dope_ros2.io.bop import Estimate, write_results
-from dope_ros2.io.images import Source, Video, VideoWriter, read_image
+from dope_ros2.io.images import read_image
+from dope_ros2.io.input_files import Source
 from dope_ros2.io.rosbag import Bag
+from dope_ros2.io.videos import Video, VideoWriter
 from dope_ros2.objects.detection import Detection
 from dope_ros2.visualization import overlay
 
 if TYPE_CHECKING:
-    from dope_ros2.estimation.estimator import Estimator, Settings
+    from dope_ros2.estimation.estimator import Estimator
+    from dope_ros2.estimation.settings import Settings
 
 SCHEMA = "dope-predictions/1"
-ASSUMED_FIELD_OF_VIEW = math.radians(60)  # horizontal, of a picture whose camera is not known
-SAME_SHAPE = 0.01  # relative difference of aspect ratios up to which a calibration is scaled to a picture
-
-
-@dataclass
-class Lens:
-    """Which camera a picture without one of its own was taken with: a calibration, a focal length [px], or a guess."""
-
-    calibration: CameraModel | None = None
-    focal: float | None = None
-    source: str = ""
-
-    @property
-    def assumed(self) -> bool:
-        """Whether the field of view is a guess."""
-        return self.calibration is None and self.focal is None
-
-    def camera(self, width: int, height: int) -> CameraModel:
-        """The camera of a picture of this size [px].
-
-        Raises:
-            UserError: the calibration is of a picture of another shape.
-        """
-        if self.calibration is None:
-            focal = self.focal or width / 2 / math.tan(ASSUMED_FIELD_OF_VIEW / 2)
-            return CameraModel.from_focal(focal, width, height)
-        known = self.calibration
-        if abs(width / height / (known.width / known.height) - 1) > SAME_SHAPE:
-            raise UserError(
-                f"the picture is {width}x{height}, but {self.source} is a calibration for "
-                f"{known.width}x{known.height}; give the one of this camera mode"
-            )
-        return known.resized(width, height)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,73 +11,27 @@ from typing import Annotated
 
 import typer
 
-from dope_ros2.cli import run_typer
-from dope_ros2.commands.batch_prediction import Lens, Run, lines
-from dope_ros2.commands.predict import make_folder
-from dope_ros2.common.errors import UserError
+from dope_ros2.commands.batch_prediction import Run, lines
+from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.harness.child_processes import Processes
+from dope_ros2.harness.live_system import (
+    environment,
+    play,
+    render,
+)
+from dope_ros2.io.assumed_camera import Lens
 from dope_ros2.io.bop import read_scene
-from dope_ros2.io.images import VideoWriter, find, read_image
+from dope_ros2.io.images import read_image
+from dope_ros2.io.input_files import find
+from dope_ros2.io.videos import VideoWriter
 from dope_ros2.objects.object_model import load_objects
 
-START_TIMEOUT, RENDER_TIMEOUT, ANSWER_TIMEOUT = 120.0, 900.0, 60.0  # [s]
 FASTEST = 10.0  # pictures per second of the simulated camera
 SHARE = 0.5  # of its time that the node may be busy when the camera keeps pace with it
-ROS_VARIABLES = ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER")
-
-
-def environment() -> dict[str, str]:
-    """The variables of all three processes: a ROS domain of their own that nobody else on the network sees."""
-    kept = {key: value for key, value in os.environ.items() if key not in ROS_VARIABLES}
-    domain = str(1 + os.getpid() % 100)
-    return kept | {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "PYTHONUNBUFFERED": "1"}
-
-
-def render(scene: Path, processes: Processes) -> None:
-    """Render the demo scene when it is not there yet."""
-    if (scene / "scene_camera.json").is_file():
-        return
-    print(f"rendering the scene into {scene} (once; a minute or two)", flush=True)
-    processes.start("render", ["-m", "dope_datagen.commands.demo_scene", "--out", str(scene)])
-    processes.wait_until_ended("render", RENDER_TIMEOUT)
-
-
-def play(scene: Path, out: Path, node: list[str], rate: float, min_recall: float, processes: Processes) -> int:
-    """Run node, monitor and camera until the camera has shown every picture; returns the monitor's exit status.
-
-    `node` holds parameters of dope_node as `name:=value`, `rate` is in pictures per second.
-    """
-    frames = len(read_scene(scene))
-    # Large best-effort pictures lose parts on the way; on one machine they may as well be reliable.
-    node = ["qos_overrides./image_rect.subscription.reliability:=reliable", *node]
-    processes.start("node", ["-m", "dope_ros2.nodes.dope_node", *_ros(node)])
-    processes.wait_for("node", "looking for", START_TIMEOUT)
-    print(f"node: {processes.last_line('node').split(']: ')[-1]}", flush=True)
-    options = ["--frames", str(frames), "--min-recall", str(min_recall), "--json", str(out / "report.json")]
-    processes.start("monitor", ["-m", "dope_ros2.nodes.monitor_node", *options])
-    processes.wait_for("monitor", "recall", START_TIMEOUT)  # the head of its table: it listens
-    camera = [f"source:={scene.resolve()}", f"fps:={rate:.3f}", "wait_for_subscribers:=1"]
-    processes.start("camera", ["-m", "dope_ros2.nodes.camera_node", *_ros(camera)])
-    last = None  # when the camera had shown its last picture
-    while processes.status("monitor") is None:
-        processes.check("node")
-        if processes.status("camera"):
-            processes.check("camera")
-        if processes.status("camera") == 0:
-            last = last or time.monotonic()
-            if time.monotonic() - last > ANSWER_TIMEOUT:
-                raise UserError(f"the monitor has heard nothing of the camera; see {processes.log('camera').parent}")
-        print(processes.news("monitor"), end="", flush=True)
-        time.sleep(0.2)
-    print(processes.news("monitor"), end="", flush=True)
-    return processes.stop("monitor")
-
-
-def _ros(parameters: list[str]) -> list[str]:
-    """Parameters as ROS arguments of a node."""
-    return ["--ros-args", *(text for parameter in parameters for text in ("-p", parameter))]
 
 
 def pace(estimator: Estimator, scene: Path) -> float:

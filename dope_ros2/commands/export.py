@@ -13,15 +13,15 @@ import numpy as np
 import torch
 import typer
 
-from dope_ros2.cli import run_typer
-from dope_ros2.commands.predict import make_folder
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.files import make_folder
 from dope_ros2.engines import registry
 from dope_ros2.engines.registry import Engine
 from dope_ros2.engines.torch_engine import Torch
 from dope_ros2.network import weights
-from dope_ros2.network.architectures import MULTIPLE
-from dope_ros2.network.weights import Metadata
+from dope_ros2.network.channels import MULTIPLE
+from dope_ros2.network.metadata import Metadata
 
 SAME, NEARLY = 1e-3, 0.05  # largest difference of a map's value; with half precision
 CPU = torch.device("cpu")

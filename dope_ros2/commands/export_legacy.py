@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-from torch import nn
 
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
+from dope_ros2.legacy.checkpoints import PREFIX, save_legacy
 from dope_ros2.network.weights import load
-
-PREFIX = "module."  # of published checkpoints, which were saved from a parallel module
-
-
-def save_legacy(path: Path, network: nn.Module, *, old_format: bool = False, prefix: str = PREFIX) -> None:
-    """Write a `Paper` with the published layer names, in single precision, to a temporary name first.
-
-    Args:
-        path: the file.
-        network: with `vgg`, `m1_1` and so on.
-        old_format: as PyTorch before 1.6 wrote and reads it.
-        prefix: of every name.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    path = Path(path)
-    tensors = {prefix + name: value.detach().cpu().float().contiguous() for name, value in network.state_dict().items()}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            torch.save(tensors, file, _use_new_zipfile_serialization=not old_format)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # a full disk shows as either
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]}); make room") from error
-
 
 app = typer.Typer(add_completion=False)
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.ros1_config import Ros1Config
 from dope_ros2.legacy.ros1_launch import Start

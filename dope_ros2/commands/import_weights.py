@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.legacy.box_axes import SAME
-from dope_ros2.network.weights import PROFILES, import_paper, save
+from dope_ros2.legacy.checkpoints import PROFILES, import_paper
+from dope_ros2.network.weights import save
 from dope_ros2.objects.object_model import load_objects, pick
 
 app = typer.Typer(add_completion=False)

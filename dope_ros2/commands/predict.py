@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dope_ros2.cli import USER_ERROR, run_typer
-from dope_ros2.commands.batch_prediction import ASSUMED_FIELD_OF_VIEW, Lens, Run, lines, write
+from dope_ros2.commands.batch_prediction import Run, lines, write
+from dope_ros2.common.command_runner import USER_ERROR, run_typer
 from dope_ros2.common.errors import UserError, closest
+from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
 from dope_ros2.geometry.camera import load_camera
-from dope_ros2.io.images import Source, find
+from dope_ros2.io.assumed_camera import ASSUMED_FIELD_OF_VIEW, Lens
+from dope_ros2.io.input_files import Source, find
 from dope_ros2.objects.object_model import load_objects
 
 if TYPE_CHECKING:
@@ -45,20 +46,6 @@ def knows_camera(source: Source) -> bool:
         return source.knows_camera
     except UserError:
         return True
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder for results.
-
-    Raises:
-        UserError: it cannot be made or written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be made a folder ({error.strerror}); choose another --out") from error
-    if not os.access(path, os.W_OK):
-        raise UserError(f"{path}: cannot be written; choose another --out")
 
 
 def select(estimator: Estimator, objects: str | None, weights: Path) -> set[str]:
@@ -100,10 +87,8 @@ def predict(
     sources, problems = find(inputs)
     weights = weights or share() / "weights" / "dope-lite.safetensors"
     if sources:
-        from dope_ros2.estimation.estimator import (  # here, so that --help and a wrong path do not wait for torch
-            Estimator,
-            Settings,
-        )
+        from dope_ros2.estimation.estimator import Estimator
+        from dope_ros2.estimation.settings import Settings
 
         estimator = Estimator.load(weights, load_objects(objects_file), device)
         chosen = {"input_height": input_height, "objects": tuple(sorted(select(estimator, objects, weights)))}

@@ -13,7 +13,7 @@ import typer
 from scipy.optimize import linear_sum_assignment
 
 from dope_ros2 import __version__
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import share
 from dope_ros2.geometry.pose import Pose

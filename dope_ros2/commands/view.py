@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dope_ros2.cli import guarded, load_function
+from dope_ros2.common.command_runner import guarded, load_function
 from dope_ros2.common.errors import UserError
 from dope_ros2.visualization.viewer.rerun_process import LOCAL
 

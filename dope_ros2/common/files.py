@@ -95,3 +95,17 @@ def _is_running(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    if not os.access(path, os.W_OK):
+        raise UserError(f"{path}: cannot be written; choose another --out")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.architectures import MULTIPLE
-from dope_ros2.network.weights import Metadata
+from dope_ros2.network.channels import MULTIPLE
+from dope_ros2.network.metadata import Metadata
 
 INPUT, OUTPUTS = "images", ("belief", "affinity", "surface")
 OPSET = 17

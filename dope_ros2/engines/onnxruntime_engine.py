@@ -12,7 +12,7 @@ from torch import nn
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.engines.deployed_network import INPUT, to_onnx
-from dope_ros2.network.weights import Metadata
+from dope_ros2.network.metadata import Metadata
 
 FACTS = "dope"  # key of the metadata in an ONNX file
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.engines.deployed_network import to_onnx
-from dope_ros2.network.weights import Metadata
+from dope_ros2.network.metadata import Metadata
 
 FACTS = ["dope"]  # where in the model's own information its metadata is
 PRECISIONS = {"bf16": "bfloat16", "f16": "half precision", "f32": "single precision"}

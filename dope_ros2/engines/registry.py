@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from dope_ros2.common.errors import UserError, one_line, short
-from dope_ros2.network.weights import Metadata, load
+from dope_ros2.network.metadata import Metadata
+from dope_ros2.network.weights import load
 
 # OpenVINO's converter would report its use to its makers: a robot does not.
 sys.modules.setdefault("openvino_telemetry", None)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dope_ros2.engines.deployed_network import Deployed
-from dope_ros2.network.weights import Metadata
+from dope_ros2.network.metadata import Metadata
 
 
 class Torch:

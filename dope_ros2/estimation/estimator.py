@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,11 +31,13 @@ from dope_ros2.estimation.object_crops import (
 from dope_ros2.estimation.pnp.solver import Gate
 from dope_ros2.estimation.pnp.surface_coordinates import SEEN, read
 from dope_ros2.estimation.pose_search import Search, detect, suppress
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.architectures import MULTIPLE
-from dope_ros2.network.weights import Metadata, match_objects
+from dope_ros2.network.channels import MULTIPLE
+from dope_ros2.network.metadata import Metadata
+from dope_ros2.network.weights import match_objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -43,29 +45,6 @@ PROMISING = 0.2  # mean belief of its nine keypoints, from which on an instance 
 MOST_LOOKS = 64  # in a picture, the best first
 BATCH = 16  # closer looks at once
 MOST_PIXELS = 2**25  # that are looked at: one of a few megabytes could ask for all the memory there is
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user may change from frame to frame.
-
-    Attributes:
-        min_score: detections less probably right are not reported, in [0, 1].
-        peak_threshold: lowest belief to count as a keypoint, in (0, 1].
-        max_reprojection_error: largest root mean square error of a pose's keypoints [px at the network's scale].
-        input_height: images are scaled to this height first [px]; 0 keeps their own, -1 takes the weights' advice.
-        closer_look: look again at each object that is found, at the size of those in training, where that is known.
-        coarsely: at this share of the height; poses do not suffer from it where there is a closer look.
-        objects: names of the objects to report; all that are known if empty.
-    """
-
-    min_score: float = 0.3
-    peak_threshold: float = 0.15
-    max_reprojection_error: float = 6.0
-    input_height: int = -1
-    closer_look: bool = True
-    coarsely: float = 1.0
-    objects: tuple[str, ...] = ()
 
 
 class Maps(NamedTuple):

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dope_ros2.geometry import cuboid
-from dope_ros2.network.belief_maps import OFFSET_SCALE, Calibration, MapSpec
+from dope_ros2.network.belief_maps import OFFSET_SCALE, MapSpec
+from dope_ros2.network.calibration import Calibration
 
 MOST_PEAKS = 64  # of a map: more are noise, which must not take all the time there is
 FLOOR = 1e-3  # beliefs below are noise; keeps logarithms finite

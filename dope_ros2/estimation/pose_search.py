@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dope_ros2.estimation.confidence import Evidence, Trust
+from dope_ros2.estimation import confidence
 from dope_ros2.estimation.map_decoder import Instance
 from dope_ros2.estimation.object_crops import APART
 from dope_ros2.estimation.pnp.solver import Gate, Sighting, Solution, solve_all
 from dope_ros2.estimation.pnp.surface_coordinates import Cells
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.network.calibration import Trust
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -93,7 +94,7 @@ def detect(searches: list[Search], gate: Gate, trust: Trust) -> list[list[Detect
 
 
 def _detection(model: ObjectModel, instance: Instance, solution: Solution, trust: Trust) -> Detection:
-    evidence = Evidence.of(instance.scores, solution, np.array(model.centre))
+    evidence = confidence.evidence(instance.scores, solution, np.array(model.centre))
     return Detection(
         model=model,
         score=trust.score(evidence),

@@ -6,6 +6,10 @@ Order and signs are those of the data that DOPE users have: corners 0 to 3 lie o
 
 import numpy as np
 
+# The corners of each face, clockwise seen from outside.
+FACES = ((0, 1, 2, 3), (5, 4, 7, 6), (4, 0, 3, 7), (1, 5, 6, 2), (4, 5, 1, 0), (3, 2, 6, 7))
+
+
 SIGNS = np.array(
     [[1, -1, 1], [-1, -1, 1], [-1, 1, 1], [1, 1, 1], [1, -1, -1], [-1, -1, -1], [-1, 1, -1], [1, 1, -1], [0, 0, 0]],
     float,
@@ -18,3 +22,14 @@ EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4),
 def keypoints(size: np.ndarray, centre: np.ndarray = (0.0, 0.0, 0.0)) -> np.ndarray:
     """Return the (9, 3) keypoints [m] in the object's frame of a box of edges `size` (3,) around `centre` (3,) [m]."""
     return np.asarray(centre) + SIGNS * np.asarray(size) / 2
+
+
+def seen_faces(corners: np.ndarray) -> list[tuple[int, ...]]:
+    """Those of FACES that turn their outside to the camera, of a box's corners (8 or more, 3) in its frame."""
+    return [face for face in FACES if _faces_camera(corners[list(face)])]
+
+
+def _faces_camera(corners: np.ndarray) -> bool:
+    """Whether a face of four corners, clockwise seen from outside, turns its outside to the camera's centre."""
+    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    return bool(normal @ corners[0] > 0)

@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+TURN = slice(3, 6)  # of an error (6,)
+
 
 @dataclass(frozen=True, eq=False)
 class Pose:
@@ -89,3 +91,25 @@ def rotation_matrices(rotvecs: np.ndarray) -> np.ndarray:
     cross -= cross.transpose(0, 2, 1)
     ratio = np.sin(half) / half
     return np.eye(3) + ratio * np.cos(half) * cross + ratio**2 / 2 * (cross @ cross)
+
+
+def difference(pose: Pose, other: Pose) -> np.ndarray:
+    """(6,) the small motion that takes `other` to `pose`."""
+    turn = Rotation.from_matrix(pose.rotation @ other.rotation.T).as_rotvec()
+    return np.concatenate([pose.translation - other.translation, turn])
+
+
+def moved(pose: Pose, motion: np.ndarray) -> Pose:
+    """The pose after a small motion (6,)."""
+    turn = Rotation.from_rotvec(motion[TURN]).as_matrix()
+    return Pose(turn @ pose.rotation, pose.translation + motion[:3])
+
+
+def transported(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
+    """The (6, 6) covariance of a pose whose origin is `arm` (3,) [m] away from the one it was given for."""
+    if not arm.any():
+        return covariance
+    x, y, z = arm
+    move = np.eye(6)
+    move[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # v + w x arm
+    return move @ covariance @ move.T

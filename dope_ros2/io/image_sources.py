@@ -13,8 +13,9 @@ import numpy as np
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.io.bop import IMAGE_SUFFIXES, Frame, Truth, is_scene, read_scene
-from dope_ros2.io.images import VIDEO_SUFFIXES, Video, read_image
+from dope_ros2.io.images import read_image
 from dope_ros2.io.rosbag import Bag, Shot, is_bag
+from dope_ros2.io.videos import VIDEO_SUFFIXES, Video
 
 FOLDER_RATE = 10.0  # [Hz], of pictures that have no rate of their own
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dope_datagen.mesh_preparation.assemble import GREY, Part, same_picture, weld
 from dope_ros2.meshes.decimate import thin_out
+from dope_ros2.meshes.mesh import Mesh, box_uvs, face_normals
 from dope_ros2.meshes.mtl import WHITE
 from dope_ros2.meshes.normals import corner_normals
-from dope_ros2.meshes.read_mesh import Mesh, box_uvs, face_normals
+from dope_ros2.meshes.parts import GREY, Part, same_picture, weld
 
 EDGE = 1024  # [px] of a picture with several materials
 LARGEST = 2048  # [px] of one that a file brings along

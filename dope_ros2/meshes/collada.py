@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from dope_datagen.mesh_preparation.assemble import Part, linear_to_levels
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.meshes.mtl import find_file
 from dope_ros2.meshes.obj import fans
+from dope_ros2.meshes.parts import Part, linear_to_levels
 
 FACES = ("triangles", "polylist", "polygons")
 Look = tuple[np.ndarray | None, np.ndarray | None]  # texture (H, W, 3) and colour (3,), sRGB

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dope_datagen.mesh_preparation.assemble import weld
-from dope_datagen.mesh_preparation.surface import inside
+from dope_ros2.meshes.mesh import inside
+from dope_ros2.meshes.parts import weld
 
 SAME_UV = 1e-6  # closer texture coordinates are one
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dope_datagen.mesh_preparation.assemble import Part, linear_to_levels
+from dope_ros2.meshes.mesh import face_normals
 from dope_ros2.meshes.mtl import Look
 from dope_ros2.meshes.obj import Obj
-from dope_ros2.meshes.read_mesh import face_normals
+from dope_ros2.meshes.parts import Part, linear_to_levels
 
 
 def obj_parts(obj: Obj, looks: list[Look]) -> list[Part]:

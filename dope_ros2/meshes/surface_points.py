@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.cuboid import FACES
 from dope_ros2.objects.object_model import UNITS, ObjectModel
-from dope_ros2.visualization.overlay import FACES
 
 POINTS = 3000
 EVEN = np.array([0.7548776662, 0.5698402910])  # multiples of these, modulo 1, fill a square evenly

@@ -31,25 +31,6 @@ class MapSpec:
     radius: float = 2.0
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How the peaks of a network's maps err, by their height; `dope calibrate` measures it.
-
-    Attributes:
-        inward: an unsure corner's peak lies too near the centroid, by so much at height 0 [cells].
-        sure: standard deviation of a keypoint at height 1 [cells].
-        unsure: what is added to it at height 0 [cells].
-    """
-
-    inward: float = 0.0
-    sure: float = 0.2
-    unsure: float = 0.9
-
-    def sigmas(self, heights: np.ndarray) -> np.ndarray:
-        """Standard deviations [cells] of keypoints from the heights of their peaks, in [0, 1]."""
-        return self.sure + self.unsure * (1 - np.clip(heights, 0, 1))
-
-
 def encode(keypoints: np.ndarray, size: tuple[int, int], spec: MapSpec) -> tuple[np.ndarray, np.ndarray]:
     """Draw the maps of one class.
 

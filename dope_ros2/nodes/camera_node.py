@@ -16,13 +16,15 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.commands.batch_prediction import Lens
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel, load_camera
+from dope_ros2.io.assumed_camera import Lens
 from dope_ros2.io.bop import Truth
 from dope_ros2.io.image_sources import Picture, endless, open_source
-from dope_ros2.nodes.base.node import RELIABLE_NEWEST, RESULTS, ShellNode, node_parser, parse, run
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.nodes.base.qos import RELIABLE_NEWEST, RESULTS
+from dope_ros2.nodes.base.run import node_parser, parse, run
+from dope_ros2.nodes.messages import detections, images
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
@@ -117,10 +119,10 @@ class CameraNode(ShellNode):
         if self._truth is not None:
             truths = [self._known(truth) for truth in picture.truth or () if truth.obj_id in self._models]
             self._truth.publish(detections.detections_to_msg(truths, header))
-        self._info.publish(detections.camera_to_info(camera, header))
-        self._rect.publish(detections.array_to_image(camera.rectify(picture.rgb), header))
+        self._info.publish(images.camera_to_info(camera, header))
+        self._rect.publish(images.array_to_image(camera.rectify(picture.rgb), header))
         if self._raw is not None:
-            self._raw.publish(detections.array_to_image(picture.rgb, header))
+            self._raw.publish(images.array_to_image(picture.rgb, header))
 
     def _stamp(self) -> Time:
         return self.get_clock().now().to_msg()

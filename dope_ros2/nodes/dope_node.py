@@ -18,17 +18,21 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.estimator import Estimator, Settings
-from dope_ros2.nodes.base.node import RESULTS, ManagedNode, check_running, node_parser, opening, parse, run
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
+from dope_ros2.nodes.base.node import ManagedNode, opening
+from dope_ros2.nodes.base.qos import RESULTS
+from dope_ros2.nodes.base.run import check_running, node_parser, parse, run
 from dope_ros2.nodes.dope import parameters
 from dope_ros2.nodes.dope.camera_input import CameraInput
 from dope_ros2.nodes.dope.detect_action import DetectServer
 from dope_ros2.nodes.dope.publishers import Outputs
 from dope_ros2.nodes.dope.recorder import Recorder
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import diagnostics, geometry, images
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.camera_pipeline import Roi, find, survey
+from dope_ros2.pipeline.camera_pipeline import find, survey
 from dope_ros2.pipeline.diagnostics import Condition, Level, engine_condition
+from dope_ros2.pipeline.request import Roi
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DIAGNOSED = 0.25  # seconds between messages on /diagnostics
@@ -190,7 +194,7 @@ class DopeNode(ManagedNode):
         camera.health.arrived(begin)
         if self.not_active() or not (self._asked(camera) or camera.is_due(self.value("max_rate"))):
             return
-        age = 1e-9 * self.get_clock().now().nanoseconds - detections.seconds(msg.header.stamp)
+        age = 1e-9 * self.get_clock().now().nanoseconds - geometry.seconds(msg.header.stamp)
         try:
             self._look(msg, camera)
         except UserError as error:
@@ -239,7 +243,7 @@ class DopeNode(ManagedNode):
         else:
             conditions[f"{name}: engine"] = Condition(Level.WARN, "not configured: the node's life cycle says when")
         header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics.publish(detections.conditions_to_msg(conditions, header, name))
+        self._diagnostics.publish(diagnostics.conditions_to_msg(conditions, header, name))
 
     def _asked(self, camera: CameraInput) -> bool:
         """Whether a goal waits for this camera's images."""
@@ -247,9 +251,9 @@ class DopeNode(ManagedNode):
 
     def _look(self, msg: Image | CompressedImage, camera: CameraInput) -> None:
         """Answer an image on every topic, unless switched off, and the goals that wait for it."""
-        stages, stamp = self._estimator.stages, detections.seconds(msg.header.stamp)
+        stages, stamp = self._estimator.stages, geometry.seconds(msg.header.stamp)
         with stages("convert"):
-            image = detections.image_to_array(msg, camera.image_topic)
+            image = images.image_to_array(msg, camera.image_topic)
         model = camera.model(image.shape[1], image.shape[0])
         see = partial(find, self._estimator, image, model, camera.image_topic)
         see = camera.with_depth(see, msg.header, model)

@@ -16,7 +16,8 @@ from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.evaluation.live_statistics import HEADING, Tally, line
-from dope_ros2.nodes.base.node import ShellNode, parse, run
+from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.nodes.base.run import parse, run
 from dope_ros2.nodes.messages import detections
 
 DEPTH = QoSProfile(depth=100)

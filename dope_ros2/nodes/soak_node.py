@@ -18,8 +18,10 @@ from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io.image_sources import open_source
-from dope_ros2.nodes.base.node import RELIABLE_NEWEST, RESULTS, ShellNode, parse, run
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.nodes.base.qos import RELIABLE_NEWEST, RESULTS
+from dope_ros2.nodes.base.run import parse, run
+from dope_ros2.nodes.messages import images
 from dope_ros2.nodes.soak.faults import TROUBLES, Call, Trouble
 
 IN_TROUBLE, IN_PEACE = 1.5, 2.5  # how long a fault lasts, and how long none does [s]
@@ -42,7 +44,7 @@ def frames(source: str) -> list[tuple[Image, CameraInfo]]:
         height, width = rgb.shape[:2]
         camera = CameraModel.from_focal(FOCAL, width, height) if K is None else CameraModel(K, width, height)
         header = Header(frame_id="camera")
-        result.append((detections.array_to_image(rgb, header), detections.camera_to_info(camera, header)))
+        result.append((images.array_to_image(rgb, header), images.camera_to_info(camera, header)))
     return result
 
 

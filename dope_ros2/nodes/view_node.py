@@ -18,10 +18,12 @@ from rclpy.clock import Clock, ClockType
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.cli import load_function
+from dope_ros2.common.command_runner import load_function
 from dope_ros2.common.errors import UserError
-from dope_ros2.nodes.base.node import LATCHED, RESULTS, ShellNode, run
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.nodes.base.qos import LATCHED, RESULTS
+from dope_ros2.nodes.base.run import run
+from dope_ros2.nodes.messages import detections, diagnostics, geometry, objects
 from dope_ros2.nodes.view.viewed_camera import ViewedCamera
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization.viewer import rerun_process
@@ -57,12 +59,12 @@ class ViewNode(ShellNode):
 
     def _on_objects(self, msg: ObjectInfoArray) -> None:
         try:
-            self._models = {model.name: model for model in detections.msg_to_models(msg)}
+            self._models = {model.name: model for model in objects.msg_to_models(msg)}
         except UserError as error:
             self.complain(f"{self._name}/object_info: {error}")
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
-        self._view.diagnosed(self._now(), detections.msg_to_conditions(msg, self._name))
+        self._view.diagnosed(self._now(), diagnostics.msg_to_conditions(msg, self._name))
 
     def _now(self) -> float:
         return 1e-9 * self.get_clock().now().nanoseconds
@@ -71,7 +73,7 @@ class ViewNode(ShellNode):
         if self._camera.frame_id not in ("", msg.header.frame_id):
             return  # of another camera
         self._answered = time.monotonic()
-        stamp = detections.seconds(msg.header.stamp)
+        stamp = geometry.seconds(msg.header.stamp)
         self._view.answered(stamp, self._now() - stamp)
         if self._is_due():
             self._late = msg  # its picture may come right after it
@@ -88,7 +90,7 @@ class ViewNode(ShellNode):
             msg = self._camera.find(header)
             picture, camera = self._camera.decode(msg) if msg else (None, None)
             found = detections.msg_to_detections(answer, self._models) if answer else []
-            self._view.show(detections.seconds(header.stamp), found, picture, camera)
+            self._view.show(geometry.seconds(header.stamp), found, picture, camera)
         except ValueError as error:  # a user's mistake, or numbers that are no pose
             self.complain(str(error))
 

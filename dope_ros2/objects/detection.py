@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from dope_ros2.estimation.confidence import Evidence
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a pose rests on.
+
+    Attributes:
+        belief: mean belief of the nine keypoints, those not used counting as zero, in [0, 1].
+        cells: logarithm of one more than the number of cells that agree.
+        range: logarithm of the claimed standard deviation of the box's centre along the optical axis over its distance.
+        turn: logarithm of the claimed standard deviation of the rotation [rad], root mean square over three axes.
+    """
+
+    belief: float
+    cells: float
+    range: float
+    turn: float
+
+    @property
+    def row(self) -> np.ndarray:
+        """(4,) in the order of the attributes."""
+        return np.array([getattr(self, f.name) for f in fields(self)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,13 +15,13 @@ import yaml
 
 from dope_ros2 import __version__
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.estimator import Settings
 from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.rosbag_writer import Message, write_bag
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.camera_pipeline import Request, Roi
+from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.kalman_filter import State
 from dope_ros2.tracking.tracker import Memory, Smoothing, Track
 

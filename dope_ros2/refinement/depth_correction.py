@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
+from dope_ros2.geometry.pose import Pose, moved
 from dope_ros2.meshes.surface_points import Shape
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.tracking.kalman_filter import moved
 
 ROUNDS = 4  # of correction at most: what a pose lets one see changes with it
 CONVERGED = 5e-4  # a correction that changes less is the last [m]

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from dope_ros2.geometry.pose import Pose
+from dope_ros2.geometry.pose import TURN, Pose, difference, moved
 
-TURN = slice(3, 6)  # of an error (6,)
 CALM = np.array([0.0014] * 3 + [0.007] * 3)  # what the velocity wanders in a second [m/s, rad/s] while nothing happens
 HASTE = 300.0  # times as much when it does
 FASTEST = np.array([1.0] * 3 + [3.0] * 3)  # standard deviation of an unknown velocity [m/s, rad/s]
@@ -71,25 +69,3 @@ class State:
         left[:, :6] -= gain
         whole = left @ self.covariance @ left.T + gain @ covariance @ gain.T
         return State(moved(self.pose, correction[:6]), self.velocity + correction[6:], (whole + whole.T) / 2)
-
-
-def difference(pose: Pose, other: Pose) -> np.ndarray:
-    """(6,) the small motion that takes `other` to `pose`."""
-    turn = Rotation.from_matrix(pose.rotation @ other.rotation.T).as_rotvec()
-    return np.concatenate([pose.translation - other.translation, turn])
-
-
-def moved(pose: Pose, motion: np.ndarray) -> Pose:
-    """The pose after a small motion (6,)."""
-    turn = Rotation.from_rotvec(motion[TURN]).as_matrix()
-    return Pose(turn @ pose.rotation, pose.translation + motion[:3])
-
-
-def transported(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
-    """The (6, 6) covariance of a pose whose origin is `arm` (3,) [m] away from the one it was given for."""
-    if not arm.any():
-        return covariance
-    x, y, z = arm
-    move = np.eye(6)
-    move[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # v + w x arm
-    return move @ covariance @ move.T

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from dope_ros2.geometry.pose import Pose
+from dope_ros2.geometry.pose import Pose, transported
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group, nearest
-from dope_ros2.tracking.kalman_filter import CALM, FASTEST, HASTE, State, transported
+from dope_ros2.tracking.kalman_filter import CALM, FASTEST, HASTE, State
 
 NEAR, FAR = 0.6, 3.0  # of the diameter: so near to where it is expected an instance is taken for the same, or never
 NEVER = 1e3

@@ -9,6 +9,7 @@ import numpy as np
 
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.cuboid import seen_faces
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
@@ -18,8 +19,6 @@ NEAR = 0.02  # [m], segments are cut at this depth
 LIMIT = 1e5  # [px], projections are kept within, so that OpenCV's integers hold them
 AXES = ((255, 60, 60), (60, 220, 60), (80, 120, 255))  # x red, y green, z blue
 MARKED = (0, 1, 2, 3)  # corners of the +z face, which is tinted when it can be seen
-# The corners of each face, clockwise seen from outside.
-FACES = ((0, 1, 2, 3), (5, 4, 7, 6), (4, 0, 3, 7), (1, 5, 6, 2), (4, 5, 1, 0), (3, 2, 6, 7))
 
 
 def draw(image: np.ndarray, camera: CameraModel, detections: Sequence[Detection]) -> np.ndarray:
@@ -86,17 +85,6 @@ def _line_width(canvas: np.ndarray) -> int:
 
 def _dim(color: tuple[int, int, int]) -> tuple[int, int, int]:
     return tuple(c // 2 for c in color)
-
-
-def seen_faces(corners: np.ndarray) -> list[tuple[int, ...]]:
-    """Those of FACES that turn their outside to the camera, of a box's corners (8 or more, 3) in its frame."""
-    return [face for face in FACES if _faces_camera(corners[list(face)])]
-
-
-def _faces_camera(corners: np.ndarray) -> bool:
-    """Whether a face of four corners, clockwise seen from outside, turns its outside to the camera's centre."""
-    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-    return bool(normal @ corners[0] > 0)
 
 
 def _pixels(camera: CameraModel, points: np.ndarray) -> np.ndarray:

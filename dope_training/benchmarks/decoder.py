@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dope_ros2.cli import run_typer
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.estimation.map_decoder import decode
 from dope_ros2.estimation.pnp import solver
 from dope_ros2.geometry import cuboid

@@ -27,17 +27,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from dope_datagen.dataset.store import Dataset
 from dope_datagen.generation.generate import generate
 from dope_datagen.scenes.config import parse_config
-from dope_ros2.cli import run_typer
 from dope_ros2.common import files
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.engines.registry import pick_device
-from dope_ros2.network.architectures import Paper
-from dope_ros2.network.weights import IMAGENET_MEAN, IMAGENET_STD
+from dope_ros2.network.dope_paper import Paper
+from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
 from dope_training.benchmarks import upstream_dope
 from dope_training.config import TrainConfig, changed
 from dope_training.data.crops import crops_of
-from dope_training.data.loaders import Place, Stream, auto_workers, mixed, training_loader
+from dope_training.data.loaders import Stream, auto_workers, mixed, training_loader
+from dope_training.data.progress import Place
 from dope_training.objective.training_module import BeliefModule
-from dope_training.optimizers.optimizers import make_optimiser, train_step
+from dope_training.optimizers.optimizers import make_optimiser
+from dope_training.trainer.step import train_step
 
 PICTURES = 64
 ENDLESS = 10**6  # steps, or pictures

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
 from dope_datagen.dataset.store import Dataset, Sample
-from dope_ros2.cli import run_typer
-from dope_ros2.common.errors import UserError
-from dope_ros2.common.resources import share
-from dope_ros2.estimation.estimator import Estimator, Maps, Settings
+from dope_ros2.estimation.estimator import Estimator, Maps
 from dope_ros2.estimation.map_decoder import decode
 from dope_ros2.estimation.object_crops import Region, view
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
-from dope_ros2.network.belief_maps import Calibration
-from dope_ros2.network.weights import Metadata, load, save
-from dope_ros2.objects.object_model import ObjectModel, load_objects
+from dope_ros2.network.calibration import Calibration
+from dope_ros2.network.metadata import Metadata
+from dope_ros2.network.weights import load, save
+from dope_ros2.objects.object_model import ObjectModel
 from dope_training.calibration import pose_confidence
-from dope_training.data.crops import held_out
+from dope_training.data.split import held_out
 from dope_training.data.store_reader import readable
 
-FEWEST = 200  # corners; fewer say too little
+MIN_CORNERS = 200  # corners; fewer say too little
 NEAR = 1.0  # a decoded centroid so near a true one is that object's [cells]
 RIGHT = 1.25  # a corner farther off is another one's, not an inexact one [cells]
 MEDIAN = 1.177  # the median length of a two-dimensional normal error, in standard deviations
@@ -85,7 +81,7 @@ def fit(errors: np.ndarray) -> Calibration | None:
     at height 1, that of the standard deviations freely.
     """
     errors = errors[errors[:, 1] < RIGHT]
-    if len(errors) < FEWEST:
+    if len(errors) < MIN_CORNERS:
         return None
     groups = np.array_split(errors[np.argsort(errors[:, 0], kind="stable")], 8)
     doubt = np.array([1 - group[:, 0].mean() for group in groups])
@@ -141,44 +137,3 @@ def calibrate(
 def _with_biases(metadata: Metadata, biases: dict[str, float]) -> Metadata:
     objects = (replace(trained, distance_bias=biases.get(trained.name, 0.0)) for trained in metadata.objects)
     return replace(metadata, objects=tuple(objects))
-
-
-app = typer.Typer(add_completion=False)
-
-
-@app.command()
-def calibrate_command(
-    data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
-    weights: Annotated[Path | None, typer.Option(help="weights, rewritten; default: the package's")] = None,
-    kept: Annotated[float, typer.Option(min=0, max=1, help="share of each store to measure on, at its end")] = 0.02,
-    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-) -> None:
-    """Measure how a network's peaks and poses err, and store it with the weights."""
-    path = weights or share() / "weights" / "dope-lite.safetensors"
-    measured = calibrate(path, data, kept, load_objects(objects_file), device)
-    if measured is None:
-        raise UserError(f"{path}: finds fewer than {FEWEST} corners in these pictures; train longer or raise --kept")
-    metadata, trusted = measured
-    peaks = metadata.calibration
-    typer.echo(
-        f"{path}: at height h a corner is off by {peaks.sure} + {peaks.unsure} (1 - h) cells, "
-        f"of them {peaks.inward} (1 - h) inward"
-    )
-    if off := pose_confidence.biases_in_words(metadata.objects):
-        typer.echo(f"{path}: distances are corrected for a bias of {off}")
-    typer.echo(
-        f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
-        if trusted
-        else f"{path}: fewer than {pose_confidence.FEWEST} right poses in these pictures; scores and ellipsoids stay "
-        "as they were"
-    )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope calibrate`; returns the exit status."""
-    return run_typer(app, argv, "dope calibrate")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

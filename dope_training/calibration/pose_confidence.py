@@ -11,12 +11,13 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from dope_datagen.dataset.store import Sample
-from dope_ros2.estimation.confidence import Evidence, Trust
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.evaluation.matching import MAX_ANGLE, Instance, match
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.weights import TrainedObject
-from dope_ros2.objects.detection import Detection
+from dope_ros2.network.calibration import Trust
+from dope_ros2.network.metadata import TrainedObject
+from dope_ros2.objects.detection import Detection, Evidence
 from dope_ros2.objects.symmetry import nearest
 from dope_training.metrics.coverage import CLAIM, LIMITS, motion, squared_lengths
 

@@ -16,7 +16,7 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization import overlay
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of
-from dope_training.objective.losses import IGNORED_BELOW, draw_targets
+from dope_training.objective.targets import IGNORED_BELOW, draw_targets
 
 CROPS = 12  # of a sheet
 ROW = 3  # crops in a row, each with its maps

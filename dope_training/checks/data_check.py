@@ -12,18 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from dope_datagen.dataset.store import Sample
-from dope_datagen.inspection.shard_reader import records
+from dope_datagen.dataset.store import Sample, records
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.checks.crop_sheets import save_sheets
 from dope_training.checks.label_check import DISTANCE, camera_faults, label_faults, on_edges
 from dope_training.config import TrainConfig
 from dope_training.data.augmentation import Crop, augment
-from dope_training.data.crops import Source, held_out
 from dope_training.data.object_names import contradictions, missing, spelled
+from dope_training.data.split import Source, held_out
 from dope_training.data.store_reader import Reading
-from dope_training.objective.losses import IGNORED_BELOW
+from dope_training.objective.targets import IGNORED_BELOW
 
 LOOKS = 400  # pictures that are looked at, of all stores together
 FEWEST_LOOKS = 100  # of each store

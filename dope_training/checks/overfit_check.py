@@ -20,18 +20,20 @@ import numpy as np
 import torch
 
 from dope_datagen.dataset.store import Dataset, Sample
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.object_crops import warp
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.evaluation.matching import Instance, match
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.weights import Metadata, TrainedObject
+from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group
 from dope_training.checks.data_check import preflight
 from dope_training.config import TrainConfig
 from dope_training.data.augmentation import Crop
-from dope_training.data.crops import Encoder, Source, held_out, stack
+from dope_training.data.crops import Encoder, stack
+from dope_training.data.split import Source, held_out
 from dope_training.data.store_reader import readable
 from dope_training.objective.training_module import BeliefModule
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from dope_ros2.cli import run_typer
-from dope_ros2.commands.predict import make_folder
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_training.evaluation import report
@@ -24,7 +24,8 @@ from dope_training.evaluation.run import Contender, Judged, judge
 from dope_training.evaluation.summary import counts
 
 if TYPE_CHECKING:
-    from dope_ros2.estimation.estimator import Estimator, Settings
+    from dope_ros2.estimation.estimator import Estimator
+    from dope_ros2.estimation.settings import Settings
 
 PICTURES = 200  # that weights are shown, unless asked otherwise
 
@@ -100,10 +101,8 @@ def contenders(
     names = labels([*weights, *results])
     judged, settings = [], {}
     if weights:
-        from dope_ros2.estimation.estimator import (  # here, so that a results file does not wait for torch
-            Estimator,
-            Settings,
-        )
+        from dope_ros2.estimation.estimator import Estimator
+        from dope_ros2.estimation.settings import Settings
         from dope_ros2.network.weights import sha256
 
         chosen = Settings() if min_score is None else Settings(min_score=min_score)

@@ -16,8 +16,8 @@ import typer
 import yaml
 
 from dope_ros2 import cli
-from dope_ros2.cli import run_typer
 from dope_ros2.common import files
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import share
 from dope_ros2.common.yaml_files import read_yaml

@@ -12,12 +12,13 @@ import numpy as np
 import typer
 import yaml
 
-from dope_ros2.cli import run_typer
 from dope_ros2.common import files
+from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.confidence import Trust
 from dope_ros2.evaluation.matching import MAX_ANGLE, MAX_DISTANCE
-from dope_ros2.network.weights import Metadata, load, sha256
+from dope_ros2.network.calibration import Trust
+from dope_ros2.network.metadata import Metadata
+from dope_ros2.network.weights import load, sha256
 from dope_training.calibration.pose_confidence import biases_in_words
 from dope_training.evaluation import tables
 from dope_training.evaluation.report import SCHEMA

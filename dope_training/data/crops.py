@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -13,47 +11,15 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from dope_datagen.dataset.store import Dataset, Sample
-from dope_datagen.inspection.shard_reader import records
-from dope_ros2.common.errors import UserError
+from dope_datagen.dataset.store import Dataset, Sample, records
 from dope_ros2.geometry.pose import Pose
 from dope_training.config import TrainConfig
 from dope_training.data.augmentation import Crop, augment
 from dope_training.data.object_names import check_objects, spelled
+from dope_training.data.split import held_out
 from dope_training.data.store_reader import Reading
 
 MOST_OBJECTS = 12  # of the trained classes in one crop; further ones are ignored where they are
-
-
-@dataclass(frozen=True)
-class Source:
-    """A store to train on.
-
-    Attributes:
-        path: of the store.
-        weight: how often an epoch has each of its pictures.
-    """
-
-    path: Path
-    weight: float = 1.0
-
-    @classmethod
-    def parse(cls, text: str) -> Source:
-        """Read `PATH` or `PATH=WEIGHT`; what is there as a whole is a path, also with `=` in its name.
-
-        Raises:
-            UserError: the weight is not above 0.
-        """
-        path, equals, number = text.rpartition("=")
-        if not equals or Path(text).exists():
-            return cls(Path(text))
-        try:
-            weight = float(number)
-        except ValueError:
-            return cls(Path(text))
-        if not isfinite(weight) or weight <= 0:
-            raise UserError(f"--data {text}: the weight {number} must be above 0, such as {path}=3")
-        return cls(Path(path), weight)
 
 
 class Encoder:
@@ -170,15 +136,6 @@ def viewing_rays(K: np.ndarray, pose: Pose, window: np.ndarray, centre: np.ndarr
 def stack(pictures: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The crops of several pictures as one batch."""
     return {key: torch.cat([picture[key] for picture in pictures]) for key in pictures[0]}
-
-
-def held_out(path: Path, share: float) -> tuple[range, range]:
-    """Split a store into training and validation indices; the validation pictures are the last ones."""
-    count = len(Dataset.open(path))
-    kept = max(1, round(count * share))
-    if count < 2:
-        raise UserError(f"{path}: {count} pictures are not enough to train; generate more with `dope generate`")
-    return range(count - kept), range(count - kept, count)
 
 
 def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Stores:

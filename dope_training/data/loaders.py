@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -13,22 +13,10 @@ from torch.utils.data import DataLoader, Sampler
 from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
 from dope_training.data.crops import Stores, crops_of, stack
+from dope_training.data.progress import Place
 from dope_training.data.sampler import Mix
-from dope_training.trainer.stopping import outlive
 
 MOST_WORKERS = 16
-
-
-class Place(NamedTuple):
-    """How far a run is in its data: the epoch, from 0, and how many pictures of it have been trained on."""
-
-    epoch: int = 0
-    seen: int = 0
-
-    def after(self, pictures: int, length: int) -> Place:
-        """The place so many pictures later, in epochs of `length` pictures."""
-        epochs, seen = divmod(self.seen + pictures, length)
-        return Place(self.epoch + epochs, seen)
 
 
 class Stream(Sampler[list[tuple[int, int]]]):
@@ -121,3 +109,12 @@ def auto_workers(ranks: int) -> int:
     """Loader processes of each of the ranks of this machine: all cores but one for each of them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
     return min(MOST_WORKERS, max(1, cores // ranks - 1))
+
+
+def outlive(_: int = 0) -> None:
+    """Let a loader's process go on when its whole group is told to end: the run asks for batches until it has stopped.
+
+    A second SIGTERM, which multiprocessing sends to processes that are left over, ends it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dope_datagen.inspection.shard_reader import records
+from dope_datagen.dataset.store import records
 from dope_ros2.common.errors import UserError, closest
 from dope_ros2.network.weights import SIZE_TOLERANCE
 from dope_ros2.objects.object_model import ObjectModel

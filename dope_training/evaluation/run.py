@@ -22,7 +22,8 @@ from dope_training.evaluation.object_points import Shape
 from dope_training.evaluation.pose_errors import FoundRow, TruthRow, measure
 
 if TYPE_CHECKING:
-    from dope_ros2.estimation.estimator import Estimator, Settings
+    from dope_ros2.estimation.estimator import Estimator
+    from dope_ros2.estimation.settings import Settings
 
 
 @dataclass(frozen=True)

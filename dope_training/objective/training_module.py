@@ -7,18 +7,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dope_ros2.network.architectures import Paper
-from dope_ros2.network.weights import IMAGENET_MEAN, IMAGENET_STD, begin
+from dope_ros2.network.architectures import begin
+from dope_ros2.network.dope_paper import Paper
+from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
 from dope_training.config import TrainConfig
-from dope_training.objective.losses import (
+from dope_training.objective.losses import belief_loss, surface_loss
+from dope_training.objective.targets import (
     SurfaceTargets,
     Targets,
-    belief_loss,
     count_maps,
     count_surface,
     draw_surface,
     draw_targets,
-    surface_loss,
 )
 
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.weights import build, load, read_checkpoint
+from dope_ros2.legacy.checkpoints import read_checkpoint
+from dope_ros2.network.architectures import build
+from dope_ros2.network.weights import load
 from dope_training.trainer.checkpoints import read
 
 IMAGENET = "imagenet"

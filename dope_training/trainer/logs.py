@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dope_training.data.loaders import Place
+from dope_training.data.progress import Place
 from dope_training.trainer.validation import Held
 
 # Regular expressions for log scrapers; docs/train.md has them too, and a test reads what is printed with them.

@@ -14,11 +14,13 @@ from torch.utils.data import DataLoader
 
 from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
-from dope_training.data.loaders import Place
-from dope_training.optimizers.optimizers import Average, learning_rate, train_step
+from dope_training.data.progress import Place
+from dope_training.optimizers.ema import Average
+from dope_training.optimizers.optimizers import learning_rate
 from dope_training.trainer.checkpoints import Checkpoints, random_state
 from dope_training.trainer.diagnosis import Validation, verdict
 from dope_training.trainer.logs import Log
+from dope_training.trainer.step import train_step
 from dope_training.trainer.stopping import Stop
 from dope_training.trainer.validation import Held, Watch
 

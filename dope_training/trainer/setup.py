@@ -15,24 +15,20 @@ from safetensors import SafetensorError
 from torch import nn
 
 from dope_datagen.dataset.store import Dataset
-from dope_ros2.commands.export_legacy import save_legacy
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.weights import Metadata, TrainedObject, save
+from dope_ros2.legacy.checkpoints import save_legacy
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import save
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.config import TrainConfig
-from dope_training.data.crops import Source, crops_of
-from dope_training.data.loaders import (
-    Place,
-    Stream,
-    auto_workers,
-    mixed,
-    pictures_a_step,
-    training_loader,
-    validation_loader,
-)
+from dope_training.data.crops import crops_of
+from dope_training.data.loaders import Stream, auto_workers, mixed, pictures_a_step, training_loader, validation_loader
+from dope_training.data.progress import Place
+from dope_training.data.split import Source
 from dope_training.objective.training_module import BeliefModule
-from dope_training.optimizers.optimizers import Average, make_optimiser
+from dope_training.optimizers.ema import Average
+from dope_training.optimizers.optimizers import make_optimiser
 from dope_training.trainer.checkpoints import OLDER, Checkpoints, check_fits, load_tensors, restore_random_state
 from dope_training.trainer.distributed import ranks
 from dope_training.trainer.initialization import start_from

@@ -54,15 +54,6 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def outlive(_: int = 0) -> None:
-    """Let a loader's process go on when its whole group is told to end: the run asks for batches until it has stopped.
-
-    A second SIGTERM, which multiprocessing sends to processes that are left over, ends it.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
-
-
 def parse_duration(text: str) -> timedelta:
     """Read HH:MM:SS, such as 8:45:00.
 

@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader
 from dope_datagen.dataset.store import Dataset, Sample
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.evaluation.matching import Instance, match
-from dope_ros2.network.weights import Metadata
+from dope_ros2.network.metadata import Metadata
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.config import TrainConfig
-from dope_training.data.crops import held_out
+from dope_training.data.split import held_out
 from dope_training.objective.training_module import BeliefModule
 from dope_training.trainer.stopping import Stop
 

@@ -10,7 +10,7 @@ from dope_datagen.dataset.store import Sample
 from dope_datagen.formats.silhouette import draw
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.meshes.read_mesh import facets
+from dope_ros2.meshes.mesh import facets
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
 WIDTH, HEIGHT = 160, 120

@@ -10,7 +10,8 @@ import pytest
 from stores import all_files
 
 import dope_datagen
-from dope_datagen.generation.generate import Job, Order, main
+from dope_datagen.commands.generate import main
+from dope_datagen.generation.job import Job, Order
 from dope_datagen.scenes.config import load_config
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import load_objects

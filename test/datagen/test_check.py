@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from stores import CARTON, CONFIG, HEIGHT, WIDTH, all_files, empty, make, picture, relabel, rewrite
 
-from dope_datagen.commands import check
+from dope_datagen.commands import check, generate
 from dope_datagen.commands.check import main
 from dope_datagen.dataset import shard_state, store
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Dataset
-from dope_datagen.generation import generate
 from dope_datagen.inspection.shard_reader import figures, inspect_shard
 from dope_ros2.geometry.pose import Pose
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from dope_datagen.assets.library import Assets
+from dope_datagen.commands.generate import main
 from dope_datagen.dataset.store import Dataset
-from dope_datagen.generation.generate import arrange, generate, main
+from dope_datagen.generation.generate import arrange, generate
 from dope_datagen.scenes import scene_files
 from dope_datagen.scenes.config import DatagenConfig
 from dope_datagen.scenes.sampler import Sampler

@@ -8,10 +8,11 @@ from intake_meshes import FORMATS, SIZE, box, picture, save
 
 from dope_datagen.commands.assets import main
 from dope_datagen.mesh_preparation import units
-from dope_datagen.mesh_preparation.mesh_file import linear_to_levels, read
+from dope_datagen.mesh_preparation.mesh_file import read
 from dope_datagen.mesh_preparation.report import inspect
 from dope_datagen.mesh_preparation.surface import agreement, bilinear
 from dope_ros2.common.errors import UserError
+from dope_ros2.meshes.parts import linear_to_levels
 from dope_ros2.objects.object_model import UNITS
 
 

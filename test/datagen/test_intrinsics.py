@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from dope_datagen.commands import check
+from dope_datagen.commands import check, generate
 from dope_datagen.dataset.store import Dataset
-from dope_datagen.generation import generate
 from dope_datagen.scenes.appearance import log_uniform
 from dope_datagen.scenes.config import load_config, parse_config
 from dope_datagen.scenes.intrinsics import draw_camera

@@ -15,7 +15,7 @@ from dope_datagen.scenes.scene import Body, Light, Material, Scene
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.meshes.read_mesh import facets
+from dope_ros2.meshes.mesh import facets
 
 pytest.importorskip("mitsuba")
 OFF_CENTRE = CameraModel(np.array([[140.0, 0, 62.3], [0, 140, 71.8], [0, 0, 1]]), 160, 120)

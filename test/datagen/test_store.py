@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import zarr
 
-from dope_datagen.commands import preview
+from dope_datagen.commands import generate, preview
 from dope_datagen.dataset import store
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Dataset, Sample
-from dope_datagen.generation import generate
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose

@@ -9,7 +9,7 @@ import numpy as np
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.stage_timer import Stages
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.nodes.base.node import run
+from dope_ros2.nodes.base.run import run
 from dope_ros2.nodes.dope_node import DopeNode
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel

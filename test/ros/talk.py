@@ -7,7 +7,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import images
 
 FRAME = "test_optical_frame"
 
@@ -21,11 +21,11 @@ def header(number):
 def picture(number, count=1, width=64, height=48):
     rgb = np.zeros((height, width, 3), np.uint8)
     rgb[0, 0, 0] = count
-    return detections.array_to_image(rgb, header(number))
+    return images.array_to_image(rgb, header(number))
 
 
 def info(focal=600.0, width=64, height=48):
-    return detections.camera_to_info(CameraModel.from_focal(focal, width, height), header(0))
+    return images.camera_to_info(CameraModel.from_focal(focal, width, height), header(0))
 
 
 def answer(observer, msg, namespace="", camera_info=None, answers="/dope/detections"):

@@ -14,7 +14,9 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker, MarkerArray
 
-from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import save
 from dope_ros2.nodes.base.node import QUIET_S
 from dope_ros2.objects.object_model import load_objects
 

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo
 from talk import info, picture
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import images
 
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).parent / "fake_dope_node.py"
@@ -71,7 +71,7 @@ def broken(observer, kind):
             msg.data = msg.data[: len(msg.data) // 2]
         if kind == "crash":
             rgb = np.full((48, 64, 3), 255, np.uint8)
-            msg = now(observer, detections.array_to_image(rgb, msg.header))
+            msg = now(observer, images.array_to_image(rgb, msg.header))
         return None if kind == "unplugged" else msg
 
     return make

@@ -10,7 +10,7 @@ from tf2_msgs.msg import TFMessage
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.nodes.base.transforms import KEPT, OwnFrames
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import geometry
 
 pytestmark = pytest.mark.ros
 BEGIN = 1_700_000_000
@@ -27,7 +27,7 @@ def tf(parent, child, pose, seconds):
     msg = TransformStamped(child_frame_id=child)
     msg.header.frame_id = parent
     msg.header.stamp = at(seconds)
-    msg.transform = detections._transform(pose)
+    msg.transform = geometry.transform_to_msg(pose)
     return TFMessage(transforms=[msg])
 
 

@@ -15,14 +15,14 @@ from talk import info
 from dope_ros2.estimation import object_crops
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import camera_info, image_encodings
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import images
 
 pytestmark = pytest.mark.ros
 uint32 = st.one_of(st.integers(0, 70), st.sampled_from([0, 1, 2, 3, 480, 640, 65_535, 65_536, 2**31, 2**32 - 1]))
 
 
 @st.composite
-def images(draw):
+def image_messages(draw):
     """An Image of any encoding and sizes, with about as many bytes as it needs, or not."""
     encoding = draw(
         st.one_of(st.sampled_from(sorted(image_encodings.ENCODINGS)), words.map(lambda text: text.replace("\0", "")))
@@ -99,9 +99,9 @@ def is_picture(rgb):
 
 
 @fuzz("image")
-@given(images())
+@given(image_messages())
 def test_any_image_is_read_or_refused(msg):
-    rgb = tried(detections.image_to_array, msg, "/image_rect")
+    rgb = tried(images.image_to_array, msg, "/image_rect")
     assert rgb is None or (is_picture(rgb) and rgb.shape[:2] == (msg.height, msg.width))
 
 
@@ -113,7 +113,7 @@ def test_any_image_is_read_or_refused(msg):
 def test_any_compressed_image_is_read_or_refused(name, data):
     msg = CompressedImage(format=name)
     msg.data.frombytes(data)
-    rgb = tried(detections.image_to_array, msg, "/image_rect/compressed")
+    rgb = tried(images.image_to_array, msg, "/image_rect/compressed")
     assert rgb is None or is_picture(rgb)
 
 

@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from talk import info, picture
-from test_fuzz_messages import camera_infos, compressed_data, images
+from test_fuzz_messages import camera_infos, compressed_data, image_messages
 from tf2_msgs.msg import TFMessage
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -96,7 +96,7 @@ compressed = st.builds(lambda data: CompressedImage(data=data), compressed_data)
 
 
 @fuzz("node")
-@given(msg=images() | compressed, of=headers, camera_info=st.none() | camera_infos())
+@given(msg=image_messages() | compressed, of=headers, camera_info=st.none() | camera_infos())
 def test_after_any_image_and_camera_info_the_next_good_ones_are_answered(bench, msg, of, camera_info):
     msg.header = of
     bench.show(msg, camera_info)

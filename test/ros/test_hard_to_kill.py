@@ -24,7 +24,9 @@ from talk import call, info, picture, set_parameter
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.network.weights import Metadata, TrainedObject, build, save
+from dope_ros2.network.architectures import build
+from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.weights import save
 from dope_ros2.nodes.dope.detect_action import PATIENCE
 from dope_ros2.objects.object_model import load_objects
 

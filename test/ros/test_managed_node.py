@@ -14,7 +14,7 @@ from std_srvs.srv import SetBool, Trigger
 from talk import answer, call, header, info, picture, set_parameter
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import images
 
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).parent / "fake_dope_node.py"
@@ -130,7 +130,7 @@ def test_tracks_know_better_than_one_measurement(running, observer):
 def test_only_the_region_of_interest_is_looked_at_in_the_same_camera(running, observer):
     rgb = np.zeros((48, 64, 3), np.uint8)
     rgb[10, 20, 0] = 3  # the fake estimator reads the first pixel of what it is given
-    msg = detections.array_to_image(rgb, header(70))
+    msg = images.array_to_image(rgb, header(70))
     assert set_parameter(observer, "roi", [20, 10, 30, 30], "/running/dope").successful
     assert set_parameter(observer, "max_age", 4, "/running/dope").successful  # a float parameter
     assert not set_parameter(observer, "max_age", "4", "/running/dope").successful
@@ -159,7 +159,7 @@ def test_a_most_rate_leaves_images_out(running, observer):
 def test_an_image_that_breaks_the_estimator_is_told_and_survived(running, observer):
     rgb = np.full((48, 64, 3), 255, np.uint8)
     for number in range(300, 305):
-        observer.publish(detections.array_to_image(rgb, header(number)), "/running/image_rect")
+        observer.publish(images.array_to_image(rgb, header(number)), "/running/image_rect")
         observer.spin(0.1)
     assert running.count("/running/image_rect: an image could not be looked at") >= 1
     assert running.alive

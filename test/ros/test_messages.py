@@ -17,7 +17,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io import camera_info
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import detections, diagnostics, images, markers, objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.diagnostics import Condition, Level
@@ -66,25 +66,25 @@ def test_the_action_names_every_outcome():
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_an_array_survives_the_way_through_a_message(height, width, seed):
     rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    np.testing.assert_array_equal(detections.image_to_array(detections.array_to_image(rgb, HEADER)), rgb)
+    np.testing.assert_array_equal(images.image_to_array(images.array_to_image(rgb, HEADER)), rgb)
 
 
 def test_reading_rgb8_copies_nothing():
-    msg = detections.array_to_image(np.zeros((4, 5, 3), np.uint8), HEADER)
-    assert np.shares_memory(detections.image_to_array(msg), np.frombuffer(msg.data, np.uint8))
+    msg = images.array_to_image(np.zeros((4, 5, 3), np.uint8), HEADER)
+    assert np.shares_memory(images.image_to_array(msg), np.frombuffer(msg.data, np.uint8))
 
 
 def test_big_endian_and_padding_are_taken_from_the_message():
     msg = Image(height=2, width=1, encoding="mono16", is_bigendian=1, step=3)
     msg.data.frombytes(bytes([0xFF, 0x00, 9, 0x80, 0x00, 9]))
-    np.testing.assert_array_equal(detections.image_to_array(msg)[:, 0, 0], [254, 128])
+    np.testing.assert_array_equal(images.image_to_array(msg)[:, 0, 0], [254, 128])
 
 
 @settings(deadline=None)
 @given(st.floats(50, 5000), st.floats(50, 5000), st.lists(st.floats(-0.5, 0.5), min_size=5, max_size=5))
 def test_a_camera_survives_the_way_through_a_message(fx, fy, distortion):
     camera = CameraModel(np.array([[fx, 0, 31], [0, fy, 23], [0, 0, 1]]), 64, 48, np.array(distortion))
-    msg = detections.camera_to_info(camera, HEADER)
+    msg = images.camera_to_info(camera, HEADER)
     raw = camera_info.read(msg, rectified=False)
     np.testing.assert_array_equal(raw.K, camera.K)
     np.testing.assert_array_equal(raw.distortion, distortion)
@@ -92,14 +92,14 @@ def test_a_camera_survives_the_way_through_a_message(fx, fy, distortion):
 
 
 def test_a_rectified_image_has_the_focal_length_of_P_not_of_K():
-    msg = detections.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
+    msg = images.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
     msg.p[0] = msg.p[5] = 450.0
     assert camera_info.read(msg).K[0, 0] == 450
     assert camera_info.read(msg, rectified=False).K[0, 0] == 500
 
 
 def test_a_region_of_interest_moves_the_principal_point():
-    msg = detections.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
+    msg = images.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
     msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height = 10, 5, 20, 20
     camera = camera_info.read(msg)
     assert (camera.width, camera.height) == (20, 20)
@@ -119,7 +119,7 @@ def test_a_camera_info_that_describes_no_camera_is_refused(msg, text):
 
 
 def test_a_lens_model_that_opencv_lacks_is_refused():
-    msg = detections.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
+    msg = images.camera_to_info(CameraModel.from_focal(500, 64, 48), HEADER)
     msg.distortion_model = "equidistant"
     with pytest.raises(UserError, match="'equidistant' is not one of plumb_bob, rational_polynomial"):
         camera_info.read(msg, rectified=False)
@@ -143,16 +143,16 @@ def test_frames_are_numbered_per_class_best_first():
 
 
 def test_markers_that_are_gone_are_deleted_once():
-    markers = detections.Markers([CARTON])
-    assert {m.action for m in markers([detection(), detection()], HEADER).markers} == {Marker.ADD}
-    fewer = markers([detection()], HEADER).markers
+    drawn = markers.Markers([CARTON])
+    assert {m.action for m in drawn([detection(), detection()], HEADER).markers} == {Marker.ADD}
+    fewer = drawn([detection()], HEADER).markers
     assert [m.id for m in fewer if m.action == Marker.DELETE] == [4, 5, 6]
-    assert [m.action for m in markers([], HEADER).markers] == [Marker.DELETE] * 3
-    assert markers([], HEADER).markers == []
+    assert [m.action for m in drawn([], HEADER).markers] == [Marker.DELETE] * 3
+    assert drawn([], HEADER).markers == []
 
 
 def test_the_edges_of_the_marker_are_the_twelve_of_the_cuboid():
-    [edges] = [m for m in detections.Markers([CARTON])([detection()], HEADER).markers if m.type == Marker.LINE_LIST]
+    [edges] = [m for m in markers.Markers([CARTON])([detection()], HEADER).markers if m.type == Marker.LINE_LIST]
     ends = np.array([[p.x, p.y, p.z] for p in edges.points]).reshape(12, 2, 3)
     lengths = np.sort(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1))
     np.testing.assert_allclose(lengths, np.repeat(sorted(CARTON.size), 4))
@@ -163,10 +163,10 @@ def test_a_mesh_is_shown_when_its_file_exists(tmp_path):
     (tmp_path / "cup.obj").write_text("v 0 0 0\n")
     entry = {"name": "cup", "class_id": 1, "size": (0.1, 0.1, 0.1), "mesh_unit": "mm", "source": tmp_path / "o.yaml"}
     there, missing = (ObjectModel(mesh=name, **entry) for name in ("cup.obj", "none.obj"))
-    [mesh] = [m for m in detections.Markers([there])([detection(there)], HEADER).markers if m.mesh_resource]
+    [mesh] = [m for m in markers.Markers([there])([detection(there)], HEADER).markers if m.mesh_resource]
     assert mesh.mesh_resource == (tmp_path / "cup.obj").as_uri()
     assert mesh.scale.x == 0.001
-    assert not any(m.mesh_resource for m in detections.Markers([missing])([detection(missing)], HEADER).markers)
+    assert not any(m.mesh_resource for m in markers.Markers([missing])([detection(missing)], HEADER).markers)
 
 
 def test_symmetries_and_mesh_go_into_the_object_info():
@@ -178,7 +178,7 @@ def test_symmetries_and_mesh_go_into_the_object_info():
         symmetries_discrete=(tuple(turned.ravel()),),
         symmetries_continuous=({"axis": [0, 0, 1], "offset": [0, 0, 0.05]},),
     )
-    [info] = detections.objects_to_msg([model], HEADER).objects
+    [info] = objects.objects_to_msg([model], HEADER).objects
     assert (info.class_id, info.number, info.mesh_uri) == ("can", 3, "")
     assert info.symmetries_discrete[0].rotation.z == pytest.approx(1)
     assert info.symmetries_discrete[0].translation.x == pytest.approx(0.01)
@@ -205,13 +205,13 @@ def test_an_object_of_no_size_is_refused():
 
 
 def test_objects_survive_the_way_through_a_message():
-    [read] = detections.msg_to_models(detections.objects_to_msg([replace(CARTON, mesh_unit="mm")], HEADER))
+    [read] = objects.msg_to_models(objects.objects_to_msg([replace(CARTON, mesh_unit="mm")], HEADER))
     assert (read.name, read.class_id, read.size, read.centre) == ("carton", 101, CARTON.size, CARTON.centre)
     assert (read.mesh, read.mesh_unit) == (None, "mm")
 
 
 def test_conditions_survive_the_way_through_a_message_of_their_node():
     conditions = {"/dope: /image_rect": Condition(Level.WARN, "slow", {"age_ms_p50": "3"})}
-    msg = detections.conditions_to_msg(conditions, HEADER, "/dope")
-    assert detections.msg_to_conditions(msg, "/dope") == conditions
-    assert detections.msg_to_conditions(msg, "/other") == {}
+    msg = diagnostics.conditions_to_msg(conditions, HEADER, "/dope")
+    assert diagnostics.msg_to_conditions(msg, "/dope") == conditions
+    assert diagnostics.msg_to_conditions(msg, "/other") == {}

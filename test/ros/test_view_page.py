@@ -12,7 +12,7 @@ from talk import header, info
 from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import images
 from dope_ros2.visualization.viewer import rerun_process, scene
 
 pytest.importorskip("rerun", reason="needs rerun: pip install rerun-sdk")
@@ -35,7 +35,7 @@ def picture(number):
     rgb = np.empty((240, 320, 3), np.uint8)
     rgb[:, :160], rgb[:, 160:] = ORANGE, TEAL
     rgb[0, 0] = (1, 0, 0)
-    return detections.array_to_image(rgb, Header(stamp=header(number).stamp, frame_id="camera"))
+    return images.array_to_image(rgb, Header(stamp=header(number).stamp, frame_id="camera"))
 
 
 def share_of(screen, color, tolerance=12):

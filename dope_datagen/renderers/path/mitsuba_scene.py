@@ -15,7 +15,7 @@ from dope_datagen.renderers.camera_response import linear
 from dope_datagen.scenes.scene import Body, Light, Material, Scene
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.meshes.read_mesh import Mesh
+from dope_ros2.meshes.mesh import Mesh
 
 # Mitsuba's camera has x to the left and y up.
 FROM_OPTICAL = np.diag([-1.0, -1.0, 1.0, 1.0])

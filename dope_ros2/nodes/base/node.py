@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,23 +11,14 @@ from inspect import iscoroutinefunction
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidHandle, ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
 from dope_ros2.common.errors import UserError, one_line
 
-NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # a stale frame is worth nothing
-RELIABLE_NEWEST = QoSProfile(depth=1)  # serves reliable and best-effort subscribers
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-RESULTS = QoSProfile(depth=10)
-
 QUIET_S, MOST_FAULTS = 5.0, 10  # a fault is told again after this time [s]; so many different ones meanwhile
-USER_ERROR = 2  # exit status
 Range = tuple[float, float] | None
 
 
@@ -141,69 +130,3 @@ def opening() -> Iterator[None]:
         raise UserError(
             f"a topic cannot be opened ({reason}); check the parameters cameras and qos_overrides"
         ) from error
-
-
-def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    """Parse a command line except its ROS arguments (`--ros-args ...`, up to `--` or the end), which are returned."""
-    own, ros = list(sys.argv[1:] if argv is None else argv), []
-    while "--ros-args" in own:
-        start = own.index("--ros-args")
-        end = own.index("--", start) + 1 if "--" in own[start:] else len(own)
-        ros += own[start:end]
-        del own[start:end]
-    return parser.parse_args(own), ros
-
-
-def node_parser(prog: str, text: str) -> argparse.ArgumentParser:
-    """A parser for a node that has parameters and no options of its own."""
-    epilog = "Parameters: --ros-args -p NAME:=VALUE or --params-file FILE; `ros2 param describe` explains them."
-    return argparse.ArgumentParser(prog=prog, description=text, epilog=epilog)
-
-
-def run(make: Callable[[], Shell], prog: str, argv: list[str]) -> int:
-    """Start ROS, make the node and spin it until it is done, interrupted (Ctrl-C) or terminated.
-
-    Returns:
-        The node's result, 0 when it was told to stop, 2 after a user's mistake, which is one line on stderr.
-    """
-    try:
-        _init(argv)
-        return _spin(make)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except UserError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except (RuntimeError, InvalidHandle):  # a signal has shut ROS down under a call that rclpy was in
-        if rclpy.ok():
-            raise
-        return 0
-    finally:
-        rclpy.try_shutdown()
-
-
-def _init(argv: list[str]) -> None:
-    try:
-        rclpy.init(args=argv)
-    except RuntimeError as error:  # rcl's own, such as a missing or malformed parameter file
-        reason = str(error).split("\n")[0].split(", at ")[0]
-        raise UserError(f"ROS arguments {' '.join(argv)}: {reason}; see `ros2 run --help`") from error
-
-
-def _spin(make: Callable[[], Shell]) -> int:
-    try:
-        node = make()
-    except ParameterException as error:
-        raise UserError(f"{error}; check -p and --params-file") from error
-    try:
-        node.start()
-        node.spin()
-        return node.done.result() or 0
-    finally:
-        node.destroy_node()
-
-
-def check_running(node: Node) -> None:
-    """Leave quietly when the process was told to stop while the node was still starting."""
-    if not node.context.ok():
-        raise ExternalShutdownException

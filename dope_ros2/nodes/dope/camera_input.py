@@ -12,10 +12,11 @@ from std_msgs.msg import Header
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.nodes.base.node import NEWEST, ManagedNode
+from dope_ros2.nodes.base.node import ManagedNode
+from dope_ros2.nodes.base.qos import NEWEST
 from dope_ros2.nodes.dope.depth_input import DepthInput
 from dope_ros2.nodes.dope.recorder import Recorder
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import markers
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.camera_pipeline import Find, Sight
 from dope_ros2.pipeline.diagnostics import CameraHealth
@@ -46,7 +47,7 @@ class CameraInput:
         compressed = node.value("image_transport") == "compressed"
         if compressed:
             self.image_topic += "/compressed"
-        self.prefix, self.sight, self.markers = prefix, Sight(models), detections.Markers(models, prefix)
+        self.prefix, self.sight, self.markers = prefix, Sight(models), markers.Markers(models, prefix)
         self.health = CameraHealth(self.image_topic, time.monotonic())
         self._info: CameraInfo | None = None
         self._looked = -np.inf

@@ -13,7 +13,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import camera_info
 from dope_ros2.nodes.base.node import ManagedNode
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import geometry, images
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.camera_pipeline import Find
@@ -76,7 +76,7 @@ class DepthInput:
         self.used = None
         try:
             msg = self._nearest(header)
-            depth = detections.depth_to_array(msg, self.topic)
+            depth = images.depth_to_array(msg, self.topic)
             height, width = depth.shape
             seen_by = camera_info.fitted(camera, width, height, self.topic, self._image_topic)
         except UserError as error:
@@ -115,4 +115,4 @@ class DepthInput:
 
 def _apart(msg: Image, header: Header) -> float:
     """Seconds between an image and another one's header."""
-    return abs(detections.seconds(msg.header.stamp) - detections.seconds(header.stamp))
+    return abs(geometry.seconds(msg.header.stamp) - geometry.seconds(header.stamp))

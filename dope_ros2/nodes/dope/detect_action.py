@@ -15,13 +15,14 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.estimator import Settings
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.nodes.base.transforms import frames
 from dope_ros2.nodes.dope import parameters
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import detections, geometry
 from dope_ros2.objects.detection import Detection
-from dope_ros2.pipeline.camera_pipeline import Find, Roi
+from dope_ros2.pipeline.camera_pipeline import Find
+from dope_ros2.pipeline.request import Roi
 from dope_ros2.tracking.tracker import Smoothing, Tracker
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Search:
 
     def take(self, found: list[Detection], header: Header) -> None:
         """What an image shows."""
-        self.found = self.tracker(found, detections.seconds(header.stamp), AT_REST)
+        self.found = self.tracker(found, geometry.seconds(header.stamp), AT_REST)
         self.header, self.done = header, self.done + 1
         if self.done >= self.frames:
             self.end(Result.STATUS_SUCCEEDED)
@@ -112,7 +113,7 @@ class DetectServer:
         except UserError as error:
             handle.abort()
             return Result(status=Result.STATUS_UNKNOWN_CLASS, message=str(error))
-        timer, seconds = None, detections.seconds(handle.request.timeout)
+        timer, seconds = None, geometry.seconds(handle.request.timeout)
         if seconds > 0:
             timer = self._node.create_timer(seconds, lambda: search.end(Result.STATUS_TIMEOUT), clock=self._steady)
         self.searches.append(search)

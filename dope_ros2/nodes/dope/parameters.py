@@ -8,10 +8,11 @@ from pathlib import Path
 from dope_ros2.common.errors import SHORT, UserError, closest, short
 from dope_ros2.common.resources import resolve, share
 from dope_ros2.engines.registry import NAMES
-from dope_ros2.estimation.estimator import Estimator, Settings
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.nodes.base.node import Shell
 from dope_ros2.objects.object_model import load_objects
-from dope_ros2.pipeline.camera_pipeline import Request, Roi
+from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Smoothing
 
 TRANSPORTS = ("raw", "compressed")

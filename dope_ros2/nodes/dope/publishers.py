@@ -15,10 +15,11 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.nodes.base.node import LATCHED, RESULTS, ManagedNode
+from dope_ros2.nodes.base.node import ManagedNode
+from dope_ros2.nodes.base.qos import LATCHED, RESULTS
 from dope_ros2.nodes.dope.camera_input import CameraInput
 from dope_ros2.nodes.dope.ros1_topics import Ros1Topics
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import detections, images, objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization import overlay
@@ -46,7 +47,7 @@ class Outputs:
 
     def describe(self, models: list[ObjectModel]) -> None:
         """Say what is known about the objects that are looked for."""
-        self._info.publish(detections.objects_to_msg(models, Header(stamp=self._node.get_clock().now().to_msg())))
+        self._info.publish(objects.objects_to_msg(models, Header(stamp=self._node.get_clock().now().to_msg())))
 
     def publish(self, found: list[Detection], header: Header, camera: CameraInput, *, frames: bool) -> None:
         """Publish on every topic; empty arrays when nothing is seen, since silence would mean "stopped"."""
@@ -66,7 +67,7 @@ class Outputs:
             return
         picture = overlay.draw(image, model, found)
         if annotated:
-            self._annotated.publish(detections.array_to_image(picture, header))
+            self._annotated.publish(images.array_to_image(picture, header))
         if ros1:
             self._ros1.draw(picture, header)
 

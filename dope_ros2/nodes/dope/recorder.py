@@ -32,8 +32,8 @@ from dope_ros2.nodes.dope import parameters
 from dope_ros2.nodes.messages import detections
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.camera_pipeline import Request
 from dope_ros2.pipeline.recording import Answer, Recording, Topics, write
+from dope_ros2.pipeline.request import Request
 from dope_ros2.pipeline.ring_buffer import Kept, Ring
 from dope_ros2.tracking.tracker import Memory
 

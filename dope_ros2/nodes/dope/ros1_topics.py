@@ -10,8 +10,8 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
-from dope_ros2.nodes.base.node import RESULTS
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.base.qos import RESULTS
+from dope_ros2.nodes.messages import detections, images
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization.belief_image import belief_picture
@@ -53,7 +53,7 @@ class Ros1Topics:
 
     def draw(self, picture: np.ndarray, header: Header) -> None:
         """The picture with what was found."""
-        self._drawn.publish(detections.array_to_image(picture, header))
+        self._drawn.publish(images.array_to_image(picture, header))
 
     def show_beliefs(self, look: Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]], header: Header) -> None:
         """The belief maps of the objects of which someone wants them; only then is `look` called, see `Estimator`."""
@@ -63,4 +63,4 @@ class Ros1Topics:
         image, maps = look()
         for name in maps.keys() & watched:
             picture = belief_picture(image, maps[name])
-            self._beliefs[name].publish(detections.array_to_image(picture, header))
+            self._beliefs[name].publish(images.array_to_image(picture, header))

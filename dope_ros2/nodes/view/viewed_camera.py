@@ -14,8 +14,8 @@ from std_msgs.msg import Header
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import camera_info
-from dope_ros2.nodes.base.node import NEWEST, RELIABLE_NEWEST
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.base.qos import NEWEST, RELIABLE_NEWEST
+from dope_ros2.nodes.messages import images
 
 KEPT = 64_000_000  # bytes of pictures that wait for their answers
 KINDS = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
@@ -117,7 +117,7 @@ class ViewedCamera:
         Raises:
             UserError: it cannot be read, or there is no camera_info that fits.
         """
-        rgb = detections.image_to_array(msg, self.topic)
+        rgb = images.image_to_array(msg, self.topic)
         info = self._found[2]
         if self._info is None:
             raise UserError(f"{info}: no camera_info yet for {self.topic}; start its publisher")

@@ -48,7 +48,7 @@ def outline(camera: CameraModel, detection: Detection) -> Outline | None:
     if (corners[:, 2] <= overlay.NEAR).any():
         return None
     pixels = camera.project(corners)
-    faces = overlay.seen_faces(corners)
+    faces = cuboid.seen_faces(corners)
     seen = [any(set(edge) <= set(face) for face in faces) for edge in cuboid.EDGES]
     edges = pixels[np.array(cuboid.EDGES)]
     return edges[seen], edges[np.logical_not(seen)]

@@ -1,0 +1,98 @@
+"""Reads a mesh file into its parts; PLY, glTF and STL are parsed by trimesh, OBJ and COLLADA here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dope_ros2.meshes.collada import read_collada
+from dope_ros2.meshes.mtl import looks_of, read_materials
+from dope_ros2.meshes.obj import read_obj
+from dope_ros2.meshes.obj_parts import obj_parts
+from dope_ros2.meshes.parts import Part, linear_to_levels
+
+INVENTED = 12  # numbers in a picture of 2 x 2 px
+
+
+def read_parts(path: Path) -> tuple[np.ndarray, list[Part], float | None]:
+    """(N, 3) vertices, parts, and metres in one unit if the file says so.
+
+    Raises:
+        Exception: of any kind, if the file is broken; textures that are missing are left out, but for COLLADA's.
+    """
+    if path.suffix.lower() == ".dae":
+        parts, unit = read_collada(path)
+        corners = np.concatenate([part.corners.reshape(-1, 3) for part in parts] or [np.zeros((0, 3))])
+        return np.unique(corners, axis=0), parts, unit
+    if path.suffix.lower() == ".obj":
+        obj = read_obj(path)
+        parts = obj_parts(obj, looks_of(obj.names, read_materials(path, obj.libraries)))
+        return obj.positions, [part._replace(image=_picture(part.image)) for part in parts], None
+    import trimesh
+
+    scene = trimesh.load_scene(path, process=False)
+    linear = path.suffix.lower() in (".gltf", ".glb")
+    vertices, parts, looks = [np.zeros((0, 3))], [], {}
+    for node in scene.graph.nodes_geometry:
+        matrix, name = scene.graph[node]
+        geometry = scene.geometry[name]
+        placed = trimesh.transform_points(np.asarray(geometry.vertices, float), matrix)
+        vertices.append(placed)
+        if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
+            turned = np.linalg.det(matrix[:3, :3]) < 0  # a mirrored part would show its inside
+            faces = np.asarray(geometry.faces)[:, ::-1] if turned else np.asarray(geometry.faces)
+            part = _part(geometry, placed, faces, linear, looks)
+            parts.append(part._replace(normals=_normals(geometry, matrix, faces)))
+    return np.concatenate(vertices), parts, 1.0 if linear else None
+
+
+def _picture(file: Path | None) -> np.ndarray | None:
+    return None if file is None else np.asarray(Image.open(file).convert("RGB"))
+
+
+def _normals(geometry: object, matrix: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
+    """The normals that the file has, (M, 3, 3), turned with a part; None if trimesh would make them up."""
+    if "vertex_normals" not in geometry._cache:  # as trimesh's own exporters ask
+        return None
+    normals = np.asarray(geometry.vertex_normals, float) @ np.linalg.inv(matrix[:3, :3])
+    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20))[faces]
+
+
+def _part(geometry: object, vertices: np.ndarray, faces: np.ndarray, linear: bool, looks: dict[int, tuple]) -> Part:
+    """One geometry of trimesh; `linear`: its vertex colours are linear light, as glTF's; `looks`: known materials'."""
+    visual = geometry.visual
+    if visual.kind == "texture":
+        key = id(visual.material)
+        if key not in looks:
+            looks[key] = _material(visual.material)
+        image, color = looks[key]
+        uvs = None if visual.uv is None else np.asarray(visual.uv, float)[faces]
+        return Part(vertices[faces], uvs, image, None if color is None else np.broadcast_to(color, (*faces.shape, 3)))
+    colors = None
+    if visual.kind == "vertex":
+        colors = np.asarray(visual.vertex_colors, float)[:, :3][faces]
+    if visual.kind == "face":
+        colors = np.asarray(visual.face_colors, float)[:, None, :3].repeat(3, axis=1)
+    if colors is not None and linear:
+        colors = linear_to_levels(colors / 255)
+    return Part(vertices[faces], None, None, colors)
+
+
+def _material(material: object) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Texture and colour (3,), sRGB, of a material of trimesh; factors are linear light."""
+    image = getattr(material, "baseColorTexture", getattr(material, "image", None))
+    factor = getattr(material, "baseColorFactor", None)  # glTF: multiplies the texture
+    diffuse = getattr(material, "diffuse", None) if factor is None else factor
+    color = None if diffuse is None else linear_to_levels(np.asarray(diffuse, float)[:3] / 255)
+    if image is None:
+        return None, color
+    pixels = np.asarray(image.convert("RGB"))
+    if pixels.size <= INVENTED and not np.ptp(pixels):  # what trimesh puts where there are only coordinates
+        return None, None
+    if factor is not None and min(factor[:3]) < 255:
+        curve = linear_to_levels(np.linspace(0, 1, 4096))
+        light = np.interp(np.arange(256), curve, np.linspace(0, 1, 4096))[pixels]
+        pixels = np.uint8(np.round(linear_to_levels(light * np.asarray(factor[:3]) / 255)))
+    return pixels, color

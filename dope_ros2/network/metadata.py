@@ -1,0 +1,118 @@
+"""What a weights file says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+
+from dope_ros2 import __version__
+from dope_ros2.common.errors import short
+from dope_ros2.network.belief_maps import MapSpec
+from dope_ros2.network.calibration import Calibration, Trust
+from dope_ros2.network.channels import STRIDE
+from dope_ros2.objects.object_model import LONGEST_NAME
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MOST_OBJECTS, TALLEST = 1000, 4096  # objects of a network, images [px] that it is given
+FARTHEST = 1e6  # any number of the metadata from zero
+MOST_BIAS = 0.5  # of a distance
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedObject:
+    """An object as it was when the weights were trained.
+
+    Attributes:
+        size, centre: of its cuboid in the mesh's frame [m].
+        distance_bias: its poses come out too far by at least this share of the distance; `dope calibrate` measures it.
+    """
+
+    name: str
+    size: tuple[float, float, float]
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    distance_bias: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a weights file says of itself.
+
+    Attributes:
+        architecture: a key of `network.ARCHITECTURES`.
+        objects: in the order of the network's outputs.
+        mean, std: normalisation of RGB in [0, 1].
+        sigma: standard deviation of the belief targets [cells].
+        affinity: kind of affinity, see `maps.MapSpec`.
+        origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
+        calibration: how the peaks of its maps err.
+        trust: what scores and ellipsoids are made with.
+        input_height: height to which images are scaled for inference [px]; 0 keeps their own.
+        crop: side of the crops of the training [px], in which objects span a third to all; 0 when that is not known.
+        data, training: summaries in words and figures.
+    """
+
+    architecture: str
+    objects: tuple[TrainedObject, ...]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    stride: int = STRIDE
+    sigma: float = MapSpec.sigma
+    affinity: str = MapSpec.affinity
+    origin: float = (STRIDE - 1) / 2
+    input_height: int = 480
+    crop: int = 0
+    calibration: Calibration = field(default_factory=Calibration)
+    trust: Trust = field(default_factory=Trust)
+    data: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    licence: str = "Apache-2.0"
+    code_version: str = __version__
+
+    def __post_init__(self) -> None:
+        numbers = [*self.mean, *self.std, self.sigma, self.origin, *vars(self.calibration).values()]
+        numbers += [*vars(self.trust).values()]
+        numbers += [v for o in self.objects for v in (*o.size, *o.centre, o.distance_bias)]
+        names = [o.name for o in self.objects if isinstance(o.name, str) and len(o.name) <= LONGEST_NAME]
+        if not 1 <= len(names) == len(self.objects) <= MOST_OBJECTS:
+            raise ValueError(f"{len(self.objects)} objects, of which 1 to {MOST_OBJECTS} and their names are needed")
+        if not all(isinstance(number, int | float) and abs(number) <= FARTHEST for number in numbers):
+            raise ValueError(f"a number is none: {short(numbers)}")
+        if {len(self.mean), len(self.std), *(len(v) for o in self.objects for v in (o.size, o.centre))} != {3}:
+            raise ValueError("mean, std, size and centre have three numbers each")
+        if min(*self.std, self.sigma, *(edge for o in self.objects for edge in o.size)) <= 0:
+            raise ValueError("std, sigma and sizes are above 0")
+        if max(abs(o.distance_bias) for o in self.objects) > MOST_BIAS:
+            raise ValueError(f"distance_bias is at most {MOST_BIAS} of the distance")
+        if self.stride != STRIDE or self.affinity not in ("unit", "offset"):
+            raise ValueError(f"stride {self.stride!r} and affinity {self.affinity!r}")
+        for height in (self.input_height, self.crop):
+            if not isinstance(height, int) or not 0 <= height <= TALLEST:
+                raise ValueError(f"input_height and crop are from 0 to {TALLEST}, not {height!r}")
+
+    @property
+    def map_spec(self) -> MapSpec:
+        """How the maps are drawn and read."""
+        return MapSpec(stride=self.stride, sigma=self.sigma, affinity=self.affinity)
+
+    def to_json(self) -> str:
+        """As it stands in a weights file."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Metadata:
+        """Rebuild from the JSON in a weights file."""
+        entry = json.loads(text)
+        known = {f.name for f in fields(cls)}
+        entry = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items() if key in known}
+        entry["objects"] = tuple(
+            TrainedObject(
+                name=o["name"],
+                size=tuple(o["size"]),
+                centre=tuple(o["centre"]),
+                distance_bias=o.get("distance_bias", 0.0),
+            )
+            for o in entry["objects"]
+        )
+        entry["calibration"] = Calibration(**entry.get("calibration", {}))
+        entry["trust"] = Trust(**entry.get("trust", {}))
+        return cls(**entry)

@@ -1,0 +1,44 @@
+"""Arrays to images and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.io import image_encodings
+
+
+def image_to_array(msg: Image | CompressedImage, topic: str = "image") -> np.ndarray:
+    """The picture as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `pixels.decode`."""
+    if isinstance(msg, CompressedImage):
+        return image_encodings.decompress(msg.data, topic)
+    big = bool(msg.is_bigendian)
+    return image_encodings.decode(msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic)
+
+
+def depth_to_array(msg: Image, topic: str = "depth") -> np.ndarray:
+    """The depths as (H, W) float32 [m]. See `pixels.decode_depth`."""
+    big = bool(msg.is_bigendian)
+    return image_encodings.decode_depth(
+        msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic
+    )
+
+
+def array_to_image(rgb: np.ndarray, header: Header) -> Image:
+    """Fill an rgb8 message from an (H, W, 3) uint8 array with a single copy."""
+    height, width, channels = rgb.shape
+    msg = Image(header=header, height=height, width=width, encoding="rgb8", step=width * channels)
+    msg.data.frombytes(np.ascontiguousarray(rgb).data)  # assigning the array would copy it number by number
+    return msg
+
+
+def camera_to_info(camera: CameraModel, header: Header) -> CameraInfo:
+    """Describe a camera: K, distortion, R = identity, P = [K | 0]."""
+    msg = CameraInfo(header=header, width=camera.width, height=camera.height)
+    msg.distortion_model = "rational_polynomial" if len(camera.distortion) == 8 else "plumb_bob"
+    msg.d = [float(value) for value in camera.distortion] or [0.0] * 5
+    msg.k, msg.r = camera.K.ravel().tolist(), np.eye(3).ravel().tolist()
+    msg.p = np.column_stack([camera.K, np.zeros(3)]).ravel().tolist()
+    return msg

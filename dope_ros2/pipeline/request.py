@@ -1,0 +1,77 @@
+"""What is asked of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dope_ros2.common.errors import UserError
+from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.settings import Settings
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.tracking.tracker import Smoothing
+
+
+class Expected(NamedTuple):
+    """What is looked for where: tracks at T_camera_object, and places in the image where something new may be."""
+
+    tracks: list[tuple[ObjectModel, Pose]]
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A part of the image [px]; the whole of it when width or height is 0."""
+
+    x: int = 0
+    y: int = 0
+    width: int = 0
+    height: int = 0
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> Roi:
+        """Read the parameter.
+
+        Raises:
+            UserError: there are not four numbers, or one is negative.
+        """
+        numbers = [int(number) for number in numbers]
+        if len(numbers) != 4 or min(numbers) < 0:
+            raise UserError(f"parameter roi: needs x, y, width and height [px], none below 0, not {numbers}")
+        return cls(*numbers)
+
+    def within(self, width: int, height: int, topic: str) -> Roi:
+        """The part of an image of this size that it means.
+
+        Raises:
+            UserError: it is larger than the image.
+        """
+        if not self.width or not self.height:
+            return Roi(0, 0, width, height)
+        if self.x + self.width > width or self.y + self.height > height:
+            raise UserError(
+                f"parameter roi: {self.width}x{self.height} at ({self.x}, {self.y}) is not inside {topic}, "
+                f"an image of {width}x{height}"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an image.
+
+    Attributes:
+        settings: of the estimator.
+        roi: the part to look at.
+        smoothing: of the tracks; None: there are none.
+        follow: look only where tracks are expected, and at `places`.
+        places: where an earlier image has shown that something new may be.
+    """
+
+    settings: Settings
+    roi: Roi = Roi()
+    smoothing: Smoothing | None = None
+    follow: bool = False
+    places: tuple[Place, ...] = ()

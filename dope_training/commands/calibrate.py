@@ -1,0 +1,53 @@
+"""`dope calibrate`: measure how weights err and store it with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.errors import UserError
+from dope_ros2.common.resources import share
+from dope_ros2.objects.object_model import load_objects
+from dope_training.calibration import pose_confidence
+from dope_training.calibration.calibrate import MIN_CORNERS, calibrate
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def calibrate_command(
+    data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
+    weights: Annotated[Path | None, typer.Option(help="weights, rewritten; default: the package's")] = None,
+    kept: Annotated[float, typer.Option(min=0, max=1, help="share of each store to measure on, at its end")] = 0.02,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Measure how a network's peaks and poses err, and store it with the weights."""
+    path = weights or share() / "weights" / "dope-lite.safetensors"
+    measured = calibrate(path, data, kept, load_objects(objects_file), device)
+    if measured is None:
+        raise UserError(
+            f"{path}: finds fewer than {MIN_CORNERS} corners in these pictures; train longer or raise --kept"
+        )
+    metadata, trusted = measured
+    peaks = metadata.calibration
+    typer.echo(
+        f"{path}: at height h a corner is off by {peaks.sure} + {peaks.unsure} (1 - h) cells, "
+        f"of them {peaks.inward} (1 - h) inward"
+    )
+    if off := pose_confidence.biases_in_words(metadata.objects):
+        typer.echo(f"{path}: distances are corrected for a bias of {off}")
+    typer.echo(
+        f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
+        if trusted
+        else f"{path}: fewer than {pose_confidence.FEWEST} right poses in these pictures; scores and ellipsoids stay "
+        "as they were"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dope calibrate`; returns the exit status."""
+    return run_typer(app, argv, "dope calibrate")
