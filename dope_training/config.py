@@ -12,7 +12,7 @@ from dope_ros2.common.errors import UserError, closest, short
 from dope_ros2.common.validation_errors import refusal
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.network.belief_maps import MapSpec
-from dope_ros2.network.channels import MULTIPLE
+from dope_ros2.network.channels import SIDE_MULTIPLE
 
 
 class TrainConfig(BaseModel):
@@ -54,8 +54,8 @@ class TrainConfig(BaseModel):
     def _whole_pictures(self) -> TrainConfig:
         if self.batch_size % self.crops_per_picture:
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of crops_per_picture")
-        if self.architecture != "paper" and self.crop % MULTIPLE:
-            raise ValueError(f"crop {self.crop} must be a multiple of {MULTIPLE}")
+        if self.architecture != "paper" and self.crop % SIDE_MULTIPLE:
+            raise ValueError(f"crop {self.crop} must be a multiple of {SIDE_MULTIPLE}")
         if self.architecture == "paper" and self.optimizer == "muon":
             raise ValueError("optimizer muon is for networks with normalisation, and paper has none; use adam or adamw")
         for name, weight in self.focus.items():

@@ -21,8 +21,8 @@ from dope_training.checks.data_check import ready
 from dope_training.config import TrainConfig, changed, load_config
 from dope_training.trainer.checkpoints import refused
 from dope_training.trainer.distributed import launch, make_fabric, ranks
-from dope_training.trainer.setup import Options, check_folder, export, prepare
-from dope_training.trainer.stopping import TIME_IS_OVER, TOLD, Stop, parse_duration
+from dope_training.trainer.setup import RunOptions, check_folder, export, prepare
+from dope_training.trainer.stopping import SIGNALLED, TIME_IS_OVER, Stop, parse_duration
 
 SAVED = 128  # plus the signal's number: exit status of a run that was told to end, after its state was saved
 
@@ -55,7 +55,7 @@ def train(
         models: records of the recipe's objects, in that order, instead of `objects_file`.
         weights: visits an epoch of each store's pictures; 1 if None.
         resume: go on from the folder's last checkpoint, if there is one.
-        net: start from these weights, see `starting.start_from`; random ones if None.
+        net: start from these weights, see `initialization.start_from`; random ones if None.
         workers: loader processes of each device; all cores but one in all if None.
         devices: processes that train together; GPUs where there are some.
         max_time: stop cleanly after this time, a timedelta or "HH:MM:SS"; `resume` goes on.
@@ -74,7 +74,7 @@ def train(
     recipe = _recipe(config, changes)
     if models is None:
         models = pick(load_objects(None if objects_file is None else Path(objects_file)), recipe.objects)
-    options = Options(
+    options = RunOptions(
         data=[Path(path) for path in ([data] if isinstance(data, str | Path) else data)], out=Path(out), models=models,
         weights=weights, resume=resume, net=None if net is None else str(net), workers=workers,
         limit=parse_duration(max_time) if isinstance(max_time, str) else max_time, save_legacy=save_legacy,
@@ -94,7 +94,7 @@ def _recipe(config: TrainConfig | Path | str, changes: dict[str, object]) -> Tra
     return load_config(Path(config), changes)
 
 
-def run(recipe: TrainConfig, options: Options) -> Path:
+def run(recipe: TrainConfig, options: RunOptions) -> Path:
     """Train as one rank, alone or with others; returns the path of the weights, which the first rank writes."""
     torch.set_flush_denormal(True)  # vanishing gradients would make a CPU several times slower
     fabric = make_fabric(recipe.precision)
@@ -109,7 +109,7 @@ def run(recipe: TrainConfig, options: Options) -> Path:
     if code:
         why = "its time is over" if code == TIME_IS_OVER else "told to end"
         fabric.print(f"stopped after step {step} of {training.steps}: {why}; --resume goes on", flush=True)
-    if code == TOLD:
+    if code == SIGNALLED:
         raise SystemExit(SAVED + (stop.signal or signal.SIGTERM))
     if fabric.is_global_zero:
         print("".join(f"{line}\n" for line in training.loader.dataset.unreadable()), end="")
@@ -118,7 +118,7 @@ def run(recipe: TrainConfig, options: Options) -> Path:
     return weights
 
 
-def run_together(devices: int, recipe: TrainConfig, options: Options) -> Path:
+def run_together(devices: int, recipe: TrainConfig, options: RunOptions) -> Path:
     """Train in so many processes; returns the path of the weights."""
     with tempfile.NamedTemporaryFile("r") as note:
         status = launch(devices, _process, (recipe, options, Path(note.name)))
@@ -131,7 +131,7 @@ def run_together(devices: int, recipe: TrainConfig, options: Options) -> Path:
     return options.out / "weights.safetensors"
 
 
-def _process(recipe: TrainConfig, options: Options, note: Path) -> None:
+def _process(recipe: TrainConfig, options: RunOptions, note: Path) -> None:
     """One of several processes; leaves a user's mistake in a file."""
     try:
         run(recipe, options)

@@ -9,7 +9,7 @@ from dope_datagen.dataset import store
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.cuboid import FACES
+from dope_ros2.geometry.cuboid import CORNERS_OF_FACES
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import load_objects
 
@@ -27,7 +27,7 @@ def picture(number, model=CARTON, camera=CAMERA):
     pixels = camera.project(corners)
     rgb = np.full((camera.height, camera.width, 3), rng.integers(30, 120), np.uint8)
     mask = np.zeros((camera.height, camera.width), np.uint8)
-    for face, color in zip(FACES, COLORS, strict=True):
+    for face, color in zip(CORNERS_OF_FACES, COLORS, strict=True):
         a, b, c = corners[list(face[:3])]
         if np.cross(b - a, c - a) @ a > 0:
             for canvas, value in ((rgb, color), (mask, 1)):

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import load_objects
-from dope_training.evaluation.labelled_images import Picture, TrueObject
+from dope_training.evaluation.labelled_images import LabelledImage, TrueObject
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(150, 160, 120)
@@ -28,7 +28,7 @@ class Row:
         rng = np.random.default_rng(index)
         places = [(0.3 * (k - 2), 0, 1 + 0.1 * k) for k in range(self.objects)]
         truths = [TrueObject(self.model.name, Pose.random(rng, place), self.visibility) for place in places]
-        return Picture(self.keys[index], CAMERA, np.zeros((120, 160, 3), np.uint8), truths)
+        return LabelledImage(self.keys[index], CAMERA, np.zeros((120, 160, 3), np.uint8), truths)
 
 
 def moved(pose, error):

@@ -9,14 +9,14 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dope_ros2.commands.batch_prediction import Run, lines, write
+from dope_ros2.commands.batch_prediction import PredictionRun, lines, write
 from dope_ros2.commands.predict import execute
 from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.io.assumed_camera import Lens
+from dope_ros2.io.assumed_camera import AssumedCamera
 from dope_ros2.io.image_sources import open_source
-from dope_ros2.io.input_files import find
+from dope_ros2.io.input_files import find_sources
 from dope_ros2.io.rosbag import Bag, is_bag
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -143,8 +143,8 @@ class Nothing:
 
 def test_predict_takes_bags(tmp_path):
     path = make(tmp_path / "bag", {"/cam/camera_info": info, "/cam/image_raw": image})
-    sources, problems = find([path])
-    run = Run(Nothing(), Settings(), Lens(), tmp_path / "out")
+    sources, problems = find_sources([path])
+    run = PredictionRun(Nothing(), Settings(), AssumedCamera(), tmp_path / "out")
     assert list(lines(run, sources)) == ["bag: 5 pictures, something found in 0"]
     assert not problems + run.problems
     write(run, path)
@@ -158,6 +158,6 @@ def test_predict_takes_bags(tmp_path):
 @pytest.mark.parametrize("topics", [{"/cam/camera_info": info, "/cam/image_raw": image}, {"/image": image}])
 def test_a_field_of_view_is_assumed_only_of_bags_that_do_not_say_it(topics, tmp_path, capsys):
     path = make(tmp_path / "bag", topics)
-    sources, _ = find([path])
-    execute(Run(Nothing(), Settings(), Lens(), tmp_path / "out"), sources, path)
+    sources, _ = find_sources([path])
+    execute(PredictionRun(Nothing(), Settings(), AssumedCamera(), tmp_path / "out"), sources, path)
     assert ("no intrinsics" in capsys.readouterr().err) == ("/image" in topics)

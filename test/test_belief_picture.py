@@ -6,7 +6,7 @@ from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.belief_maps import MapSpec, encode
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
@@ -58,7 +58,7 @@ def test_the_estimator_gives_the_picture_that_its_maps_cover_and_the_maps_by_nam
     models = [ObjectModel(name=e.name, class_id=1, size=e.size) for e in entries]
     metadata = Metadata(architecture="dope-lite", objects=entries, input_height=50)
     image = np.random.default_rng(0).integers(0, 255, (100, 130, 3), np.uint8)
-    estimator = Estimator.of_network(build("dope-lite", 2), metadata, models, "cpu")
+    estimator = Estimator.of_network(make_network("dope-lite", 2), metadata, models, "cpu")
     seen, maps = estimator.beliefs(image, CameraModel.from_focal(100, 130, 100), Settings())
     assert seen.shape == (56, 72, 3)
     assert {name: belief.shape for name, belief in maps.items()} == {"box": (9, 7, 9), "tin": (9, 7, 9)}

@@ -13,9 +13,9 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.belief_maps import MapSpec, encode
-from dope_ros2.network.calibration import Trust
+from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, save
 from dope_ros2.objects.object_model import load_objects
@@ -98,7 +98,9 @@ def files(tmp_path):
     data, weights = tmp_path / "store", tmp_path / "w.safetensors"
     store.create(data, 2, 0, {"width": 160, "height": 120, "depth": False}, [CARTON])
     store.write_shard(data, 0, [sample(Pose.from_rotvec([0, 0, 0], [0, 0, 0.5]))] * 2, 95)
-    save(weights, build("dope-lite", 1), Metadata(architecture="dope-lite", objects=(TRAINED,), input_height=120))
+    save(
+        weights, make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(TRAINED,), input_height=120)
+    )
     return data, weights
 
 
@@ -119,10 +121,10 @@ def test_the_calibration_is_written_into_the_weights_and_nothing_else_changes(fi
 def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(files, monkeypatch, capsys):
     data, weights = files
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
-    for measured in (Trust(bias=1.0, spread=1.7), None):
-        monkeypatch.setattr(tested.trust, "fit", lambda _, measured=measured: measured)
+    for measured in (ScoreModel(bias=1.0, spread=1.7), None):
+        monkeypatch.setattr(tested.pose_confidence, "fit", lambda _, measured=measured: measured)
         assert main(["--weights", str(weights), "--data", str(data)]) == 0
-        assert load(weights)[1].trust == Trust(bias=1.0, spread=1.7)
+        assert load(weights)[1].trust == ScoreModel(bias=1.0, spread=1.7)
     assert "1.7 times" in (told := capsys.readouterr().out)
     assert "stay as they were" in told
 
@@ -130,10 +132,12 @@ def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(fil
 def test_distances_are_measured_anew_and_kept_where_there_is_too_little_to_measure(files, monkeypatch, capsys):
     data, weights = files
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
-    given, compare = [], tested.trust.compare
-    monkeypatch.setattr(tested.trust, "compare", lambda e, s: given.append(e.metadata.objects[0]) or compare(e, s))
+    given, compare = [], tested.pose_confidence.compare
+    monkeypatch.setattr(
+        tested.pose_confidence, "compare", lambda e, s: given.append(e.metadata.objects[0]) or compare(e, s)
+    )
     for measured, then in (({"carton": 0.042}, 0.042), ({}, 0.042), ({"carton": 0.0}, 0.0)):
-        monkeypatch.setattr(tested.trust, "distance_biases", lambda _, measured=measured: measured)
+        monkeypatch.setattr(tested.pose_confidence, "distance_biases", lambda _, measured=measured: measured)
         assert main(["--weights", str(weights), "--data", str(data)]) == 0
         assert load(weights)[1].objects[0].distance_bias == then
     assert {trained.distance_bias for trained in given} == {0.0}  # not on top of what is stored

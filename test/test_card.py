@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from dope_ros2.network.architectures import build
-from dope_ros2.network.calibration import Trust
+from dope_ros2.network.architectures import make_network
+from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, save, sha256
 from dope_ros2.objects.object_model import load_objects
@@ -25,7 +25,7 @@ def weights(tmp_path):
     path = tmp_path / "boxes.safetensors"
     trained = TrainedObject(name="carton", size=CARTON.size, centre=CARTON.centre)
     made = {"steps": 1200, "crop": 160}
-    save(path, build("dope-lite", 1), Metadata(architecture="dope-lite", objects=(trained,), training=made))
+    save(path, make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(trained,), training=made))
     return path
 
 
@@ -63,7 +63,7 @@ def test_the_card_has_the_recipe_the_figures_and_the_notes(weights, tmp_path, ca
 def test_measured_trust_is_told(weights):
     network, metadata = load(weights)
     objects = (replace(metadata.objects[0], distance_bias=-0.003),)
-    save(weights, network, replace(metadata, objects=objects, trust=Trust(bias=1.0, spread=1.5)))
+    save(weights, network, replace(metadata, objects=objects, trust=ScoreModel(bias=1.0, spread=1.5)))
     assert main(["--weights", str(weights)]) == 0
     text = weights.with_suffix(".md").read_text()
     assert "2.25 times those of independent errors" in text

@@ -7,18 +7,18 @@ import pytest
 from seer import BOX, CAMERA, SIDE, Seer, ramps
 
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.estimation.map_decoder import Instance
+from dope_ros2.estimation.map_decoder import KeypointInstance
 from dope_ros2.estimation.object_crops import (
-    EXTENT,
-    LARGEST,
+    CROP_FILL,
+    MAX_MAGNIFICATION,
     Place,
     Region,
-    beside,
-    expected_at,
-    found_again,
+    best_near,
+    crop_and_scale,
     in_image,
+    new_region,
     region,
-    view,
+    region_at,
 )
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
@@ -37,12 +37,12 @@ def around(pixels):
 @pytest.mark.parametrize("pose", [NEAR, FAR, EDGE])
 def test_a_window_is_a_pinhole_cameras_picture(pose):
     pixels = CAMERA.project(pose.apply(BOX.keypoints))
-    picture, camera = view(ramps(), CAMERA, around(pixels), SIDE)
+    picture, camera = crop_and_scale(ramps(), CAMERA, around(pixels), SIDE)
     assert picture.shape == (SIDE, SIDE, 3)
     seen = camera.project(pose.apply(BOX.keypoints))
     extent = np.ptp(seen, axis=0).max()
     scale = extent / np.ptp(pixels, axis=0).max()
-    assert extent == pytest.approx(EXTENT * SIDE, rel=1e-6) or scale == pytest.approx(LARGEST)
+    assert extent == pytest.approx(CROP_FILL * SIDE, rel=1e-6) or scale == pytest.approx(MAX_MAGNIFICATION)
     inside = ((seen > 2) & (seen < SIDE - 3)).all(1) & ((pixels > 2) & (pixels < [637, 477])).all(1)
     assert inside.sum() >= 4
     for at, original in zip(seen[inside], pixels[inside], strict=True):  # the colour is that of the same point
@@ -52,16 +52,16 @@ def test_a_window_is_a_pinhole_cameras_picture(pose):
 
 def test_a_window_stays_within_the_image_where_it_fits():
     pixels = CAMERA.project(EDGE.apply(BOX.keypoints))
-    picture, camera = view(np.full((480, 640, 3), 255, np.uint8), CAMERA, around(pixels), SIDE)
+    picture, camera = crop_and_scale(np.full((480, 640, 3), 255, np.uint8), CAMERA, around(pixels), SIDE)
     assert picture.min() > 200  # bilinear at the very border
     assert camera.project(EDGE.apply(BOX.keypoints))[8, 0] > SIDE / 2 + 5  # so the object is beside its middle
-    whole, _ = view(np.full((60, 640, 3), 255, np.uint8), replace(CAMERA, height=60), around(pixels), SIDE)
+    whole, _ = crop_and_scale(np.full((60, 640, 3), 255, np.uint8), replace(CAMERA, height=60), around(pixels), SIDE)
     assert whole.min() < 130  # an image that is too low is continued in grey
 
 
 def test_detections_come_back_into_the_image():
     pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
-    _, camera = view(ramps(), CAMERA, around(pixels), SIDE)
+    _, camera = crop_and_scale(ramps(), CAMERA, around(pixels), SIDE)
     seen = camera.project(NEAR.apply(BOX.keypoints))
     found = in_image(Detection(BOX, 0.9, NEAR, np.eye(6), seen, 2.0), camera, CAMERA)
     np.testing.assert_allclose(found.keypoints, pixels, atol=1e-9)
@@ -74,18 +74,18 @@ def test_of_several_in_a_window_the_best_of_those_where_it_was_is_taken():
         return Detection(BOX, score, pose, np.eye(6), np.zeros((9, 2)), 1.0)
 
     pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
-    _, camera = view(ramps(), CAMERA, around(pixels), SIDE)
+    _, camera = crop_and_scale(ramps(), CAMERA, around(pixels), SIDE)
     centre = camera.project(NEAR.apply(BOX.keypoints))[8]
     beside, far = detection(0.02), detection(0.15)
-    assert found_again(centre, [far, detection(0.02, score=0.2), beside], camera) is beside
-    assert found_again(centre, [far], camera) is None
-    assert found_again(centre, [], camera) is None
+    assert best_near(centre, [far, detection(0.02, score=0.2), beside], camera) is beside
+    assert best_near(centre, [far], camera) is None
+    assert best_near(centre, [], camera) is None
 
 
 def instance(corners, pixels):
     keypoints = np.full((9, 2), np.nan)
     keypoints[[*corners, 8]] = pixels[[*corners, 8]]
-    return Instance(0, keypoints, np.ones(9), np.ones(9))
+    return KeypointInstance(0, keypoints, np.ones(9), np.ones(9))
 
 
 @pytest.mark.parametrize("pose", [NEAR, FAR, EDGE])
@@ -112,7 +112,7 @@ def test_where_corners_are_missing_its_cells_say_it():
 def test_the_window_of_a_near_object_is_the_image_and_no_larger(distance):
     pose = Pose.from_rotvec([0.4, -0.8, 1.1], [0.0, 0.0, distance])
     pixels = CAMERA.project(pose.apply(BOX.keypoints))
-    _, camera = view(ramps(), CAMERA, around(pixels), SIDE)
+    _, camera = crop_and_scale(ramps(), CAMERA, around(pixels), SIDE)
     assert camera.K[0, 0] >= CAMERA.K[0, 0] * SIDE / 640 * 0.999
 
 
@@ -213,17 +213,17 @@ def test_a_coarse_look_is_at_a_smaller_picture_and_its_places_are_the_images():
 
 def test_a_place_of_an_object_that_is_looked_at_anyway_is_not_looked_at_twice():
     known = [Region(0, np.array([100.0, 80.0]), 60.0)]
-    assert beside(known, 0, Place("box", 110.0, 80.0, 50.0)) is None
-    assert beside(known, 1, Place("can", 110.0, 80.0, 50.0)).index == 1
-    aside = beside(known, 0, Place("box", 130.0, 80.0, 50.0))
+    assert new_region(known, 0, Place("box", 110.0, 80.0, 50.0)) is None
+    assert new_region(known, 1, Place("can", 110.0, 80.0, 50.0)).index == 1
+    aside = new_region(known, 0, Place("box", 130.0, 80.0, 50.0))
     assert (aside.index, aside.centre.tolist(), aside.extent) == (0, [130.0, 80.0], 50.0)
 
 
 def test_what_is_expected_out_of_view_or_behind_the_camera_is_not_looked_for():
     aside = Pose(NEAR.rotation, np.array([5.0, 0, 0.7]))
     behind = Pose(NEAR.rotation, np.array([0.0, 0, -0.7]))
-    assert [expected_at(0, BOX, pose, CAMERA) for pose in (aside, behind)] == [None, None]
-    place = expected_at(3, BOX, NEAR, CAMERA)
+    assert [region_at(0, BOX, pose, CAMERA) for pose in (aside, behind)] == [None, None]
+    place = region_at(3, BOX, NEAR, CAMERA)
     pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
     assert (place.index, place.extent) == (3, pytest.approx(np.ptp(pixels, axis=0).max()))
     np.testing.assert_allclose(place.centre, pixels[8])

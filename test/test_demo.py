@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dope_ros2.io.videos import Video
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import save
 
@@ -38,7 +38,7 @@ def out(tmp_path):
 def weights(tmp_path):
     path = tmp_path / "untrained.safetensors"
     carton = TrainedObject(name="carton", size=(0.16, 0.11, 0.06))
-    save(path, build("dope-lite", 1), Metadata(architecture="dope-lite", objects=(carton,), input_height=0))
+    save(path, make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(carton,), input_height=0))
     return str(path)
 
 

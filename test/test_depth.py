@@ -13,7 +13,7 @@ from dope_ros2.geometry.pose import Pose, difference, moved
 from dope_ros2.io.bop import read_scene
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel, load_objects
-from dope_ros2.refinement.depth_correction import RangeCorrection, Sensor, compare, visible
+from dope_ros2.refinement.depth_correction import DepthCorrection, DepthNoise, compare, visible
 
 CAMERA = CameraModel.from_focal(300, 240, 180)
 CARTON = load_objects()["carton"]
@@ -86,7 +86,7 @@ def away(detection, pose):
 
 @pytest.fixture(scope="module")
 def correct():
-    return RangeCorrection([CARTON])
+    return DepthCorrection([CARTON])
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_pose_eight_percent_off_comes_back_to_two_millimetres(correct, place, 
 
 
 def test_an_object_that_does_not_fill_its_box_comes_back_by_its_mesh(can):
-    correct, plain = RangeCorrection([can]), RangeCorrection()
+    correct, plain = DepthCorrection([can]), DepthCorrection()
     assert correct.shape(can).why == ""
     for place in PLACES:
         truth = Pose(TURN, np.array(place))
@@ -249,7 +249,7 @@ def test_errors_are_as_large_as_the_covariance_says(correct):
         truth = Pose.random(rng, rng.uniform([-0.15, -0.1, 0.5], [0.15, 0.1, 0.9]))
         prior = claimed(truth.translation)
         pose = moved(truth, rng.multivariate_normal(np.zeros(6), prior))
-        off = rng.normal(0, Sensor().deviation(truth.translation[2], 0.0))
+        off = rng.normal(0, DepthNoise().deviation(truth.translation[2], 0.0))
         depth = box_depth(truth) + np.float32(off) + rng.normal(0, 0.002, (180, 240)).astype(np.float32)
         found = correct(replace(detected(pose), covariance=prior), depth, CAMERA)
         error = difference(truth, found.pose)
@@ -262,7 +262,7 @@ def test_errors_are_as_large_as_the_covariance_says(correct):
 @pytest.mark.skipif(not (os.environ.get("DOPE_DATA") and FRAMES.is_dir()), reason="needs $DOPE_DATA and $DOPE_MODELS")
 @pytest.mark.parametrize("share", [-0.06, 0.06])
 def test_in_real_depth_images_poses_six_percent_off_come_back_to_one(share):
-    by_id, correct = {model.class_id: model for model in load_objects().values()}, RangeCorrection()
+    by_id, correct = {model.class_id: model for model in load_objects().values()}, DepthCorrection()
     for frame in read_scene(FRAMES):
         path = frame.path.parents[1] / "depth" / frame.path.name
         depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) * np.float32(frame.depth_scale)

@@ -107,7 +107,7 @@ def test_an_exported_network_is_used_like_weights(target, file, tmp_path):
 
 @pytest.mark.skipif("onnxruntime" not in INSTALLED, reason="needs onnxruntime")
 def test_a_network_whose_answers_changed_is_not_kept(file, tmp_path, monkeypatch):
-    monkeypatch.setattr("dope_ros2.commands.export.SAME", 0.0)
+    monkeypatch.setattr("dope_ros2.commands.export.MAX_DIFFERENCE", 0.0)
     with pytest.raises(UserError, match="not written"):
         export(file, Target.ONNX, tmp_path / "two.onnx")
     assert not list(tmp_path.iterdir())

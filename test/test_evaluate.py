@@ -12,7 +12,7 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import save
 from dope_ros2.objects.detection import Detection
@@ -85,7 +85,7 @@ def test_nothing_found_has_no_errors(data):
 
 def test_the_command_prints_a_line_of_json_per_object(tmp_path, data, capsys):
     entry = TrainedObject(name="carton", size=CARTON.size)
-    save(tmp_path / "w.safetensors", build("dope-lite", 1), Metadata(architecture="dope-lite", objects=(entry,)))
+    save(tmp_path / "w.safetensors", make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(entry,)))
     assert main(["--data", str(data), "--weights", str(tmp_path / "w.safetensors"), "--images", "2"]) == 0
     [line] = capsys.readouterr().out.splitlines()
     assert json.loads(line)["object"] == "carton"

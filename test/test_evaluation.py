@@ -11,8 +11,8 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.evaluation import report
-from dope_training.evaluation.object_points import Shape
-from dope_training.evaluation.run import Contender, judge
+from dope_training.evaluation.object_points import ObjectPoints
+from dope_training.evaluation.run import Predictor, judge
 from dope_training.metrics.add import add, auc
 
 CAN = ObjectModel(
@@ -23,7 +23,7 @@ NOTHING = np.full((6, 6), np.nan), np.full((9, 2), np.nan), np.nan
 
 def judged(data, answer, model=CARTON):
     """Judge `answer`, a function of a picture and a number, over all pictures; the content of the report."""
-    contender = Contender("fake", (model,), lambda picture: (answer(picture, picture.key[1]), 0.01))
+    contender = Predictor("fake", (model,), lambda picture: (answer(picture, picture.key[1]), 0.01))
     result = judge(contender, data, range(len(data.keys)), {})
     return report.content_of([result], data, 0.6, {})["runs"][0]
 
@@ -90,7 +90,7 @@ def test_claiming_half_the_noise_is_seen(noise):
 
 def test_the_errors_are_those_of_an_independent_computation(noise):
     answer, _, content = noise
-    shape, adds, angles, projected = Shape.of(CARTON), [], [], []
+    shape, adds, angles, projected = ObjectPoints.of(CARTON), [], [], []
     for k in range(100):
         picture = Row(100)[k]
         for truth, found in zip(picture.truths, answer(picture, k), strict=True):
@@ -126,7 +126,7 @@ def test_a_shift_of_two_centimetres_passes_the_thresholds_of_bop_that_it_should(
         return [replace(d, pose=moved(d.pose, np.array([0.02, 0, 0, 0, 0, 0]))) for d in perfect(picture, _)]
 
     overall = judged(Row(8, objects=1), shifted)["overall"]  # each 1 m along the axis
-    assert 0.05 < 0.02 / Shape.of(CARTON).diameter < 0.1
+    assert 0.05 < 0.02 / ObjectPoints.of(CARTON).diameter < 0.1
     assert overall["ar_mssd"] == pytest.approx(0.9)
     assert 10 < 4 * 150 * 0.02 / (1 + 0.1) < 4 * 150 * 0.02 / (1 - 0.1) < 15  # px of a picture 640 wide
     assert overall["ar_mspd"] == pytest.approx(0.8)
@@ -170,7 +170,7 @@ def test_a_spin_about_the_axis_of_a_round_object_is_no_error():
 
 
 def test_a_mesh_is_used_where_there_is_one_and_the_cuboid_elsewhere():
-    assert "vertices of the mesh" in Shape.of(CARTON).source
-    assert Shape.of(CARTON).diameter == pytest.approx(CARTON.diameter, rel=0.02)
-    assert "cuboid" in Shape.of(CAN).source
-    assert Shape.of(CAN).points.shape == (8, 3)
+    assert "vertices of the mesh" in ObjectPoints.of(CARTON).source
+    assert ObjectPoints.of(CARTON).diameter == pytest.approx(CARTON.diameter, rel=0.02)
+    assert "cuboid" in ObjectPoints.of(CAN).source
+    assert ObjectPoints.of(CAN).points.shape == (8, 3)

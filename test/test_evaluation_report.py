@@ -15,12 +15,12 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.bop import Estimate, read_results, write_results
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import save
 from dope_ros2.objects.object_model import load_objects
 from dope_training.commands.evaluate import labels, main
-from dope_training.evaluation.labelled_images import BopPictures, StorePictures
+from dope_training.evaluation.labelled_images import BopImages, StoreImages
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_results_file_comes_back_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize(("folder", "number"), [("store", 0), ("000003", 3)])
 def test_results_are_judged_against_a_store_and_a_scene(scene, tmp_path, capsys, folder, number):
-    data = StorePictures(scene / "store") if folder == "store" else BopPictures(scene, [scene / folder], [CARTON])
+    data = StoreImages(scene / "store") if folder == "store" else BopImages(scene, [scene / folder], [CARTON])
     write_results(tmp_path / "off.csv", answers(data, number, offset=0.02))
     out = tmp_path / "report"
     assert main(["--csv", str(tmp_path / "off.csv"), "--data", str(scene / folder), "--out", str(out)]) == 0
@@ -90,7 +90,7 @@ def test_results_are_judged_against_a_store_and_a_scene(scene, tmp_path, capsys,
 
 
 def test_the_page_needs_nothing_else_and_shows_the_plots_and_the_worst_pictures(scene, tmp_path):
-    data = StorePictures(scene / "store")
+    data = StoreImages(scene / "store")
     write_results(tmp_path / "good.csv", answers(data, 0))
     write_results(tmp_path / "bad.csv", answers(data, 0, offset=0.09)[1:])
     out = tmp_path / "report"
@@ -108,7 +108,7 @@ def test_the_page_needs_nothing_else_and_shows_the_plots_and_the_worst_pictures(
 
 def write_weights(path, model=CARTON):
     entry = TrainedObject(name=model.name, size=model.size, centre=model.centre)
-    save(path, build("dope-lite", 1), Metadata(architecture="dope-lite", objects=(entry,), input_height=120))
+    save(path, make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(entry,), input_height=120))
     return path
 
 

@@ -3,8 +3,8 @@ import torch
 from tiny_training import RECIPE
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.architectures import begin, build
-from dope_ros2.network.efficientnet_lite import Features, Padded
+from dope_ros2.network.architectures import initial_network, make_network
+from dope_ros2.network.efficientnet_lite import EfficientNetLite0, Padded
 from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
 from dope_training.config import TrainConfig
 from dope_training.optimizers.optimizers import make_optimiser
@@ -29,20 +29,20 @@ def test_the_packages_features_are_those_of_the_published_network():
     waves = [128 + 100 * torch.sin(rows / 9 + columns / (7 + k)) for k in range(3)]
     picture = torch.stack([(w / 255 - m) / s for w, m, s in zip(waves, IMAGENET_MEAN, IMAGENET_STD, strict=True)])
     with torch.inference_mode():
-        fine, middle = begin("dope-lite", 1).features(picture[None])
+        fine, middle = initial_network("dope-lite", 1).features(picture[None])
     torch.testing.assert_close(fine[0, :5, 10, 11], torch.tensor(FINE), atol=0.05, rtol=0.01)
     torch.testing.assert_close(middle[0, :5, 5, 5], torch.tensor(MIDDLE), atol=0.05, rtol=0.01)
 
 
 def test_features_are_at_strides_8_and_16():
     with torch.inference_mode():
-        fine, middle = Features()(torch.zeros(2, 3, 64, 96))
+        fine, middle = EfficientNetLite0()(torch.zeros(2, 3, 64, 96))
     assert (fine.shape, middle.shape) == ((2, 40, 8, 12), (2, 112, 4, 6))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_training_begins_with_the_packages_features_and_leaves_them_alone(optimizer):
-    network = begin("dope-lite", 1)
+    network = initial_network("dope-lite", 1)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimiser = make_optimiser(network, TrainConfig(**RECIPE | {"architecture": "dope-lite", "optimizer": optimizer}))
     sum(part.square().mean() for part in network(torch.randn(2, 3, 64, 64))).backward()
@@ -52,13 +52,15 @@ def test_training_begins_with_the_packages_features_and_leaves_them_alone(optimi
     assert len(fixed) > 40
     assert all(torch.equal(before[name], after[name]) for name in fixed)
     assert not torch.equal(before["known.0.0.weight"], after["known.0.0.weight"])
-    other = begin("dope-lite", 2).state_dict()
+    other = initial_network("dope-lite", 2).state_dict()
     assert all(torch.equal(other[name], after[name]) for name in fixed)
-    assert not all(torch.equal(value, after[f"features.{name}"]) for name, value in Features().state_dict().items())
+    assert not all(
+        torch.equal(value, after[f"features.{name}"]) for name, value in EfficientNetLite0().state_dict().items()
+    )
 
 
 def test_a_package_without_the_file_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("dope_ros2.network.weights.share", lambda: tmp_path)
+    monkeypatch.setattr("dope_ros2.network.architectures.share", lambda: tmp_path)
     with pytest.raises(UserError, match=r"lite0.safetensors: cannot be read .*; install the package again"):
-        begin("dope-lite", 1)
-    build("dope-lite", 1)
+        initial_network("dope-lite", 1)
+    make_network("dope-lite", 1)

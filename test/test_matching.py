@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dope_ros2.evaluation.live_statistics import HEADING, Tally, line
-from dope_ros2.evaluation.matching import Instance, match
+from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
+from dope_ros2.evaluation.matching import LabelledPose, match
 from dope_ros2.geometry.pose import Pose
 
 
 def instance(x=0.0, z=1.0, angle=0.0, name="carton", score=1.0):
     pose = Pose.from_rotvec([0, 0, angle], [x, 0, z])
-    return Instance(name, score, pose, pose.translation)
+    return LabelledPose(name, score, pose, pose.translation)
 
 
 @settings(deadline=None)
@@ -54,7 +54,7 @@ def test_a_symmetry_forgives_the_rotation_under_which_the_object_looks_the_same(
 
 
 def test_the_tally_counts_what_came_in_any_order():
-    tally = Tally(min_visibility=0.6)
+    tally = LiveStatistics(min_visibility=0.6)
     tally.add_detections(1_000_000_000, [instance(z=1.02), instance(x=5)], 1.1)
     tally.add_truth(1_000_000_000, [instance(), instance(x=0.5), instance(x=-0.5, score=0.3)])
     tally.add_truth(2_000_000_000, [instance()])
@@ -71,4 +71,4 @@ def test_the_tally_counts_what_came_in_any_order():
 
 
 def test_a_line_of_the_table_is_as_wide_as_its_heading_also_with_nothing_to_say():
-    assert len(line(Tally().summary())) == len(HEADING)
+    assert len(line(LiveStatistics().summary())) == len(HEADING)

@@ -170,7 +170,7 @@ def test_errors_drawn_from_a_covariance_fill_its_ellipsoids_as_claimed():
         lengths.append(coverage.squared_lengths(error, covariance))
     for part, freedom in (("translation", 3), ("rotation", 3), ("pose", 6)):
         squared = np.array([entry[part] for entry in lengths])
-        assert coverage.LIMITS[part] == pytest.approx(chi2.ppf(0.95, freedom), abs=1e-6)
+        assert coverage.CHI_SQUARE_LIMITS[part] == pytest.approx(chi2.ppf(0.95, freedom), abs=1e-6)
         assert coverage.coverage(squared, part) == pytest.approx(0.95, abs=0.015)
         assert squared.mean() == pytest.approx(freedom, rel=0.06)
     halved = np.array([coverage.squared_lengths(np.r_[0.03, 0, 0, 0, 0, 0], np.eye(6) * 1e-4)["translation"]])

@@ -27,8 +27,8 @@ def blank(height: int = 480, width: int = 640) -> np.ndarray:
 
 def test_the_faces_are_six_and_wind_clockwise_seen_from_outside():
     corners = cuboid.keypoints((1.0, 2.0, 3.0))
-    assert len({frozenset(face) for face in cuboid.FACES}) == 6
-    for face in cuboid.FACES:
+    assert len({frozenset(face) for face in cuboid.CORNERS_OF_FACES}) == 6
+    for face in cuboid.CORNERS_OF_FACES:
         a, b, c, _ = corners[list(face)]
         assert np.cross(b - a, c - a) @ corners[list(face)].mean(0) < 0
     np.testing.assert_allclose(corners[list(overlay.MARKED), 2], 1.5)

@@ -11,8 +11,8 @@ from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.camera_pipeline import COARSELY, Sight, find, survey
-from dope_ros2.pipeline.request import Expected, Request, Roi
+from dope_ros2.pipeline.camera_pipeline import SURVEY_SCALE, Sight, find, survey
+from dope_ros2.pipeline.request import Request, Roi, SearchPrior
 from dope_ros2.tracking.tracker import Smoothing
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))
@@ -140,8 +140,8 @@ ELSEWHERE = PLACE._replace(x=20.0)
     ("expected", "tracks", "places"),
     [
         (None, None, []),
-        (Expected([(BOX, "pose")]), [(BOX, "pose")], []),
-        (Expected([], (PLACE, ELSEWHERE)), [], [Place("box", 20.0, 10.0, 40.0)]),
+        (SearchPrior([(BOX, "pose")]), [(BOX, "pose")], []),
+        (SearchPrior([], (PLACE, ELSEWHERE)), [], [Place("box", 20.0, 10.0, 40.0)]),
     ],
 )
 def test_a_region_is_searched_or_followed_in_like_an_image_of_its_own(expected, tracks, places):
@@ -154,4 +154,4 @@ def test_a_region_is_searched_or_followed_in_like_an_image_of_its_own(expected, 
 def test_a_region_is_surveyed_coarsely_and_its_places_are_the_images():
     estimator, image = Follower(), np.zeros((480, 640, 3), np.uint8)
     assert survey(estimator, image, CAMERA, "image", Settings(), PART) == (Place("box", 220.0, 110.0, 40.0),)
-    assert estimator.asked == ((100, 200, 3), COARSELY)
+    assert estimator.asked == ((100, 200, 3), SURVEY_SCALE)

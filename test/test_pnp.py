@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dope_ros2.estimation.pnp.gauss_newton import Problem, linearised, refined
-from dope_ros2.estimation.pnp.solver import TRIES, Gate, search, solve
+from dope_ros2.estimation.pnp.gauss_newton import NormalizedPnP, refine_poses, residuals_and_jacobian
+from dope_ros2.estimation.pnp.solver import MAX_REFINED, Gate, search, solve
 from dope_ros2.estimation.pnp.surface_coordinates import NO_CELLS
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
@@ -164,13 +164,13 @@ def test_keypoints_thrown_at_random_take_no_more_than_a_bounded_number_of_refine
 
     def counted(guesses, *rest):
         calls.append(sum(len(guess.rotations) for guess in guesses))
-        return refined(guesses, *rest)
+        return refine_poses(guesses, *rest)
 
-    monkeypatch.setattr("dope_ros2.estimation.pnp.solver.refined", counted)
+    monkeypatch.setattr("dope_ros2.estimation.pnp.solver.refine_poses", counted)
     rays = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 2))
-    search([Problem.of(CARTON, rays, np.full(9, 0.002), np.eye(3), 1e4, NO_CELLS)], Gate())
+    search([NormalizedPnP.of(CARTON, rays, np.full(9, 0.002), np.eye(3), 1e4, NO_CELLS)], Gate())
     assert 1 <= len(calls) <= 2
-    assert max(calls) <= TRIES
+    assert max(calls) <= MAX_REFINED
 
 
 @pytest.mark.parametrize("pixels", [np.full((9, 2), 100.0), np.zeros((9, 2)), np.outer(np.arange(9.0), [10, 5])])
@@ -208,7 +208,7 @@ def test_keypoints_that_fit_no_pose_well_are_refused_by_the_gate():
 @laws
 def test_the_jacobian_equals_finite_differences(seed):
     truth, pixels, _ = draw(seed)
-    problem = Problem.of(CARTON, pixels, np.ones(9), np.eye(3), 1.0, NO_CELLS)
+    problem = NormalizedPnP.of(CARTON, pixels, np.ones(9), np.eye(3), 1.0, NO_CELLS)
     step, columns = 1e-6, []
     for motion in np.eye(6) * step:
         residuals = [linear(problem, moved(truth, sign * motion))[1] for sign in (1, -1)]
@@ -218,7 +218,7 @@ def test_the_jacobian_equals_finite_differences(seed):
 
 def linear(problem, pose):
     """Derivatives (6, 2, N) and residuals (2, N) at a pose."""
-    both = linearised(pose.rotation[None], pose.translation[None], problem.points.T, problem.rays.T)
+    both = residuals_and_jacobian(pose.rotation[None], pose.translation[None], problem.points.T, problem.rays.T)
     return both[0][0], both[1][0]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from test_pnp import CAMERA, CARTON, draw, keep, seeds
 
-from dope_ros2.estimation.pnp.solver import Gate, Sighting, solve, solve_all
+from dope_ros2.estimation.pnp.solver import Correspondences, Gate, solve, solve_all
 
 
 @given(seed=seeds)
@@ -15,7 +15,7 @@ def test_objects_are_solved_together_as_they_are_alone(seed):
         _, pixels, _ = draw([seed, k])
         pixels = keep(pixels, rng.choice(9, rng.integers(3, 10), replace=False))
         pixels[0] += rng.choice([0, 50])
-        sightings.append(Sighting(CARTON, pixels, CAMERA.K, np.full(9, 1.0)))
+        sightings.append(Correspondences(CARTON, pixels, CAMERA.K, np.full(9, 1.0)))
     together = solve_all(sightings, Gate())
     for sighting, found in zip(sightings, together, strict=True):
         alone = solve(sighting.points, sighting.pixels, sighting.K, sighting.sigmas, Gate())

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from dope_ros2.commands.predict import main
 from dope_ros2.common.errors import UserError
-from dope_ros2.evaluation.scene_report import Report
+from dope_ros2.evaluation.scene_report import SceneReport
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io import bop
-from dope_ros2.io.assumed_camera import Lens
+from dope_ros2.io.assumed_camera import AssumedCamera
 from dope_ros2.io.images import read_image
-from dope_ros2.io.input_files import find
+from dope_ros2.io.input_files import find_sources
 from dope_ros2.io.videos import Video, VideoWriter
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import save
 from dope_ros2.objects.detection import Detection
@@ -107,15 +107,15 @@ def test_a_results_row_read_back_is_the_pose_in_millimetres(tmp_path_factory, se
 
 
 def test_without_intrinsics_sixty_degrees_are_assumed():
-    camera = Lens().camera(640, 480)
+    camera = AssumedCamera().camera(640, 480)
     left, right = camera.unproject(np.array([[-0.5, 240], [639.5, 240]]), np.ones(2))
     assert np.degrees(np.arctan2(right[0] - left[0], 2) * 2) == pytest.approx(60)
-    assert Lens().assumed
-    assert not Lens(focal=600.0).assumed
+    assert AssumedCamera().assumed
+    assert not AssumedCamera(focal=600.0).assumed
 
 
 def test_a_calibration_is_scaled_to_the_picture_but_not_bent_to_another_shape():
-    lens = Lens(calibration=CAMERA, source="camera.yaml")
+    lens = AssumedCamera(calibration=CAMERA, source="camera.yaml")
     assert lens.camera(1280, 960).K[0, 0] == pytest.approx(1200)
     with pytest.raises(UserError, match=r"640x360, but camera\.yaml is a calibration for 640x480"):
         lens.camera(640, 360)
@@ -126,7 +126,7 @@ def test_inputs_are_found_in_files_folders_and_datasets(scene, tmp_path):
     photos.mkdir()
     for name in ("b.png", "a.jpg", "notes.txt", "c.MP4"):
         (photos / name).write_bytes(b"")
-    sources, problems = find([photos, photos / "b.png", tmp_path])
+    sources, problems = find_sources([photos, photos / "b.png", tmp_path])
     assert not problems
     assert [s.path.name for s in sources] == ["a.jpg", "b.png", "c.MP4", "b.png", "000003.png", "000011.png"]
     assert [s.is_video for s in sources] == [False, False, True, False, False, False]
@@ -136,7 +136,7 @@ def test_inputs_are_found_in_files_folders_and_datasets(scene, tmp_path):
 
 def test_what_cannot_be_used_is_named_and_the_rest_goes_on(scene, tmp_path):
     (tmp_path / "empty").mkdir()
-    sources, problems = find([tmp_path / "nowhere", tmp_path / "empty", scene])
+    sources, problems = find_sources([tmp_path / "nowhere", tmp_path / "empty", scene])
     assert len(sources) == 2
     assert "nowhere: no such file or folder" in problems[0]
     assert "empty: holds no images" in problems[1]
@@ -169,7 +169,7 @@ def test_a_damaged_video_or_image_is_one_line_that_names_it(tmp_path):
 
 
 def test_a_perfect_detection_has_no_error_and_a_stray_one_is_reported():
-    report = Report()
+    report = SceneReport()
     true = Pose.from_rotvec([0.3, 0.2, 0.1], [0.05, 0, 0.8])
     stray = Pose.from_rotvec([0, 0, 0], [-0.2, 0.1, 0.8])
     report.add("x", CAMERA, [detection(stray), detection(true)], [bop.Truth(7, true)], {7: BOX})
@@ -179,7 +179,7 @@ def test_a_perfect_detection_has_no_error_and_a_stray_one_is_reported():
 
 
 def test_the_report_measures_pixels_degrees_and_depth():
-    report = Report()
+    report = SceneReport()
     true = Pose.from_rotvec([0, 0, 0], [0, 0, 0.6])
     off = Pose.from_rotvec([0, 0, np.radians(10)], [0.0105, 0, 0.63])
     report.add("x", CAMERA, [detection(off)], [bop.Truth(7, true)], {7: BOX})
@@ -187,7 +187,7 @@ def test_the_report_measures_pixels_degrees_and_depth():
 
 
 def test_one_detection_counts_for_one_object_only():
-    report = Report()
+    report = SceneReport()
     poses = [Pose.from_rotvec([0, 0, 0], [x, 0, 0.6]) for x in (0, 0.02)]
     report.add("x", CAMERA, [detection(poses[0])], [bop.Truth(7, p) for p in poses], {7: BOX})
     assert list(report.table())[1].split()[:2] == ["box", "1/2"]
@@ -219,7 +219,7 @@ def weights(tmp_path_factory):
     """Weights of the shipped network for the carton, not trained: enough to see files come and go."""
     path = tmp_path_factory.mktemp("weights") / "carton.safetensors"
     carton = TrainedObject(name="carton", size=(0.16, 0.11, 0.06))
-    save(path, build("dope-lite", 1), Metadata(architecture="dope-lite", objects=(carton,), input_height=0))
+    save(path, make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(carton,), input_height=0))
     return str(path)
 
 

@@ -20,14 +20,14 @@ from dope_training.checks.label_check import mask_middles
 from dope_training.commands.train import main
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of
-from dope_training.data.split import Source
+from dope_training.data.split import TrainingStore
 
 CONFIG = TrainConfig(objects=["carton"], crop=96)
 RECIPE = "objects: [carton]\ncrop: 96\nbatch_size: 4\nsteps: 1\nwarmup: 1\nprecision: 32-true\n"
 
 
 def looked_at(path, config=CONFIG, models=(painted.CARTON,)):
-    return preflight(config, [Source(path)], list(models))
+    return preflight(config, [TrainingStore(path)], list(models))
 
 
 def refusal(tmp_path, change):
@@ -45,7 +45,7 @@ def test_a_sound_store_passes_and_its_figures_are_those_of_the_pictures(tmp_path
     assert carton.share > 0.85
     assert 0.38 < carton.distance[0] < carton.distance[2] < 0.53
     assert 30 < carton.size[1] < 96
-    ready(CONFIG, [Source(path)], [painted.CARTON])
+    ready(CONFIG, [TrainingStore(path)], [painted.CARTON])
     assert "preflight passed" in capsys.readouterr().out
 
 
@@ -108,7 +108,7 @@ def test_a_class_that_is_not_there_is_refused_with_the_nearest_name(tmp_path):
     other = replace(painted.CARTON, name="cartons")
     path = painted.make(tmp_path / "store", models=[other], of=lambda number: painted.picture(number, other))
     with pytest.raises(UserError, match=f"{path}: no picture of 'carton' in it; did you mean 'cartons'"):
-        ready(CONFIG, [Source(path)], [painted.CARTON])
+        ready(CONFIG, [TrainingStore(path)], [painted.CARTON])
 
 
 def test_a_class_among_the_records_that_no_picture_shows_is_refused(tmp_path):
@@ -123,7 +123,7 @@ def test_a_class_may_be_in_one_of_two_stores(tmp_path):
     first = painted.make(tmp_path / "first")
     second = painted.make(tmp_path / "second", models=[mustard], of=lambda n: painted.picture(n, mustard))
     config = TrainConfig(objects=["carton", "mustard"], crop=96)
-    report = preflight(config, [Source(first, 3), Source(second)], [painted.CARTON, mustard])
+    report = preflight(config, [TrainingStore(first, 3), TrainingStore(second)], [painted.CARTON, mustard])
     assert report.refusals == []
     assert report.classes[0].share == pytest.approx(
         0.75, abs=0.05
@@ -176,14 +176,14 @@ def test_an_object_too_small_for_the_maps_is_refused_with_both_figures(tmp_path)
 def test_a_store_of_another_object_list_is_refused(tmp_path, change, message):
     path = painted.make(tmp_path / "store", 4, [replace(painted.CARTON, **change)])
     with pytest.raises(UserError, match=message):
-        ready(CONFIG, [Source(path)], [painted.CARTON])
+        ready(CONFIG, [TrainingStore(path)], [painted.CARTON])
 
 
 def test_a_store_that_cannot_be_read_is_refused_in_the_process_itself(tmp_path):
     path = painted.make(tmp_path / "store")
     os.truncate(shards.chunk_file(path / "mask", 0), 100)
     with pytest.raises(UserError, match="cannot be read, more than 10%"):
-        ready(CONFIG, [Source(path)], [painted.CARTON])
+        ready(CONFIG, [TrainingStore(path)], [painted.CARTON])
 
 
 def test_it_takes_seconds_on_a_large_store(tmp_path):

@@ -14,9 +14,9 @@ from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of, stack
 from dope_training.data.object_names import spelled
-from dope_training.data.sampler import Mix
-from dope_training.data.split import Source
-from dope_training.data.store_reader import Reading, TooManyError, readable
+from dope_training.data.sampler import WeightedSampler
+from dope_training.data.split import TrainingStore
+from dope_training.data.store_reader import ResilientReader, TooManyError, readable
 
 CONFIG = TrainConfig(objects=["carton"], crop=64)
 
@@ -52,7 +52,7 @@ def test_tickets_of_a_mix_lead_to_the_stores(store, tmp_path):
     second = pictures.datasets[1]
     for repeat in (0, 3):
         assert torch.equal(pictures[5, 59 + 4 + repeat * 78]["image"], second[5, 4 + repeat * 19]["image"])
-    visits = [(0, ticket) for ticket in Mix(pictures.lengths, [1, 2], 0)]
+    visits = [(0, ticket) for ticket in WeightedSampler(pictures.lengths, [1, 2], 0)]
     batches = list(DataLoader(pictures, 8, sampler=visits, collate_fn=stack))
     assert sum(len(batch["image"]) for batch in batches) == 59 + 2 * 19
 
@@ -75,7 +75,7 @@ def test_an_unreadable_picture_is_named_once_counted_and_replaced(store, capfd, 
 def test_a_shard_cut_short_is_named_with_its_number(tmp_path, capsys):
     path = painted.make(tmp_path / "store", 300, of=lambda number: painted.picture(number % 8))
     os.truncate(shards.chunk_file(path / "mask", 1), 100)
-    reading = Reading(path)
+    reading = ResilientReader(path)
     rng = np.random.default_rng(0)
     for place in (10, 20, 30, 280):
         assert len(reading.one_of(range(300), place, rng).objects) == 1
@@ -99,8 +99,8 @@ def test_a_label_that_is_not_finite_counts_as_unreadable(tmp_path):
     path = painted.make(
         tmp_path / "store", 4, change=lambda n, s: painted.relabelled(s, keypoints=keypoints) if n == 2 else s
     )
-    assert Reading(path)(2) is None
-    assert Reading(path)(1) is not None
+    assert ResilientReader(path)(2) is None
+    assert ResilientReader(path)(1) is not None
 
 
 def test_case_does_not_count_unless_a_store_has_both():
@@ -131,11 +131,11 @@ def test_stores_of_different_objects_are_refused(store, tmp_path):
 def test_a_weight_stands_after_the_path(tmp_path):
     odd = tmp_path / "data=3"
     odd.mkdir()
-    assert Source.parse("out/data") == Source(tmp_path.__class__("out/data"), 1)
-    assert Source.parse("out/data=2.5").weight == 2.5
-    assert Source.parse(str(odd)) == Source(odd, 1)
-    assert Source.parse(f"{odd}=1") == Source(odd, 1)
-    assert Source.parse("out/a=b").path.name == "a=b"
+    assert TrainingStore.parse("out/data") == TrainingStore(tmp_path.__class__("out/data"), 1)
+    assert TrainingStore.parse("out/data=2.5").weight == 2.5
+    assert TrainingStore.parse(str(odd)) == TrainingStore(odd, 1)
+    assert TrainingStore.parse(f"{odd}=1") == TrainingStore(odd, 1)
+    assert TrainingStore.parse("out/a=b").path.name == "a=b"
     for weight in ("0", "-1", "nan", "inf"):
         with pytest.raises(UserError, match="must be above 0"):
-            Source.parse(f"out/data={weight}")
+            TrainingStore.parse(f"out/data={weight}")

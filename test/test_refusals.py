@@ -14,7 +14,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import resolve
 from dope_ros2.estimation import object_crops
 from dope_ros2.estimation.estimator import Estimator, pick_device
-from dope_ros2.estimation.map_decoder import MOST_PEAKS, decode
+from dope_ros2.estimation.map_decoder import MAX_PEAKS, decode
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel, load_camera
 from dope_ros2.io.rosbag import Bag
@@ -135,12 +135,14 @@ def test_a_map_of_noise_has_a_bounded_number_of_peaks():
     rng = np.random.default_rng(0)
     belief, affinity = rng.random((1, 9, 60, 80)), rng.normal(size=(1, 16, 60, 80))
     instances = decode(belief, affinity, MapSpec(affinity="unit"), 0.1)
-    assert len(instances) == MOST_PEAKS
+    assert len(instances) == MAX_PEAKS
 
 
 def test_an_image_one_pixel_high_can_be_looked_at_closely():
     place = object_crops.Region(0, np.array([49.0, 0.0]), 90.0)
-    picture, camera = object_crops.view(np.zeros((1, 98, 3), np.uint8), CameraModel.from_focal(60, 98, 1), place, 32)
+    picture, camera = object_crops.crop_and_scale(
+        np.zeros((1, 98, 3), np.uint8), CameraModel.from_focal(60, 98, 1), place, 32
+    )
     assert picture.shape == (32, 32, 3)
     assert (camera.width, camera.height) == (32, 32)
 

@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dope_ros2.pipeline.ring_buffer import Ring
+from dope_ros2.pipeline.ring_buffer import RingBuffer
 
 SECOND = 10**9
 
@@ -22,7 +22,7 @@ class Clock:
 def filled(steps, size=10, **keywords):
     """A ring with a message after each step [s], and its clock."""
     clock = Clock()
-    ring = Ring(clock)
+    ring = RingBuffer(clock)
     for number, step in enumerate(steps):
         clock.now += int(step * SECOND)
         ring.keep("/topic", number, size, **keywords)
@@ -77,6 +77,6 @@ def test_times_are_unique_in_order_and_within_the_bounds(steps, seconds, size):
 
 def test_times_begin_at_those_of_the_system():
     before = time.time_ns()
-    ring = Ring()
+    ring = RingBuffer()
     ring.keep("/topic", 0, 1)
     assert before - SECOND < ring.messages()[0].time < time.time_ns() + SECOND

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dope_ros2.common.errors import UserError
-from dope_training.data.sampler import Mix
+from dope_training.data.sampler import WeightedSampler
 
 stores = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 
@@ -27,7 +27,7 @@ def epochs(mix, count):
 @given(stores, st.integers(0, 5), st.integers(0, 2**31))
 @settings(max_examples=50, deadline=None)
 def test_with_weight_one_an_epoch_has_each_picture_once(lengths, epoch, seed):
-    mix = Mix(lengths, [1] * len(lengths), seed)
+    mix = WeightedSampler(lengths, [1] * len(lengths), seed)
     mix.set_epoch(epoch)
     assert sorted(mix) == list(range(sum(lengths)))
     assert len(mix) == sum(lengths)
@@ -36,7 +36,7 @@ def test_with_weight_one_an_epoch_has_each_picture_once(lengths, epoch, seed):
 @given(stores, st.integers(1, 5), st.integers(0, 5))
 @settings(max_examples=50, deadline=None)
 def test_processes_have_different_pictures_and_together_all(lengths, ranks, epoch):
-    mixes = [Mix(lengths, [1] * len(lengths), 3, rank, ranks) for rank in range(ranks)]
+    mixes = [WeightedSampler(lengths, [1] * len(lengths), 3, rank, ranks) for rank in range(ranks)]
     for mix in mixes:
         mix.set_epoch(epoch)
     shares = [list(mix) for mix in mixes]
@@ -47,41 +47,41 @@ def test_processes_have_different_pictures_and_together_all(lengths, ranks, epoc
 
 
 def test_an_epoch_depends_on_seed_and_epoch_alone():
-    first, second = Mix([30, 20], [1, 1], 5), Mix([30, 20], [1, 1], 5)
+    first, second = WeightedSampler([30, 20], [1, 1], 5), WeightedSampler([30, 20], [1, 1], 5)
     list(epochs(first, 3))
     second.set_epoch(2)
     assert list(first) == list(second) == list(second)
     assert list(first) != next(epochs(first, 1))
-    assert pictures(first, 50) != pictures(Mix([30, 20], [1, 1], 6), 50)
+    assert pictures(first, 50) != pictures(WeightedSampler([30, 20], [1, 1], 6), 50)
 
 
 def test_two_epochs_have_their_pictures_in_different_orders():
-    one, two = epochs(Mix([50], [1], 0), 2)
+    one, two = epochs(WeightedSampler([50], [1], 0), 2)
     assert [t % 50 for t in one] != [t % 50 for t in two]
 
 
 @given(stores, st.integers(1, 4), st.floats(0.1, 3.5))
 @settings(max_examples=50, deadline=None)
 def test_no_ticket_is_given_twice_in_an_epoch(lengths, count, weight):
-    for tickets in epochs(Mix(lengths, [weight] * len(lengths), 1), count):
+    for tickets in epochs(WeightedSampler(lengths, [weight] * len(lengths), 1), count):
         assert len(set(tickets)) == len(tickets)
         assert max(tickets) < (np.ceil(weight) + 1) * sum(lengths)
 
 
 def test_weights_are_the_proportions_of_an_epoch():
     lengths, weights = [100, 40, 60], [1, 3, 0.5]
-    mix = Mix(lengths, weights, 0)
+    mix = WeightedSampler(lengths, weights, 0)
     counts = Counter("abc"[(p >= 100) + (p >= 140)] for p in pictures(mix, 200))
     assert counts == {"a": 100, "b": 120, "c": 30}
 
 
 def test_a_part_of_a_store_is_another_part_in_the_next_epoch():
-    one, two = epochs(Mix([60], [0.5], 0), 2)
+    one, two = epochs(WeightedSampler([60], [0.5], 0), 2)
     assert sorted(t % 60 for t in one + two) == list(range(60))
 
 
 def test_an_epoch_goes_on_where_it_was_with_another_number_of_processes():
-    whole, pair = Mix([41], [1], 9), [Mix([41], [1], 9, rank, 2) for rank in (0, 1)]
+    whole, pair = WeightedSampler([41], [1], 9), [WeightedSampler([41], [1], 9, rank, 2) for rank in (0, 1)]
     for mix in (whole, *pair):
         mix.set_epoch(4)
     before = list(chain(*(list(mix)[:6] for mix in pair)))
@@ -101,4 +101,4 @@ def test_an_epoch_goes_on_where_it_was_with_another_number_of_processes():
 )
 def test_a_mistake_is_refused(arguments, message):
     with pytest.raises(UserError, match=message):
-        Mix(*arguments)
+        WeightedSampler(*arguments)

@@ -10,7 +10,7 @@ import torch
 from dope_training.checks import overfit_check
 from dope_training.commands.train import main
 from dope_training.config import TrainConfig
-from dope_training.data.split import Source
+from dope_training.data.split import TrainingStore
 
 CONFIG = TrainConfig(objects=["carton"], crop=96)
 
@@ -27,7 +27,7 @@ def one_thread():
 
 @pytest.mark.slow
 def test_an_easy_store_passes(tmp_path):
-    outcome = overfit_check.self_test(CONFIG, [Source(painted.make(tmp_path / "store"))], [painted.CARTON])
+    outcome = overfit_check.self_test(CONFIG, [TrainingStore(painted.make(tmp_path / "store"))], [painted.CARTON])
     assert outcome.passed
     assert outcome.found >= 0.8 * outcome.asked > 0
     assert "PASS" in outcome.line()
@@ -38,16 +38,16 @@ def test_labels_of_other_pictures_fail(tmp_path):
         return replace(sample, rgb=painted.picture((number * 7 + 3) % 40).rgb)
 
     path = painted.make(tmp_path / "store", change=shuffled)
-    outcome = overfit_check.self_test(CONFIG, [Source(path)], [painted.CARTON])
+    outcome = overfit_check.self_test(CONFIG, [TrainingStore(path)], [painted.CARTON])
     assert not outcome.passed
     assert "FAIL" in outcome.line()
     assert "labels seem to be those of other pictures" in outcome.line()
 
 
 def test_what_cannot_be_seen_in_the_pictures_is_not_learned(tmp_path, monkeypatch):
-    monkeypatch.setattr(overfit_check, "STEPS", 8)
+    monkeypatch.setattr(overfit_check, "MAX_STEPS", 8)
     path = painted.make(tmp_path / "store", 24, change=lambda n, s: replace(s, rgb=np.full_like(s.rgb, 90)))
-    outcome = overfit_check.self_test(CONFIG, [Source(path)], [painted.CARTON])
+    outcome = overfit_check.self_test(CONFIG, [TrainingStore(path)], [painted.CARTON])
     assert not outcome.passed
     assert (outcome.steps, outcome.asked) == (8, 23)
     assert "FAIL: " in outcome.line()

@@ -7,7 +7,7 @@ import pytest
 
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.meshes.surface_points import Shape, box, sampled
+from dope_ros2.meshes.surface_points import SurfacePoints, box, sample_surface
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_ros2.refinement.depth_correction import visible
 
@@ -36,7 +36,7 @@ def is_of_plain_box(shape):
 
 
 def test_points_lie_on_the_faces_of_a_box_as_many_as_its_area_asks_for():
-    points, normals = sampled(box(CARTON), 3000)
+    points, normals = sample_surface(box(CARTON), 3000)
     half = np.array(CARTON.size) / 2
     reach = np.abs(points - CARTON.centre) / half
     assert reach.max() < 1 + 1e-9
@@ -49,29 +49,29 @@ def test_points_lie_on_the_faces_of_a_box_as_many_as_its_area_asks_for():
 
 @pytest.mark.parametrize("name", [str, lambda k: f"{k}/1", lambda k: f"{k}//3", lambda k: k - 9])
 def test_faces_of_an_obj_may_name_their_corners_as_the_format_allows(tmp_path, name):
-    shape = Shape.of(obj(tmp_path / "box.obj", name=name))
+    shape = SurfacePoints.of(obj(tmp_path / "box.obj", name=name))
     assert shape.why == ""
     assert is_of_plain_box(shape)
 
 
 def test_a_mesh_turned_inside_out_has_its_normals_outward_nevertheless(tmp_path):
-    assert is_of_plain_box(Shape.of(obj(tmp_path / "box.obj", faces=[face[::-1] for face in QUADS])))
+    assert is_of_plain_box(SurfacePoints.of(obj(tmp_path / "box.obj", faces=[face[::-1] for face in QUADS])))
 
 
 def test_other_formats_are_read_by_trimesh_where_it_is_installed(tmp_path):
     trimesh = pytest.importorskip("trimesh")
     path = tmp_path / "box.ply"
     trimesh.Trimesh(*unmerged(box(PLAIN)), process=False).export(path)
-    shape = Shape.of(replace(PLAIN, mesh=str(path)))
+    shape = SurfacePoints.of(replace(PLAIN, mesh=str(path)))
     assert shape.why == ""
     assert is_of_plain_box(shape)
     path.write_bytes(path.read_bytes()[:150])
-    assert "not a readable mesh" in Shape.of(replace(PLAIN, mesh=str(path))).why
+    assert "not a readable mesh" in SurfacePoints.of(replace(PLAIN, mesh=str(path))).why
 
 
 def test_a_mesh_is_read_in_its_unit(tmp_path):
     model = obj(tmp_path / "box.obj", scale=1000.0)
-    assert is_of_plain_box(Shape.of(replace(model, mesh_unit="mm")))
+    assert is_of_plain_box(SurfacePoints.of(replace(model, mesh_unit="mm")))
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,18 @@ def test_a_mesh_that_cannot_be_used_leaves_the_box_which_is_trusted_less(tmp_pat
     path = tmp_path / "box.obj"
     if content is not None:
         path.write_text(content)
-    shape = Shape.of(replace(PLAIN, mesh=str(path)))
+    shape = SurfacePoints.of(replace(PLAIN, mesh=str(path)))
     assert why in shape.why
     assert "\n" not in shape.why
     assert is_of_plain_box(shape)
-    assert shape.error > 5 * Shape.of(obj(tmp_path / "good.obj")).error
+    assert shape.error > 5 * SurfacePoints.of(obj(tmp_path / "good.obj")).error
 
 
 def test_next_to_nothing_is_seen_of_what_is_behind_a_part_of_the_object_itself():
     front, back = (
         box(replace(PLAIN, size=(side, side, 0.01), centre=(0, 0, z))) for side, z in ((0.1, -0.1), (0.2, 0))
     )
-    shape = Shape(*sampled(np.concatenate([front, back])), 0.001, 0.3)
+    shape = SurfacePoints(*sample_surface(np.concatenate([front, back])), 0.001, 0.3)
     camera = CameraModel.from_focal(600, 640, 480)
     seen = shape.points[visible(shape, Pose(np.eye(3), np.array([0, 0, 1.0])), camera)]
     hidden = (seen[:, 2] > -0.05) & (np.abs(seen[:, :2]).max(1) < 0.045)
@@ -112,7 +112,7 @@ def test_next_to_nothing_is_seen_of_what_is_behind_a_part_of_the_object_itself()
 
 
 def test_a_side_that_is_seen_at_a_flat_angle_says_nothing():
-    shape, camera = Shape.of(PLAIN), CameraModel.from_focal(600, 640, 480)
+    shape, camera = SurfacePoints.of(PLAIN), CameraModel.from_focal(600, 640, 480)
     for angle, sides in ((0.25, 1), (0.6, 2)):
         pose = Pose.from_rotvec([angle, 0, 0], [-0.1, 0, 1.0])
         normals = shape.normals[visible(shape, pose, camera)]

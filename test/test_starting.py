@@ -9,7 +9,7 @@ from tiny_training import CARTON, RECIPE, make_store
 import dope_training.train
 from dope_ros2 import cli
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.architectures import ARCHITECTURES, build
+from dope_ros2.network.architectures import ARCHITECTURES, make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, save
 from dope_training.config import TrainConfig
@@ -33,7 +33,7 @@ def test_what_grows_with_the_objects_is_known():
 
 
 def test_starting_takes_the_trunk_and_the_objects_that_both_know(tmp_path):
-    old, new = build("tiny", 2).eval(), build("tiny", 3).eval()
+    old, new = make_network("tiny", 2).eval(), make_network("tiny", 3).eval()
     random = {name: value.clone() for name, value in new.state_dict().items()}
     entries = tuple(TrainedObject(name=name, size=(0.1, 0.1, 0.1)) for name in ("box", "can"))
     save(tmp_path / "old.safetensors", old, Metadata(architecture="tiny", objects=entries))
@@ -47,24 +47,26 @@ def test_starting_takes_the_trunk_and_the_objects_that_both_know(tmp_path):
 
 def test_starting_from_another_network_is_refused(tmp_path):
     entry = TrainedObject(name="carton", size=CARTON.size)
-    save(tmp_path / "w.safetensors", build("tiny", 1), Metadata(architecture="tiny", objects=(entry,)))
+    save(tmp_path / "w.safetensors", make_network("tiny", 1), Metadata(architecture="tiny", objects=(entry,)))
     with pytest.raises(UserError, match="is a tiny, but the recipe asks for a dope-lite"):
-        start_from(build("dope-lite", 1), "dope-lite", ["carton"], str(tmp_path / "w.safetensors"))
+        start_from(make_network("dope-lite", 1), "dope-lite", ["carton"], str(tmp_path / "w.safetensors"))
     with pytest.raises(UserError, match="no such file"):
-        start_from(build("tiny", 1), "tiny", ["carton"], str(tmp_path / "none.ckpt"))
+        start_from(make_network("tiny", 1), "tiny", ["carton"], str(tmp_path / "none.ckpt"))
     with pytest.raises(UserError, match="no ImageNet weights for the trunk of tiny"):
-        start_from(build("tiny", 1), "tiny", ["carton"], "imagenet")
-    assert "has its fixed features from there" in start_from(build("dope-lite", 1), "dope-lite", ["carton"], "imagenet")
+        start_from(make_network("tiny", 1), "tiny", ["carton"], "imagenet")
+    assert "has its fixed features from there" in start_from(
+        make_network("dope-lite", 1), "dope-lite", ["carton"], "imagenet"
+    )
 
 
 @pytest.mark.parametrize("names", [["box"], ["box", "cup"]])
 def test_weights_of_an_older_layout_are_refused_whatever_their_objects(tmp_path, names):
-    old = build("tiny", 1)
+    old = make_network("tiny", 1)
     state = {"format": FORMAT, "architecture": "tiny", "objects": ["box"], "optimizer": "adamw"}
     tensors = {f"network.{name}": value for name, value in old.state_dict().items() if "surface" not in name}
     torch.save(state | {"average": tensors}, tmp_path / "old.ckpt")
     with pytest.raises(UserError, match="its layers are not those of this network"):
-        start_from(build("tiny", len(names)), "tiny", names, str(tmp_path / "old.ckpt"))
+        start_from(make_network("tiny", len(names)), "tiny", names, str(tmp_path / "old.ckpt"))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def paper(tmp_path_factory):
     """Weights of the published network."""
     path = tmp_path_factory.mktemp("paper") / "paper.safetensors"
     entry = TrainedObject(name="carton", size=CARTON.size, centre=CARTON.centre)
-    save(path, build("paper", 1), Metadata(architecture="paper", objects=(entry,), affinity="unit", sigma=0.5))
+    save(path, make_network("paper", 1), Metadata(architecture="paper", objects=(entry,), affinity="unit", sigma=0.5))
     return path
 
 
@@ -96,7 +98,7 @@ def test_public_files_come_back_as_they_went(tmp_path, paper, more):
 
 def test_only_the_published_network_becomes_a_public_file(tmp_path, data, capsys):
     entry = TrainedObject(name="carton", size=CARTON.size)
-    save(tmp_path / "w.safetensors", build("tiny", 1), Metadata(architecture="tiny", objects=(entry,)))
+    save(tmp_path / "w.safetensors", make_network("tiny", 1), Metadata(architecture="tiny", objects=(entry,)))
     assert cli.main(["export-legacy", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "x.pth")]) == 2
     assert "is a tiny, which DOPE's code does not know" in capsys.readouterr().err
     with pytest.raises(UserError, match="--save-legacy: DOPE's code does not know tiny"):

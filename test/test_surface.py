@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dope_ros2.estimation.pnp.solver import Gate, solve
-from dope_ros2.estimation.pnp.surface_coordinates import MOST_CELLS, read
+from dope_ros2.estimation.pnp.surface_coordinates import MAX_CELLS, read
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
@@ -43,7 +43,7 @@ def find(keypoints, surface):
 def test_points_read_from_cells_are_seen_where_the_cells_are(seed):
     pose, surface, keypoints, _ = scene(seed)
     cells = read(surface, BOX, 8).around(keypoints[8])
-    assert 4 < len(cells.points) <= MOST_CELLS
+    assert 4 < len(cells.points) <= MAX_CELLS
     np.testing.assert_allclose(CAMERA.project(pose.apply(cells.points)), cells.pixels, atol=0.01)
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from dope_ros2.estimation.pnp.solver import Gate, solve
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose, difference, moved, transported
+from dope_ros2.geometry.pose import Pose, difference, moved, transport_covariance
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group
 from dope_ros2.tracking.kalman_filter import State
-from dope_ros2.tracking.tracker import PERSISTENT, Smoothing, Tracker
+from dope_ros2.tracking.tracker import MIN_CONSISTENT_FRAMES, Smoothing, Tracker
 
 CARTON = ObjectModel(name="carton", class_id=1, size=(0.16, 0.11, 0.06))
 SOUP = ObjectModel(name="soup", class_id=2, size=(0.07, 0.07, 0.10), symmetries_continuous=({"axis": [0, 0, 1]},))
@@ -143,7 +143,7 @@ def test_one_wrong_rotation_is_ignored_and_a_lasting_one_believed():
     wrong = moved(START, np.array([0, 0, 0, 0, 0, 2.0]))
     [found] = track([detection(wrong)], 20 * RATE)
     assert np.rad2deg(found.pose.angle_to(START)) < 1
-    for frame in range(21, 20 + PERSISTENT):
+    for frame in range(21, 20 + MIN_CONSISTENT_FRAMES):
         [found] = track([detection(wrong)], frame * RATE)
     assert np.rad2deg(found.pose.angle_to(wrong)) < 1
     assert found.track == "carton_0"
@@ -201,7 +201,7 @@ def test_a_pose_s_covariance_follows_its_origin():
     root = rng.normal(size=(6, 6)) * 1e-3
     errors = rng.normal(size=(200_000, 6)) @ root.T
     there = np.column_stack([errors[:, :3] + np.cross(errors[:, 3:], arm), errors[:, 3:]])
-    np.testing.assert_allclose(transported(root @ root.T, arm), np.cov(there.T), rtol=0.02, atol=2e-7)
+    np.testing.assert_allclose(transport_covariance(root @ root.T, arm), np.cov(there.T), rtol=0.02, atol=2e-7)
 
 
 def test_a_state_waits_as_long_in_one_step_as_in_many():

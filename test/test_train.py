@@ -14,7 +14,7 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, save
 from dope_ros2.objects.object_model import load_objects
@@ -71,7 +71,7 @@ def test_training_writes_weights_resumes_and_refuses_to_overwrite(tmp_path, data
 
 def test_training_starts_from_given_weights(tmp_path, data, recipe, capsys):
     torch.manual_seed(5)
-    network, entry = build("dope-lite", 1), TrainedObject(name="carton", size=CARTON.size)
+    network, entry = make_network("dope-lite", 1), TrainedObject(name="carton", size=CARTON.size)
     save(tmp_path / "start.safetensors", network, Metadata(architecture="dope-lite", objects=(entry,)))
     recipe.write_text(RECIPE.replace("learning_rate: 0.001", "learning_rate: 1.0e-9"))
     command = [str(recipe), "--data", str(data), "--workers", "0", "--init", str(tmp_path / "start.safetensors")]

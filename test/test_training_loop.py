@@ -19,10 +19,10 @@ from dope_ros2.network.weights import load
 from dope_training.config import TrainConfig
 from dope_training.data.crops import Stores, crops_of, stack
 from dope_training.data.loaders import Stream, pictures_a_step
-from dope_training.data.progress import Place
-from dope_training.data.sampler import Mix
+from dope_training.data.progress import DataPosition
+from dope_training.data.sampler import WeightedSampler
 from dope_training.objective.training_module import BeliefModule
-from dope_training.optimizers.ema import Average
+from dope_training.optimizers.ema import ExponentialMovingAverage
 from dope_training.optimizers.optimizers import learning_rate, make_optimiser
 from dope_training.trainer.diagnosis import Validation, verdict
 from dope_training.trainer.logs import TRAIN_LINE, VALIDATION_LINE, VERDICT_LINE, Table, train_line
@@ -101,9 +101,9 @@ def stream(mix, place, steps, rank=0, ranks=1):
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_each_picture_is_seen_once_an_epoch_whatever_the_number_of_ranks(ranks):
-    mix = Mix([7, 10], [1.0, 1.0], seed=3)
-    whole = stream(mix, Place(), 17)  # 102 pictures, six epochs of 17
-    shares = [stream(mix, Place(), 17, rank, ranks) for rank in range(ranks)]
+    mix = WeightedSampler([7, 10], [1.0, 1.0], seed=3)
+    whole = stream(mix, DataPosition(), 17)  # 102 pictures, six epochs of 17
+    shares = [stream(mix, DataPosition(), 17, rank, ranks) for rank in range(ranks)]
     assert [list(chain(*parts)) for parts in zip(*shares, strict=True)] == whole
     visits = [visit for batch in whole for visit in batch]
     assert sorted(visits) == [(epoch, index) for epoch in range(6) for index in range(17)]
@@ -111,8 +111,8 @@ def test_each_picture_is_seen_once_an_epoch_whatever_the_number_of_ranks(ranks):
 
 
 def test_a_stream_from_a_place_is_the_rest_of_the_stream():
-    mix = Mix([7, 10], [1.0, 1.0], seed=3)
-    whole, place = stream(mix, Place(), 12), Place()
+    mix = WeightedSampler([7, 10], [1.0, 1.0], seed=3)
+    whole, place = stream(mix, DataPosition(), 12), DataPosition()
     for done in range(12):
         assert stream(mix, place, 12 - done) == whole[done:]
         place = place.after(6, 17)
@@ -145,7 +145,7 @@ def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
 
 def test_the_average_follows_the_weights_and_begins_with_the_first():
     module = torch.nn.Linear(1, 1)
-    average = Average(module, 0.9)
+    average = ExponentialMovingAverage(module, 0.9)
     values = []
     for number in range(1, 200):
         torch.nn.init.constant_(module.weight, 1.0 if number < 100 else 2.0)
@@ -213,7 +213,7 @@ def test_pictures_for_poses_are_held_out_ones_of_all_stores(data):
 
 
 def test_lines_are_those_that_log_scrapers_of_published_code_read():
-    line = train_line(Place(2, 512), 8000, {"loss": 0.0123, "belief": 0.01}, 41.26, 3725.4)
+    line = train_line(DataPosition(2, 512), 8000, {"loss": 0.0123, "belief": 0.01}, 41.26, 3725.4)
     assert line.startswith("Train Epoch: 3 [512/8000 (6%)]\tLoss: 0.012300000000000")
     found = re.match(TRAIN_LINE, line).groupdict()
     assert found | {"loss": float(found["loss"])} == {

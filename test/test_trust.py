@@ -9,21 +9,21 @@ from scipy.special import expit
 
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
-from dope_ros2.estimation.confidence import evidence as evidence_of
+from dope_ros2.estimation.confidence import confidence_features as evidence_of
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.pnp.solver import Solution
-from dope_ros2.evaluation.matching import Instance
+from dope_ros2.evaluation.matching import LabelledPose
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.belief_maps import MapSpec, encode
-from dope_ros2.network.calibration import Trust
+from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata, TrainedObject
-from dope_ros2.objects.detection import Detection, Evidence
+from dope_ros2.objects.detection import ConfidenceFeatures, Detection
 from dope_ros2.objects.object_model import load_objects
 from dope_training.calibration.pose_confidence import (
-    ELSEWHERE,
-    FEWEST,
-    FEWEST_OF_ONE,
+    MIN_RIGHT_POSES,
+    MIN_RIGHT_POSES_OF_ONE,
+    RENDERER_BIAS,
     Labelled,
     Outcomes,
     compare,
@@ -36,7 +36,7 @@ from dope_training.metrics.coverage import coverage
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(600, 640, 480)
-TRUE = Trust(bias=-1.5, belief=4.0, cells=0.6, range=-0.8, turn=-0.3, spread=2.5)
+TRUE = ScoreModel(bias=-1.5, belief=4.0, cells=0.6, range=-0.8, turn=-0.3, spread=2.5)
 
 
 def fates(count, trust=TRUE, seed=0):
@@ -53,7 +53,7 @@ def fates(count, trust=TRUE, seed=0):
 
 def test_fitted_scores_are_the_share_of_right_poses():
     trust, unseen = fit(fates(3000, seed=1)), fates(20_000, seed=2)
-    scores = np.array([trust.score(Evidence(*row)) for row in unseen.evidence])
+    scores = np.array([trust.score(ConfidenceFeatures(*row)) for row in unseen.evidence])
     assert expected_error(reliability(scores, unseen.right)) < 0.02
 
 
@@ -65,14 +65,14 @@ def test_fitted_ellipsoids_hold_95_percent():
 
 def test_a_network_that_is_never_wrong_gets_high_scores_but_no_certainty():
     always = fates(400)._replace(right=np.ones(400, bool), lengths=np.random.default_rng(0).chisquare(6, 400))
-    scores = [fit(always).score(Evidence(*row)) for row in always.evidence]
+    scores = [fit(always).score(ConfidenceFeatures(*row)) for row in always.evidence]
     assert min(scores) > 0.9
     assert max(scores) < 1
 
 
 def test_little_evidence_says_nothing():
-    few = fates(FEWEST)
-    assert few.right.sum() < FEWEST
+    few = fates(MIN_RIGHT_POSES)
+    assert few.right.sum() < MIN_RIGHT_POSES
     assert fit(few) is None
     for length in (np.inf, 0.0):  # a pose that claims to be exact, or is, says nothing of how wide to make ellipsoids
         many = fates(2000)
@@ -105,7 +105,7 @@ def test_evidence_does_not_depend_on_where_the_mesh_has_its_origin():
 
 def test_degenerate_evidence_still_gives_a_probability():
     solution = Solution(Pose.from_rotvec([0, 0, 0], [0, 0, 0]), np.zeros((6, 6)), np.zeros(9, bool), 0.0)
-    for trust in (Trust(), TRUE):
+    for trust in (ScoreModel(), TRUE):
         assert 0 <= trust.score(evidence_of(np.zeros(9), solution, np.zeros(3))) <= 1
 
 
@@ -132,7 +132,7 @@ def test_poses_are_compared_with_their_labels():
     blank = np.zeros((480, 640), np.uint8)
     sample = Sample(np.zeros((480, 640, 3), np.uint8), CAMERA, [label], blank)
     for spread in (1.0, 3.0):  # lengths are those before the ellipsoids are widened
-        known = replace(metadata, trust=Trust(spread=spread))
+        known = replace(metadata, trust=ScoreModel(spread=spread))
         seen = outcomes([compare(Estimator.of_network(Drawn([truth, stray]), known, [CARTON], "cpu"), sample)], spread)
         assert sorted(seen.right) == [False, True]
         assert np.isnan(seen.lengths[~seen.right]).all()
@@ -150,25 +150,25 @@ def pictures(bias, count, noise=0.01):
         far = detection(pose).corrected(1 / (1 + bias + noise * rng.normal()) - 1)
         if number % 5 == 4:
             far = replace(far, pose=Pose.from_rotvec([2.0, 0, 0], far.pose.translation))
-        yield Labelled([Instance(BOX.name, 1.0, pose, pose.apply(BOX.centre))], [far])
+        yield Labelled([LabelledPose(BOX.name, 1.0, pose, pose.apply(BOX.centre))], [far])
 
 
 def detection(pose):
-    return Detection(BOX, 0.9, pose, np.eye(6) * 1e-4, np.zeros((9, 2)), 1.0, Evidence(0.5, 3.0, -4.0, -3.0))
+    return Detection(BOX, 0.9, pose, np.eye(6) * 1e-4, np.zeros((9, 2)), 1.0, ConfidenceFeatures(0.5, 3.0, -4.0, -3.0))
 
 
 @pytest.mark.parametrize("bias", [-0.03, 0.02, 0.05])
 @pytest.mark.parametrize("noise", [0.01, 0.05])  # some of the poses are too far off to be right, until it is undone
 def test_distances_that_come_out_too_long_are_measured(bias, noise):
-    expected = bias - np.sign(bias) * ELSEWHERE
+    expected = bias - np.sign(bias) * RENDERER_BIAS
     assert distance_biases(list(pictures(bias, 3000, noise)))[BOX.name] == pytest.approx(expected, abs=0.15 * noise)
 
 
 def test_what_may_be_chance_is_no_bias():
     assert distance_biases(list(pictures(0.004, 60, noise=0.05))) == {BOX.name: 0.0}
     assert distance_biases(list(pictures(0.009, 3000))) == {BOX.name: 0.0}
-    assert distance_biases(list(pictures(0.05, 100, noise=0.05)))[BOX.name] < 0.05 - 1.5 * ELSEWHERE
-    assert distance_biases(list(pictures(0.05, FEWEST_OF_ONE))) == {}
+    assert distance_biases(list(pictures(0.05, 100, noise=0.05)))[BOX.name] < 0.05 - 1.5 * RENDERER_BIAS
+    assert distance_biases(list(pictures(0.05, MIN_RIGHT_POSES_OF_ONE))) == {}
 
 
 def test_corrected_distances_make_more_poses_right():

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.checkpoints import import_paper, read_checkpoint
-from dope_ros2.network.calibration import Calibration
+from dope_ros2.network.calibration import PeakCalibration
 from dope_ros2.network.dope_lite import DopeLite
 from dope_ros2.network.dope_paper import Paper
 from dope_ros2.network.metadata import Metadata, TrainedObject
@@ -18,7 +18,7 @@ from dope_ros2.network.weights import load, match_objects, save
 from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.3))
-SHY = Calibration(inward=0.5, sure=0.1)
+SHY = PeakCalibration(inward=0.5, sure=0.1)
 TRAINED = TrainedObject(name="box", size=(0.1, 0.2, 0.3))
 
 

@@ -18,7 +18,7 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.architectures import ARCHITECTURES
-from dope_ros2.network.channels import AFFINITIES, BELIEFS, SURFACE
+from dope_ros2.network.channels import AFFINITY_CHANNELS, BELIEF_CHANNELS, SURFACE_CHANNELS
 from dope_ros2.objects.object_model import load_objects
 from dope_training.commands.train import main
 
@@ -41,13 +41,17 @@ class Tiny(nn.Module):
         super().__init__()
         self.objects = objects
         self.trunk = nn.Sequential(nn.Conv2d(3, 8, 8, 8, bias=False), self.norm(8), nn.ReLU())
-        self.surface = nn.Conv2d(8, objects * SURFACE, 1)
-        self.head = nn.Conv2d(8, objects * (BELIEFS + AFFINITIES), 3, padding=1)
+        self.surface = nn.Conv2d(8, objects * SURFACE_CHANNELS, 1)
+        self.head = nn.Conv2d(8, objects * (BELIEF_CHANNELS + AFFINITY_CHANNELS), 3, padding=1)
 
     def forward(self, x):
         x = self.trunk(x)
-        maps = self.head(x).unflatten(1, (self.objects, BELIEFS + AFFINITIES))
-        return maps[:, :, :BELIEFS], maps[:, :, BELIEFS:], self.surface(x).unflatten(1, (self.objects, SURFACE))
+        maps = self.head(x).unflatten(1, (self.objects, BELIEF_CHANNELS + AFFINITY_CHANNELS))
+        return (
+            maps[:, :, :BELIEF_CHANNELS],
+            maps[:, :, BELIEF_CHANNELS:],
+            self.surface(x).unflatten(1, (self.objects, SURFACE_CHANNELS)),
+        )
 
 
 class Plain(Tiny):

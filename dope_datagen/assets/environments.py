@@ -15,7 +15,7 @@ import numpy as np
 from dope_ros2.common.errors import UserError
 
 HEIGHT, WIDTH = 64, 128  # of the panorama that lights things
-BRIGHTEST = 65504.0  # of a pixel of a panorama, the largest half-precision number
+MAX_RADIANCE = 65504.0  # of a pixel of a panorama, the largest half-precision number
 SUN_SHARE = 0.004  # of the sphere's texels may belong to the sun
 
 
@@ -165,7 +165,7 @@ def read(path: Path) -> Environment:
             f"{path}: not a readable panorama; give Radiance .hdr or OpenEXR .exr files in colour, twice as wide as "
             "high"
         )
-    image = np.nan_to_num(np.float32(image), posinf=BRIGHTEST)
+    image = np.nan_to_num(np.float32(image), posinf=MAX_RADIANCE)
     return build(cv2.resize(image[..., 2::-1], (512, 256), interpolation=cv2.INTER_AREA))
 
 

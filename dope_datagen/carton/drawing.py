@@ -16,7 +16,7 @@ Color = tuple[int, int, int]  # RGB, 0 to 255
 
 
 @dataclass(frozen=True, eq=False)
-class Shape:
+class DrawnShape:
     """One polygon (N, 2) [mm] filled with one colour."""
 
     points: np.ndarray
@@ -29,13 +29,13 @@ class Sheet:
 
     width: float
     height: float
-    shapes: list[Shape] = field(default_factory=list)
+    shapes: list[DrawnShape] = field(default_factory=list)
 
     def polygon(self, points: np.ndarray, color: Color) -> None:
         """Fill a polygon, cut to the sheet."""
         cut = clip(np.asarray(points, float), self.width, self.height)
         if len(cut) >= 3:
-            self.shapes.append(Shape(cut, color))
+            self.shapes.append(DrawnShape(cut, color))
 
     def rectangle(self, u: float, v: float, width: float, height: float, color: Color) -> None:
         """Fill a rectangle given by its top left corner and its edges."""

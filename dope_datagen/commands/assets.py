@@ -15,7 +15,7 @@ from dope_datagen.mesh_preparation import entry as entries
 from dope_datagen.mesh_preparation.entry import Entry
 from dope_datagen.mesh_preparation.mesh_file import SUFFIXES, read
 from dope_datagen.mesh_preparation.prepare import TEXTURE_SIZE, TRIANGLES, prepare
-from dope_datagen.mesh_preparation.report import Report, closed, inspect, levels, volume
+from dope_datagen.mesh_preparation.report import MeshReport, closed, inspect, levels, volume
 from dope_datagen.mesh_preparation.surface import Surface, agreement
 from dope_datagen.mesh_preparation.symmetry import matrices
 from dope_datagen.mesh_preparation.write import write
@@ -86,7 +86,7 @@ def outward(surface: Surface) -> Surface:
     return replace(surface, triangles=triangles, uvs=uvs, corner_colors=colors)
 
 
-def entry_of(report: Report, ready: Surface, name: str, class_id: int, mesh: str, mesh_unit: str) -> Entry:
+def entry_of(report: MeshReport, ready: Surface, name: str, class_id: int, mesh: str, mesh_unit: str) -> Entry:
     """The entry of a prepared mesh; its box is the original's, unless thinning out changed it."""
     box = report.source.surface if (np.abs(ready.size / report.source.surface.size - 1) < SAME_BOX).all() else ready
     centre = box.centre * report.unit.factor
@@ -117,7 +117,7 @@ def verify(entry: Entry, file: Path) -> ObjectModel:
     return model
 
 
-def summary(report: Report, ready: Surface) -> str:
+def summary(report: MeshReport, ready: Surface) -> str:
     """A line about what became of the mesh."""
     before = report.source.surface
     off = agreement(before, ready, np.random.default_rng(0))

@@ -17,7 +17,7 @@ from dope_datagen.dataset import shard_state
 from dope_datagen.dataset.shards import SHARD
 from dope_datagen.dataset.store import records
 from dope_datagen.generation.process_pool import cores, share_out
-from dope_datagen.inspection.shard_reader import Fault, Seen, ShardReport, inspect_shard, store_faults
+from dope_datagen.inspection.shard_reader import Fault, LabelStatistics, ShardReport, inspect_shard, store_faults
 from dope_datagen.inspection.statistics import draw, survey
 from dope_ros2.common import files
 from dope_ros2.common.command_runner import run_typer
@@ -31,7 +31,7 @@ SHOWN = 4  # faults of a shard that are printed; the JSON has all
 
 
 @dataclass
-class Report:
+class CheckReport:
     """What a dataset contains and what is wrong with it.
 
     Attributes:
@@ -61,7 +61,7 @@ class Report:
         return self.faults + [fault for number in sorted(self.shards) for fault in self.shards[number].faults]
 
     @property
-    def seen(self) -> list[Seen]:
+    def seen(self) -> list[LabelStatistics]:
         """All labels that could be read."""
         return [seen for number in sorted(self.shards) for seen in self.shards[number].seen]
 
@@ -71,7 +71,7 @@ class Report:
         return [count for number in sorted(self.shards) for count in self.shards[number].crowd]
 
 
-def check(path: Path, shards: Sequence[int], workers: int, tolerance: float) -> Report:
+def check(path: Path, shards: Sequence[int], workers: int, tolerance: float) -> CheckReport:
     """Read and check shards of a store, in several processes; changes nothing.
 
     Args:
@@ -83,7 +83,7 @@ def check(path: Path, shards: Sequence[int], workers: int, tolerance: float) -> 
     Raises:
         UserError: this is no store.
     """
-    report = Report(path, shard_state.attributes(path)["images"], faults=list(store_faults(path)))
+    report = CheckReport(path, shard_state.attributes(path)["images"], faults=list(store_faults(path)))
     records(path)  # a mistake in them shows here, not in a process
     for one in tqdm(_inspected(path, shards, workers, tolerance), total=len(shards), unit="shard", disable=None):
         report.shards[one.shard] = one
@@ -96,7 +96,7 @@ def _inspected(path: Path, shards: Sequence[int], workers: int, tolerance: float
     return share_out(inspect_shard, [(path, shard, tolerance) for shard in shards], workers)
 
 
-def repair(report: Report, shards: Sequence[int], workers: int, tolerance: float) -> None:
+def repair(report: CheckReport, shards: Sequence[int], workers: int, tolerance: float) -> None:
     """Render shards of a dataset again, with its own seed and configuration, and check them again.
 
     Raises:
@@ -125,7 +125,7 @@ def mark(path: Path, shards: Sequence[int]) -> None:
         shard_state.unfinish(path, shard)
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: CheckReport) -> Iterator[str]:
     """The report as text."""
     shards, content = len(report.shards), survey(report.seen, report.crowd)
     yield f"{report.path}: {len(report.crowd)} pictures read, in {shards} shard(s) of up to {SHARD}"
@@ -144,7 +144,7 @@ def lines(report: Report) -> Iterator[str]:
             yield f"  shard {number}: and {len(found) - SHOWN} more"
 
 
-def write(report: Report, out: Path) -> None:
+def write(report: CheckReport, out: Path) -> None:
     """Write report.json and report.png into a folder.
 
     Raises:
@@ -166,7 +166,7 @@ def write(report: Report, out: Path) -> None:
         for file in partial:
             files.replace(file, out / file.name[1:].removesuffix(".partial"))
     except OSError as error:
-        raise files.refused(out, error) from error
+        raise files.write_error(out, error) from error
     finally:
         for file in partial:
             files.remove(file)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dope_datagen.formats import bop, coco, ndds, store_format
-from dope_datagen.formats.common import Options, Source
+from dope_datagen.formats.common import DatasetReader, FormatOptions
 from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, load_objects, pick
@@ -30,7 +30,7 @@ class Format(StrEnum):
     STORE = "store"
 
 
-class Pictures(StrEnum):
+class ImageStream(StrEnum):
     """How pictures are written."""
 
     PNG = "png"
@@ -45,7 +45,7 @@ WRITERS: dict[Format, ModuleType] = {
 }
 
 
-def read(path: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> Source:
+def read(path: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> DatasetReader:
     """Read a dataset of any format.
 
     Args:
@@ -70,7 +70,7 @@ def read(path: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> S
     )
 
 
-def convert(source: Source, to: Format, out: Path, options: Options) -> list[str]:
+def convert(source: DatasetReader, to: Format, out: Path, options: FormatOptions) -> list[str]:
     """Write a dataset, to a temporary name first; returns what has to be said about it, a line each.
 
     Raises:
@@ -117,7 +117,7 @@ def _command(
     out: Annotated[Path, typer.Option(help="the new folder")],
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     rename: Annotated[list[str] | None, typer.Option(help="OLD=NEW: a class of the files and its object")] = None,
-    pictures: Annotated[Pictures, typer.Option(help="png is exact, jpg a quarter of the size")] = Pictures.PNG,
+    pictures: Annotated[ImageStream, typer.Option(help="png is exact, jpg a quarter of the size")] = ImageStream.PNG,
     jpeg_quality: Annotated[int, typer.Option(min=1, max=100, help="of jpg, and of a dataset of ours")] = 95,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
 ) -> None:
@@ -132,7 +132,7 @@ def _command(
         print(line)
     if not found.pictures or not found.models:
         raise UserError(f"{source}: nothing in it can be used; nothing was written, the reasons are above")
-    notes = convert(found, to, out, Options(f".{pictures}", jpeg_quality))
+    notes = convert(found, to, out, FormatOptions(f".{pictures}", jpeg_quality))
     _complain(notes)
     left = f"; warnings: {len(found.problems) + len(notes)}" if found.problems or notes else ""
     print(f"{out}: {len(found.pictures)} pictures{left}")

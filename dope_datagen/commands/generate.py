@@ -22,14 +22,14 @@ from dope_ros2.objects.object_model import use_objects
 app = typer.Typer(add_completion=False)
 
 
-class Sharing(StrEnum):
+class RunnerKind(StrEnum):
     """What --runner names."""
 
     LOCAL = "local"
     BEAM = "beam"
 
 
-def runner_of(sharing: Sharing, workers: int, options: Sequence[str]) -> Runner:
+def runner_of(sharing: RunnerKind, workers: int, options: Sequence[str]) -> Runner:
     """What shares shards out.
 
     Args:
@@ -40,7 +40,7 @@ def runner_of(sharing: Sharing, workers: int, options: Sequence[str]) -> Runner:
     Raises:
         UserError: Beam is not installed or does not know an option, or there are options without Beam.
     """
-    if sharing is Sharing.BEAM:
+    if sharing is RunnerKind.BEAM:
         try:
             from dope_datagen.generation import beam_runner
         except ModuleNotFoundError as error:
@@ -79,7 +79,7 @@ def _command(
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     scenes_only: Annotated[bool, typer.Option("--scenes-only", help="draw scenes into --out, render nothing")] = False,
     from_scenes: Annotated[Path | None, typer.Option(help="render the scenes of this folder")] = None,
-    runner: Annotated[Sharing, typer.Option(help="processes of this machine, or Apache Beam")] = Sharing.LOCAL,
+    runner: Annotated[RunnerKind, typer.Option(help="processes of this machine, or Apache Beam")] = RunnerKind.LOCAL,
     beam: Annotated[list[str] | None, typer.Argument(metavar="-- BEAM_OPTIONS", help="with --runner beam")] = None,
 ) -> None:
     """Render a labelled dataset from the meshes in config/objects.yaml.

@@ -13,7 +13,7 @@ import typer
 
 from dope_datagen.dataset.store import Dataset, Sample, records
 from dope_datagen.inspection.contact_sheet import annotated, sheet
-from dope_datagen.inspection.html_page import Shown, page
+from dope_datagen.inspection.html_page import PageImage, page
 from dope_ros2.common import files
 from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
@@ -66,16 +66,16 @@ def output_files(out: Path) -> tuple[Path, Path]:
     return (out.with_suffix(".jpg"), out) if suffix == PAGE else (out, out.with_suffix(PAGE))
 
 
-def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) -> list[Shown]:
+def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) -> list[PageImage]:
     """The pictures as they are to be shown, with their labels drawn unless `plain`."""
-    return [Shown(number, s, s.rgb if plain else annotated(s, models)) for number, s in pictures]
+    return [PageImage(number, s, s.rgb if plain else annotated(s, models)) for number, s in pictures]
 
 
 def _write(path: Path, content: bytes) -> None:
     try:
         files.write(path, content)
     except OSError as error:
-        raise files.refused(path, error) from error
+        raise files.write_error(path, error) from error
     print(path)
 
 

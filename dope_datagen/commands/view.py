@@ -83,7 +83,7 @@ def _record(rr: ModuleType, out: Path, send: Callable[[], None]) -> None:
         rr.disconnect()
         os.replace(part, out)
     except OSError as error:
-        raise files.refused(out, error) from error
+        raise files.write_error(out, error) from error
     finally:
         files.remove(part)
 

@@ -32,7 +32,7 @@ def create(path: Path, images: int, seed: int, config: dict, objects: Iterable[O
     if path.exists():
         _check(path, wanted, images)
         return
-    partial = path.with_name(files.name("new", prefix=f".{path.name}"))
+    partial = path.with_name(files.temporary_name("new", prefix=f".{path.name}"))
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         files.remove_stale(partial.parent, prefix=f".{path.name}")
@@ -40,7 +40,7 @@ def create(path: Path, images: int, seed: int, config: dict, objects: Iterable[O
         os.rename(partial, path)
     except OSError as error:
         if not (path / "zarr.json").is_file():  # else another process was faster
-            raise files.refused(path, error) from error
+            raise files.write_error(path, error) from error
         _check(path, wanted, images)
     finally:
         files.remove(partial)
@@ -75,7 +75,7 @@ def _check(path: Path, wanted: dict, images: int) -> None:
         try:
             _enlarge(path, there["images"], images)
         except OSError as error:
-            raise files.refused(path, error) from error
+            raise files.write_error(path, error) from error
 
 
 def _difference(there: object, here: object) -> str:
@@ -109,7 +109,7 @@ def _enlarge(path: Path, before: int, images: int) -> None:
 
 
 def _rewrite(path: Path, file: Path, content: dict) -> None:
-    partial = path / files.name("json")
+    partial = path / files.temporary_name("json")
     try:
         partial.write_text(json.dumps(content, indent=2))
         files.replace(partial, file)

@@ -64,7 +64,7 @@ def unfinish(path: Path, shard: int) -> None:
     try:
         os.replace(shards.chunk_file(path / LAST, shard), mark_file(path, shard))
     except OSError as error:
-        raise files.refused(path, error) from error
+        raise files.write_error(path, error) from error
 
 
 def mark_file(path: Path, shard: int) -> Path:
@@ -79,12 +79,12 @@ def prepare(path: Path) -> None:
         UserError: it cannot.
     """
     tidy(path)
-    probe = path / files.name("probe")
+    probe = path / files.temporary_name("probe")
     try:
         probe.mkdir()
         probe.rmdir()
     except OSError as error:
-        raise files.refused(path, error) from error
+        raise files.write_error(path, error) from error
 
 
 def tidy(path: Path) -> None:

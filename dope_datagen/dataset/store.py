@@ -120,7 +120,7 @@ def write_shard(path: Path, shard: int, samples: Iterable[Sample], jpeg_quality:
         UserError: the folder cannot be written, or the disk is full.
     """
     rows = _rows(samples, jpeg_quality, depth=(path / "depth").is_dir())
-    place = path / files.name(str(shard))
+    place = path / files.temporary_name(str(shard))
     files.remove(place)
     try:
         written = {name: shards.write(path / name, shard, content, place) for name, content in rows.items()}
@@ -128,7 +128,7 @@ def write_shard(path: Path, shard: int, samples: Iterable[Sample], jpeg_quality:
             files.replace(file, shards.chunk_file(path / name, shard))
         mark_file(path, shard).unlink(missing_ok=True)
     except OSError as error:
-        raise files.refused(path, error) from error
+        raise files.write_error(path, error) from error
     finally:
         files.remove(place)
 

@@ -19,12 +19,12 @@ from tqdm import tqdm
 from dope_datagen.dataset.labels import Label
 from dope_datagen.dataset.store import Sample
 from dope_datagen.formats import bop_conventions
-from dope_datagen.formats.bop_conventions import Reading
+from dope_datagen.formats.bop_conventions import BopConvention
 from dope_datagen.formats.common import (
     TENTH_MM,
-    Options,
-    Picture,
-    Source,
+    DatasetReader,
+    FormatOptions,
+    LabelledFrame,
     numbers,
     read_json,
     read_plain,
@@ -34,7 +34,7 @@ from dope_datagen.formats.common import (
     write_plain,
     write_rgb,
 )
-from dope_datagen.formats.label_completion import Said, complete
+from dope_datagen.formats.label_completion import ReportedOnce, complete
 from dope_datagen.formats.silhouette import Silhouettes
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
@@ -51,7 +51,7 @@ def scenes(path: Path) -> list[Path]:
     return bop.scenes(path) or sorted(file.parent for file in path.glob("*/*/scene_camera.json"))
 
 
-def write(folder: Path, source: Source, options: Options) -> list[str]:
+def write(folder: Path, source: DatasetReader, options: FormatOptions) -> list[str]:
     """Write a BOP dataset; returns what has to be said about it, a line each."""
     alone = Silhouettes(source.models)
     write_json(folder / "models" / "models_info.json", {str(m.class_id): _model_info(m, alone) for m in source.models})
@@ -78,7 +78,7 @@ def write(folder: Path, source: Source, options: Options) -> list[str]:
     ]
 
 
-def _write_picture(scene: Path, im_id: int, sample: Sample, depth: bool, options: Options) -> None:
+def _write_picture(scene: Path, im_id: int, sample: Sample, depth: bool, options: FormatOptions) -> None:
     write_rgb(scene / "rgb" / f"{im_id:06d}{options.suffix}", sample.rgb, options)
     if depth:
         write_depth(scene / "depth" / f"{im_id:06d}.png", sample.depth)
@@ -158,7 +158,7 @@ class _Shot:
     infos: list[dict]
 
 
-def read(path: Path, known: dict[str, ObjectModel]) -> Source:
+def read(path: Path, known: dict[str, ObjectModel]) -> DatasetReader:
     """Read BOP scenes; a scene or picture that cannot be used is left out.
 
     Args:
@@ -186,14 +186,15 @@ def read(path: Path, known: dict[str, ObjectModel]) -> Source:
     depth = bool(shots) and all(_depth_path(shot).is_file() for shot in shots)
     alone = Silhouettes(list(used.values()))
     pictures = [
-        Picture(s.frame.path, s.camera.width, s.camera.height, partial(_load, s, reading, alone, depth)) for s in shots
+        LabelledFrame(s.frame.path, s.camera.width, s.camera.height, partial(_load, s, reading, alone, depth))
+        for s in shots
     ]
     findings = [f"{len(shots)} pictures of BOP scenes: {reading}"] if shots else []
     findings += [
         f"obj_id {obj_id}: {count} objects left out, since no entry of objects.yaml has this class_id; add one"
         for obj_id, count in strangers.most_common()
     ]
-    return Source(list(used.values()), pictures, depth, findings, problems + refused)
+    return DatasetReader(list(used.values()), pictures, depth, findings, problems + refused)
 
 
 def _infos(folder: Path) -> dict:
@@ -229,7 +230,7 @@ def _depth_path(shot: _Shot) -> Path:
     return shot.folder / "depth" / f"{shot.frame.im_id:06d}.png"
 
 
-def _load(shot: _Shot, reading: Reading, alone: Silhouettes, depth: bool) -> Sample:
+def _load(shot: _Shot, reading: BopConvention, alone: Silhouettes, depth: bool) -> Sample:
     mask, labels = np.zeros((shot.camera.height, shot.camera.width), np.uint8), []
     for number, (k, model) in enumerate(shot.objects.items()):
         seen = read_plain(shot.folder / "mask_visib" / f"{shot.frame.im_id:06d}_{k:06d}.png")
@@ -244,10 +245,10 @@ def _load(shot: _Shot, reading: Reading, alone: Silhouettes, depth: bool) -> Sam
     return Sample(read_rgb(shot.frame.path), shot.camera, labels, mask, metres)
 
 
-def _said(info: dict, visibility: float | None) -> Said:
+def _said(info: dict, visibility: float | None) -> ReportedOnce:
     box = numbers(info.get("bbox_visib"), (4,))
     visible, whole = (numbers(info.get(key), ()) for key in ("px_count_visib", "px_count_all"))
-    return Said(
+    return ReportedOnce(
         visibility=visibility,
         bbox=None if box is None else tuple(int(v) for v in (np.zeros(4) if box[2] < 0 else box)),
         px_visible=None if visible is None else int(visible),

@@ -14,7 +14,7 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.bop import MM
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 
-LEAST = 0.3  # overlap (IoU) of an object's box with that of its cuboid; a ball has 0.4 in the worst of views
+MIN_BOX_IOU = 0.3  # overlap (IoU) of an object's box with that of its cuboid; a ball has 0.4 in the worst of views
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Boxed:
 
 
 @dataclass(frozen=True)
-class Reading:
+class BopConvention:
     """A way to read poses: `unit` m, cm or mm, `camera` OpenCV or OpenGL; whether boxes were there to check it."""
 
     unit: str
@@ -45,7 +45,7 @@ class Reading:
         return f"{text}; bbox_obj agrees" if self.checked else f"{text}, as BOP says; no bbox_obj to check it"
 
 
-READINGS = [Reading(unit, camera, True) for unit, camera in product(("mm", "cm", "m"), CAMERAS)]
+BOP_CONVENTIONS = [BopConvention(unit, camera, True) for unit, camera in product(("mm", "cm", "m"), CAMERAS)]
 
 
 def cuboid_box(keypoints: np.ndarray) -> list[int]:
@@ -54,7 +54,7 @@ def cuboid_box(keypoints: np.ndarray) -> list[int]:
     return [*low.tolist(), *(high - low + 1).tolist()]
 
 
-def decide(pictures: Sequence[Sequence[Boxed]], wheres: Sequence[str]) -> tuple[Reading, list[int], list[str]]:
+def decide(pictures: Sequence[Sequence[Boxed]], wheres: Sequence[str]) -> tuple[BopConvention, list[int], list[str]]:
     """Choose one reading for all pictures.
 
     Args:
@@ -64,15 +64,15 @@ def decide(pictures: Sequence[Sequence[Boxed]], wheres: Sequence[str]) -> tuple[
     Returns:
         The reading, the indices of the pictures that fit it, and a line for each other.
     """
-    overlaps = [np.array([_overlaps(boxed) for boxed in boxes]).reshape(-1, len(READINGS)) for boxes in pictures]
-    every = np.vstack([*overlaps, np.zeros((0, len(READINGS)))])
+    overlaps = [np.array([_overlaps(boxed) for boxed in boxes]).reshape(-1, len(BOP_CONVENTIONS)) for boxes in pictures]
+    every = np.vstack([*overlaps, np.zeros((0, len(BOP_CONVENTIONS)))])
     told = ~np.isnan(every).any(1)
-    best = int((every[told] >= LEAST).sum(0).argmax()) if told.any() else 0
-    reading = Reading(READINGS[best].unit, READINGS[best].camera, bool(told.any()))
+    best = int((every[told] >= MIN_BOX_IOU).sum(0).argmax()) if told.any() else 0
+    reading = BopConvention(BOP_CONVENTIONS[best].unit, BOP_CONVENTIONS[best].camera, bool(told.any()))
     kept, refused = [], []
     for k, (boxes, overlap) in enumerate(zip(pictures, overlaps, strict=True)):
         behind = [b for b in boxes if _keypoints(b, reading) is None]
-        off = [b for b, o in zip(boxes, overlap[:, best], strict=True) if o < LEAST]
+        off = [b for b, o in zip(boxes, overlap[:, best], strict=True) if o < MIN_BOX_IOU]
         if behind:
             refused.append(f"{wheres[k]}: {behind[0].model.name} has a corner behind the camera")
         elif off:
@@ -82,17 +82,17 @@ def decide(pictures: Sequence[Sequence[Boxed]], wheres: Sequence[str]) -> tuple[
     return reading, kept, refused
 
 
-def _keypoints(boxed: Boxed, reading: Reading) -> np.ndarray | None:
+def _keypoints(boxed: Boxed, reading: BopConvention) -> np.ndarray | None:
     points = reading.pose(boxed.pose).apply(boxed.model.keypoints)
     return boxed.camera.project(points) if (points[:, 2] > 0).all() else None
 
 
 def _overlaps(boxed: Boxed) -> list[float]:
-    """Overlap of the box with the cuboid's under each of `READINGS`; NaN without a box."""
+    """Overlap of the box with the cuboid's under each of `BOP_CONVENTIONS`; NaN without a box."""
     box = boxed.box
     if box is None or min(box[2:]) <= 0:
-        return [np.nan] * len(READINGS)
-    points = [_keypoints(boxed, reading) for reading in READINGS]
+        return [np.nan] * len(BOP_CONVENTIONS)
+    points = [_keypoints(boxed, reading) for reading in BOP_CONVENTIONS]
     return [0.0 if p is None else _iou(box, cuboid_box(p)) for p in points]
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from dope_datagen.dataset.labels import Label, camera_to_dict
 from dope_datagen.dataset.store import Sample
-from dope_datagen.formats.common import Options, Source, write_json, write_rgb
+from dope_datagen.formats.common import DatasetReader, FormatOptions, write_json, write_rgb
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.objects.object_model import ObjectModel
@@ -17,7 +17,7 @@ from dope_ros2.objects.object_model import ObjectModel
 IN_FRAME, OUTSIDE = 2, 1  # COCO's visibility flag; whether something hides a corner is not known
 
 
-def write(folder: Path, source: Source, options: Options) -> list[str]:
+def write(folder: Path, source: DatasetReader, options: FormatOptions) -> list[str]:
     """Write a COCO dataset; returns what has to be said about it, a line each."""
     images, annotations = [], []
     for number, picture in enumerate(tqdm(source.pictures, unit="img", mininterval=1.0)):

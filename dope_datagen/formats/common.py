@@ -1,7 +1,8 @@
 """Datasets as other programs write and read them: one file a format, and what they have in common here.
 
-A reader turns a folder into a `Source`; a writer turns a `Source` into a folder. Inside, everything is as in the rest
-of this project: metres, the optical frame, the mesh's frame, the corner order of `dope_ros2.geometry.cuboid`.
+A reader turns a folder into a `DatasetReader`; a writer turns a `DatasetReader` into a folder. Inside, everything is
+as in the rest of this project: metres, the optical frame, the mesh's frame, the corner order of
+`dope_ros2.geometry.cuboid`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TENTH_MM = 1e-4  # [m], one unit of the depth pictures written here; 16 bits rea
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class LabelledFrame:
     """A picture of a source: its size is known, its pixels are read by `load`."""
 
     path: Path
@@ -33,7 +34,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class DatasetReader:
     """What a reader found.
 
     Attributes:
@@ -45,14 +46,14 @@ class Source:
     """
 
     models: list[ObjectModel]
-    pictures: Sequence[Picture]
+    pictures: Sequence[LabelledFrame]
     depth: bool = False
     findings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Options:
+class FormatOptions:
     """How a writer stores pictures: `suffix` .png (exact) or .jpg, and the quality of JPEG, 1 to 100."""
 
     suffix: str = ".png"
@@ -77,7 +78,7 @@ def read_plain(path: Path) -> np.ndarray | None:
     return None if image is None or image.ndim != 2 else image
 
 
-def write_rgb(path: Path, rgb: np.ndarray, options: Options) -> None:
+def write_rgb(path: Path, rgb: np.ndarray, options: FormatOptions) -> None:
     """Write a colour picture (H, W, 3) as PNG or JPEG, whichever its suffix says."""
     quality = [] if path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, options.quality]
     write_plain(path, np.ascontiguousarray(rgb[..., ::-1]), quality)

@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Said:
+class ReportedOnce:
     """What a file says of an object beside its pose; None where it says nothing.
 
     Attributes:
@@ -35,7 +35,7 @@ class Said:
 
 
 def complete(
-    model: ObjectModel, pose: Pose, camera: CameraModel, said: Said, seen: np.ndarray | None, alone: Silhouettes
+    model: ObjectModel, pose: Pose, camera: CameraModel, said: ReportedOnce, seen: np.ndarray | None, alone: Silhouettes
 ) -> Label:
     """Make a label of what is known.
 

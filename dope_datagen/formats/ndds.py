@@ -1,7 +1,7 @@
 """NDDS folders: 000000.png (or .jpg) with 000000.json, and two settings files; upstream's trainer loads them.
 
 Written in the format's own terms: centimetres, OpenCV camera. NDDS, FAT, NVISII and BlenderProc differ in unit, camera
-frame and corner order; on reading, `detect` finds out which it is.
+frame and corner order; on reading, `conventions` finds out which it is.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dope_datagen.formats import conventions, ndds_json
 from dope_datagen.formats.common import (
     SUFFIXES,
     TENTH_MM,
-    Options,
-    Picture,
-    Source,
+    DatasetReader,
+    FormatOptions,
+    LabelledFrame,
     numbers,
     read_plain,
     read_rgb,
@@ -31,7 +31,7 @@ from dope_datagen.formats.common import (
     write_rgb,
 )
 from dope_datagen.formats.conventions import CONVENTIONS, Convention
-from dope_datagen.formats.label_completion import Said, complete
+from dope_datagen.formats.label_completion import ReportedOnce, complete
 from dope_datagen.formats.ndds_json import Annotation, Raw
 from dope_datagen.formats.silhouette import Silhouettes
 from dope_ros2.common.errors import UserError, closest
@@ -48,7 +48,7 @@ def is_folder(path: Path) -> bool:
     return any(file.with_suffix(suffix).is_file() for file in ndds_json.files(path) for suffix in SUFFIXES)
 
 
-def write(folder: Path, source: Source, options: Options) -> list[str]:
+def write(folder: Path, source: DatasetReader, options: FormatOptions) -> list[str]:
     """Write an NDDS folder; returns what has to be said about it, a line each."""
     cameras = []
     for number, picture in enumerate(tqdm(source.pictures, unit="img", mininterval=1.0)):
@@ -95,7 +95,7 @@ def _object_settings(models: list[ObjectModel]) -> dict:
     return {"exported_object_classes": [model.name for model in models], "exported_objects": exported}
 
 
-def read(folder: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> Source:
+def read(folder: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> DatasetReader:
     """Find out what a folder of annotated pictures follows; pictures whose JSON fits nothing are left out.
 
     Args:
@@ -122,12 +122,12 @@ def read(folder: Path, known: dict[str, ObjectModel], rename: dict[str, str]) ->
     alone = Silhouettes(list(used.values()))
     scale = _depth_suffix([annotation.image for annotation in annotations])
     pictures = [
-        Picture(a.path, a.camera.width, a.camera.height, partial(_load, a, convention, alone, scale))
+        LabelledFrame(a.path, a.camera.width, a.camera.height, partial(_load, a, convention, alone, scale))
         for a, convention in zip(annotations, chosen, strict=True)
     ]
     worst = {k: float(misfits[k][CONVENTIONS.index(chosen[k])]) for k in labelled}
     findings = _findings(annotations, chosen, worst, alone) + _strangers(strangers, known)
-    return Source(list(used.values()), pictures, scale is not None, findings, problems)
+    return DatasetReader(list(used.values()), pictures, scale is not None, findings, problems)
 
 
 def _findings(
@@ -216,13 +216,13 @@ def _mask(path: Path, annotation: Annotation) -> np.ndarray:
     return mask
 
 
-def _said(raw: Raw, convention: Convention) -> Said:
+def _said(raw: Raw, convention: Convention) -> ReportedOnce:
     entry, px_all = raw.entry, _positive(raw.entry, "px_count_all")
     if _is_count(entry, convention):
-        return Said(px_visible=int(entry["visibility"]), px_all=px_all)
+        return ReportedOnce(px_visible=int(entry["visibility"]), px_all=px_all)
     visibility, truncation = (numbers(entry.get(key), ()) for key in ("visibility", "truncation"))
     box = numbers(entry.get("bounding_box_minx_maxx_miny_maxy"), (4,)) if px_all else None
-    return Said(
+    return ReportedOnce(
         visibility=None if visibility is None else float(np.clip(visibility, 0, 1)),
         truncation=None if truncation is None else float(np.clip(truncation, 0, 1)),
         bbox=None if box is None else (int(box[0]), int(box[2]), int(box[1] - box[0]), int(box[3] - box[2])),

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dope_datagen.dataset import shard_state, store
 from dope_datagen.dataset.store import SHARD, Dataset
-from dope_datagen.formats.common import Options, Picture, Source
+from dope_datagen.formats.common import DatasetReader, FormatOptions, LabelledFrame
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -21,20 +21,20 @@ def is_store(path: Path) -> bool:
     return (path / "zarr.json").is_file()
 
 
-def read(path: Path, known: dict[str, ObjectModel]) -> Source:
+def read(path: Path, known: dict[str, ObjectModel]) -> DatasetReader:
     """The finished pictures of a store; meshes are looked for in `known`, since a store has none."""
     data = Dataset.open(path)
     config = data.attributes["config"]
     models = [_model(entry, path, known) for entry in data.objects]
     width, height = config["width"], config["height"]
-    pictures = [Picture(path, width, height, partial(data.__getitem__, index)) for index in range(len(data))]
+    pictures = [LabelledFrame(path, width, height, partial(data.__getitem__, index)) for index in range(len(data))]
     missing = data.attributes["images"] - len(data)
     problems = [f"{path}: {missing} pictures are not finished; {shard_state.remedy(path)}"] if missing else []
     findings = [f"{len(data)} pictures of a dataset of `dope generate`"]
-    return Source(models, pictures, (path / "depth").is_dir(), findings, problems)
+    return DatasetReader(models, pictures, (path / "depth").is_dir(), findings, problems)
 
 
-def of_one_size(source: Source) -> Source:
+def of_one_size(source: DatasetReader) -> DatasetReader:
     """The pictures of the size that most have, since a store has one; the others become problems."""
     sizes = Counter((picture.width, picture.height) for picture in source.pictures)
     (width, height), _ = sizes.most_common(1)[0] if sizes else ((0, 0), 0)
@@ -47,7 +47,7 @@ def of_one_size(source: Source) -> Source:
     return replace(source, pictures=kept, problems=source.problems + problems)
 
 
-def write(folder: Path, source: Source, options: Options) -> list[str]:
+def write(folder: Path, source: DatasetReader, options: FormatOptions) -> list[str]:
     """Write a store of pictures of one size, 256 a shard; there is nothing to be said about it."""
     width, height = source.pictures[0].width, source.pictures[0].height
     config = {"width": width, "height": height, "depth": source.depth, "jpeg_quality": options.quality}

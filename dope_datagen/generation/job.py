@@ -18,7 +18,7 @@ from dope_datagen.scenes import scene_files
 from dope_datagen.scenes.config import DatagenConfig
 from dope_datagen.scenes.sampler import Sampler
 from dope_datagen.scenes.scene import Scene
-from dope_ros2.common.memory import give_back
+from dope_ros2.common.memory import release_memory
 from dope_ros2.objects.object_model import ObjectModel
 
 Runner: TypeAlias = "Callable[[Job, list[int]], Iterator[int]]"  # does shards; yields how many pictures are finished
@@ -76,7 +76,7 @@ class Worker:
         """Render and write one shard; returns its number of pictures."""
         order = self._order
         store.write_shard(out, shard, map(self.render, self._scenes(shard)), order.config.jpeg_quality)
-        give_back()
+        release_memory()
         return len(order.numbers(shard))
 
     def arrange(self, out: Path, shard: int) -> int:
@@ -126,7 +126,7 @@ def renderer_of(config: DatagenConfig, assets: Assets, threads: int | None = Non
         UserError: it does not run here.
     """
     if config.renderer == "path":
-        from dope_datagen.renderers.path.path_tracer import Path as PathTracer
+        from dope_datagen.renderers.path.path_tracer import PathTracer as PathTracer
 
         return PathTracer(assets, config.spp, threads)
     from dope_datagen.renderers.raster.rasterizer import Raster

@@ -18,10 +18,10 @@ def progress(total: int) -> Iterator[Callable[[int], object]]:
         with tqdm(total=total, unit="img", smoothing=0.05, mininterval=1.0) as bar:
             yield bar.update
     else:
-        yield Log(total).add
+        yield ProgressLog(total).add
 
 
-class Log:
+class ProgressLog:
     """Writes a line to standard error whenever pictures have been finished."""
 
     def __init__(self, total: int) -> None:

@@ -41,7 +41,7 @@ th, td { border-bottom: 1px solid #8885; padding: .2rem .7rem .2rem 0; text-alig
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PageImage:
     """A picture on the page.
 
     Attributes:
@@ -55,7 +55,7 @@ class Shown:
     image: np.ndarray
 
 
-def page(title: str, facts: str, pictures: Sequence[Shown]) -> str:
+def page(title: str, facts: str, pictures: Sequence[PageImage]) -> str:
     """The whole page.
 
     Args:
@@ -91,7 +91,7 @@ def data_uri(image: np.ndarray) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
 
-def _figure(shown: Shown) -> str:
+def _figure(shown: PageImage) -> str:
     height, width = shown.image.shape[:2]
     K = shown.sample.camera.K
     camera = f"fx {K[0, 0]:.1f}, fy {K[1, 1]:.1f}, cx {K[0, 2]:.1f}, cy {K[1, 2]:.1f} px"

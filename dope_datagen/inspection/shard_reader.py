@@ -36,7 +36,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LabelStatistics:
     """One label in figures.
 
     Attributes:
@@ -61,7 +61,7 @@ class ShardReport:
 
     shard: int
     faults: list[Fault]
-    seen: list[Seen]
+    seen: list[LabelStatistics]
     crowd: list[int]
 
 
@@ -164,12 +164,12 @@ class PictureReader:
             yield from faults.depth_faults(depth, mask, labels, self._models)
 
 
-def figures(label: Label, model: ObjectModel, camera: CameraModel) -> Seen:
+def figures(label: Label, model: ObjectModel, camera: CameraModel) -> LabelStatistics:
     """One label in figures."""
     centre = label.pose.apply(model.centre)
     towards = label.pose.inverse().translation - model.centre  # the camera, from the box's centre, object's frame [m]
     towards = towards / max(float(np.linalg.norm(towards)), 1e-9)
-    return Seen(
+    return LabelStatistics(
         name=label.name,
         visibility=label.visibility,
         distance=float(np.linalg.norm(centre)),

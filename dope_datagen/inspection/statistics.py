@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from dope_datagen.inspection.shard_reader import Seen
+from dope_datagen.inspection.shard_reader import LabelStatistics
 
 BINS = 24
-HIDDEN = 0.1  # objects less visible than this count as hidden
+HIDDEN_BELOW = 0.1  # objects less visible than this count as hidden
 TITLES = {
     "visibility": "visibility (visible pixels / all pixels)",
     "distance_m": "distance from the camera [m]",
@@ -24,7 +24,7 @@ TITLES = {
 }
 
 
-def survey(seen: Sequence[Seen], crowd: Sequence[int]) -> dict:
+def survey(seen: Sequence[LabelStatistics], crowd: Sequence[int]) -> dict:
     """Histograms of all labels, as JSON-able values.
 
     Args:
@@ -84,15 +84,15 @@ def _bars(axis: object, classes: dict[str, dict]) -> None:
     names = list(classes)
     axis.barh(names, [classes[name]["instances"] for name in names], 0.6, color="#4477aa", label="instances")
     hidden = [classes[name]["hidden"] for name in names]
-    axis.barh(names, hidden, 0.6, color="#cc6677", label=f"visibility below {HIDDEN:g}")
+    axis.barh(names, hidden, 0.6, color="#cc6677", label=f"visibility below {HIDDEN_BELOW:g}")
     axis.set(xlabel="instances", ylim=(max(len(names), 4) - 0.5, -0.5))
     if names:
         axis.legend(loc="lower right")
 
 
-def _classes(seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
+def _classes(seen: Sequence[LabelStatistics]) -> dict[str, dict[str, int]]:
     counts = Counter(s.name for s in seen)
-    hidden = Counter(s.name for s in seen if s.visibility < HIDDEN)
+    hidden = Counter(s.name for s in seen if s.visibility < HIDDEN_BELOW)
     return {name: {"instances": counts[name], "hidden": hidden[name]} for name in sorted(counts)}
 
 

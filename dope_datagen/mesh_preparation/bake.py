@@ -13,7 +13,7 @@ from dope_datagen.mesh_preparation.surface import Nearest, Surface
 
 PADDING = 4  # [px] between charts
 FILLED = 0.6  # of an atlas is covered by charts, about
-SMALLEST, STEP = 256, 256  # [px] edge of a texture
+MIN_TEXTURE_SIZE, TEXTURE_SIZE_STEP = 256, 256  # [px] edge of a texture
 TEXELS_PER_TRIANGLE = 8  # that a coloured mesh without textures is worth
 SAMPLES = 300_000  # of the original surface
 SUBPIXEL = 8  # bits
@@ -56,8 +56,8 @@ def edge(original: Surface, largest: int) -> int:
     sizes = np.array([image.shape[0] * image.shape[1] for image in original.images] + [0])
     texels = (flat_areas(original.uvs) * sizes[original.image_of]).sum()
     texels += TEXELS_PER_TRIANGLE * (original.image_of < 0).sum()
-    wanted = int(np.ceil(np.sqrt(texels / FILLED) / STEP)) * STEP
-    return min(max(wanted, SMALLEST), largest)
+    wanted = int(np.ceil(np.sqrt(texels / FILLED) / TEXTURE_SIZE_STEP)) * TEXTURE_SIZE_STEP
+    return min(max(wanted, MIN_TEXTURE_SIZE), largest)
 
 
 def matched(original: Surface, target: Surface, texels: float) -> Surface:

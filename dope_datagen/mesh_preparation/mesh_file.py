@@ -21,7 +21,7 @@ SUFFIXES = (".obj", ".ply", ".gltf", ".glb", ".dae", ".stl")
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class MeshFile:
     """What a mesh file holds.
 
     Attributes:
@@ -41,7 +41,7 @@ class Source:
     notes: tuple[str, ...]
 
 
-def read(path: Path) -> Source:
+def read(path: Path) -> MeshFile:
     """Read a mesh file.
 
     Raises:
@@ -69,7 +69,7 @@ def read(path: Path) -> Source:
         raise UserError(f"{path}: all {sum(len(p.corners) for p in parts)} triangles have zero area; export it again")
     if named and not surface.images:
         notes += (f"the texture {named[0]} is not used: no face has it",)
-    return Source(path, surface, len(vertices), len(parts), declared, notes)
+    return MeshFile(path, surface, len(vertices), len(parts), declared, notes)
 
 
 def _refuse_unusable(path: Path, vertices: np.ndarray, parts: list[Part]) -> None:

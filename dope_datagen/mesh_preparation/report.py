@@ -9,22 +9,22 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 
-from dope_datagen.mesh_preparation.mesh_file import Source
+from dope_datagen.mesh_preparation.mesh_file import MeshFile
 from dope_datagen.mesh_preparation.prepare import TRIANGLES
 from dope_datagen.mesh_preparation.surface import Surface
 from dope_datagen.mesh_preparation.symmetry import Axis, Symmetry, verdict
 from dope_datagen.mesh_preparation.units import Verdict, judge
 from dope_ros2.common.errors import UserError
 
-FLAT = 1e-4  # of the longest edge; the cuboid needs a height
+MIN_EDGE_RATIO = 1e-4  # of the longest edge; the cuboid needs a height
 DIRECTIONS = 600  # in which the outermost vertices are looked for
 COARSE = 256  # [px], a texture below this is blurred in most pictures
 CRUMB = 0.01  # of the area
-APART = 0.03  # of an edge of the box
+MAX_DISTANCE_TO_BOX = 0.03  # of an edge of the box
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class MeshReport:
     """A mesh file and what was found; lengths in metres.
 
     Attributes:
@@ -39,7 +39,7 @@ class Report:
         warnings: a sentence each.
     """
 
-    source: Source
+    source: MeshFile
     unit: Verdict
     size: np.ndarray
     centre: np.ndarray
@@ -74,7 +74,7 @@ class Report:
         return "\n".join(lines + [f"{'warning:':13}{warning}" for warning in self.warnings])
 
 
-def inspect(source: Source, unit: str | None = None) -> Report:
+def inspect(source: MeshFile, unit: str | None = None) -> MeshReport:
     """Look at a mesh from all sides.
 
     Args:
@@ -86,7 +86,7 @@ def inspect(source: Source, unit: str | None = None) -> Report:
     """
     surface = source.surface
     size = surface.size
-    if size.min() < FLAT * size.max():
+    if size.min() < MIN_EDGE_RATIO * size.max():
         raise UserError(
             f"{source.path}: the mesh is flat, {size.tolist()} along x, y, z; a cuboid needs three edges above 0"
         )
@@ -96,7 +96,7 @@ def inspect(source: Source, unit: str | None = None) -> Report:
     labels = pieces(surface)
     watertight = closed(surface)
     drawn, weights = surface.sample(20_000, rng)
-    report = Report(
+    report = MeshReport(
         source,
         chosen,
         size * chosen.factor,
@@ -112,7 +112,7 @@ def inspect(source: Source, unit: str | None = None) -> Report:
     return report
 
 
-def _warnings(report: Report, labels: np.ndarray) -> list[str]:
+def _warnings(report: MeshReport, labels: np.ndarray) -> list[str]:
     surface, found = report.source.surface, []
     if not report.unit.sure:
         found.append("the unit is not certain; give it with --unit")
@@ -163,7 +163,7 @@ def crumbs(surface: Surface, labels: np.ndarray) -> str:
         return ""
     rest = surface.corners[large].reshape(-1, 3)
     without = np.ptp(rest, axis=0)
-    if (without > (1 - APART) * surface.size).all():
+    if (without > (1 - MAX_DISTANCE_TO_BOX) * surface.size).all():
         return ""
     ratio = ", ".join(f"{1 - w:.0%}" for w in without / surface.size)
     return (

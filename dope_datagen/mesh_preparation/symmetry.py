@@ -13,16 +13,19 @@ from dope_datagen.mesh_preparation.surface import Nearest, Surface
 FOLDS = (2, 3, 4, 6, 8)
 CONTINUOUS = 0  # as a number of folds
 SWEEP = np.deg2rad([20, 37, 53, 71, 90, 113, 147, 180])  # angles that no small number of folds shares
-POINTS = 3000  # that are turned
+TURNED_POINTS = 3000  # that are turned
 SAMPLES = 20_000  # of the surface to compare with
 BLUR = 32  # samples whose mean colour is compared, so that print that a camera cannot resolve does not count
 # How near nine tenths of the sides, and all but 2 % of them, must come, as a share of the cross-section's diagonal.
-NEAR, NEARLY_ALL = 0.021, 0.05
+MAX_SURFACE_DISTANCE, NEARLY_ALL = 0.021, 0.05
 SIDE = 0.7  # cosine between the axis and the normal of what counts as a side; ends look alike at every angle
-FEWEST = 50  # points on the sides, or all points are compared
-LEVELS, SHARE = 35.0, 0.015  # more than this share of the surface differing by so many levels is another look
+MIN_SIDE_POINTS = 50  # points on the sides, or all points are compared
+MAX_LEVEL_DIFFERENCE, MAX_CHANGED_SHARE = (
+    35.0,
+    0.015,
+)  # more than this share of the surface differing by so many levels is another look
 AXES = "xyz"
-MOST = 60  # rotations in a finite group about such axes, and more than enough
+MAX_ROTATIONS = 60  # rotations in a finite group about such axes, and more than enough
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Symmetry:
         self._size = surface.size
         self._centre = surface.centre
         self._nearest = Nearest(surface, rng, SAMPLES)
-        triangle, weights = surface.sample(POINTS, rng)
+        triangle, weights = surface.sample(TURNED_POINTS, rng)
         self._points = surface.points(triangle, weights)
         self._normals = surface.crosses[triangle] / np.maximum(2 * surface.areas[triangle, None], 1e-300)
         # Two sets of samples: how they differ at the same place is the noise of such a comparison.
@@ -68,7 +71,9 @@ class Symmetry:
         shape = [n for n in FOLDS if self._keeps_shape(axis, 2 * np.pi / n)]
         everywhere = len(shape) > 1 and all(self._keeps_shape(axis, angle) for angle in SWEEP)
         same = [n for n in shape if self._keeps_look(axis, n)]
-        turning = everywhere and all(self._differing(self._turned(axis, a)) - self._noise < SHARE for a in SWEEP)
+        turning = everywhere and all(
+            self._differing(self._turned(axis, a)) - self._noise < MAX_CHANGED_SHARE for a in SWEEP
+        )
         smallest = 2 * np.pi / max(shape, default=1)
         differing = max(0.0, self._differing(self._turned(axis, smallest)) - self._noise) if shape else 0.0
         return Axis(
@@ -84,14 +89,16 @@ class Symmetry:
 
     def _keeps_shape(self, axis: int, angle: float) -> bool:
         side = np.abs(self._normals[:, axis]) < SIDE
-        turned = self._turned(axis, angle)[side if side.sum() >= FEWEST else slice(None)]
+        turned = self._turned(axis, angle)[side if side.sum() >= MIN_SIDE_POINTS else slice(None)]
         off = self._nearest(turned)[2] / np.linalg.norm(np.delete(self._size, axis))
-        return bool(np.percentile(off, 90) < NEAR and np.percentile(off, 98) < NEARLY_ALL)
+        return bool(np.percentile(off, 90) < MAX_SURFACE_DISTANCE and np.percentile(off, 98) < NEARLY_ALL)
 
     def _keeps_look(self, axis: int, folds: int) -> bool:
         """Whether every turn by a multiple of 1 / `folds` looks the same."""
         turns = range(1, folds // 2 + 1)
-        return all(self._differing(self._turned(axis, 2 * np.pi * k / folds)) - self._noise < SHARE for k in turns)
+        return all(
+            self._differing(self._turned(axis, 2 * np.pi * k / folds)) - self._noise < MAX_CHANGED_SHARE for k in turns
+        )
 
     def _blurred(self, surface: Surface, triangle: np.ndarray, weights: np.ndarray) -> tuple[cKDTree, np.ndarray]:
         return cKDTree(surface.points(triangle, weights)), surface.colors(triangle, weights)
@@ -103,7 +110,7 @@ class Symmetry:
     def _differing(self, points: np.ndarray) -> float:
         """Share of the surface whose colour at `points` is not that of where they came from."""
         off = np.abs(self._at(points, self._tree, self._colors) - self._own).max(1)
-        return float((off > LEVELS).mean())
+        return float((off > MAX_LEVEL_DIFFERENCE).mean())
 
 
 def matrices(axes: list[Axis], centre: np.ndarray) -> tuple[list[list[float]], list[dict]]:
@@ -130,7 +137,7 @@ def matrices(axes: list[Axis], centre: np.ndarray) -> tuple[list[list[float]], l
 def closed(generators: list[np.ndarray]) -> list[np.ndarray]:
     """All products of (3, 3) rotations, but for the one that turns nothing."""
     group, fresh = [np.eye(3)], [np.eye(3)]
-    while fresh and len(group) <= MOST:
+    while fresh and len(group) <= MAX_ROTATIONS:
         products = [R @ new for R in generators for new in fresh]
         fresh = []
         for product in products:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.objects.object_model import LARGEST, UNITS
+from dope_ros2.objects.object_model import MAX_EDGE, UNITS
 
 GRASPABLE = (0.015, 0.7)  # [m], longest edge of things that are picked
 TYPICAL = 0.12  # [m]
 CLEAR = 2.5  # times nearer to the typical size than in any other unit, and the verdict is sure
-SMALLEST = 0.002  # [m]
+MIN_SIZE = 0.002  # [m]
 
 
 class Verdict(NamedTuple):
@@ -49,11 +49,11 @@ def judge(path: Path, longest: float, declared: float | None = None, chosen: str
     if declared is not None and _graspable(longest * declared):
         return Verdict(_name(declared), declared, f"the file says so; longest edge {metres(longest * declared)}", True)
     fitting = [unit for unit, factor in UNITS.items() if _graspable(longest * factor)]
-    possible = fitting or [unit for unit, factor in UNITS.items() if SMALLEST <= longest * factor <= LARGEST]
+    possible = fitting or [unit for unit, factor in UNITS.items() if MIN_SIZE <= longest * factor <= MAX_EDGE]
     if not possible:
         raise UserError(
             f"{path}: the longest edge of its bounding box is {longest:g} units, {_each(longest)}; an object has "
-            f"{metres(SMALLEST)} to {metres(LARGEST)}; scale the mesh and export it again"
+            f"{metres(MIN_SIZE)} to {metres(MAX_EDGE)}; scale the mesh and export it again"
         )
     off = {unit: abs(np.log(longest * factor / TYPICAL)) for unit, factor in UNITS.items()}
     best, second = sorted(off, key=off.get)[:2]
@@ -74,10 +74,10 @@ def _chosen(path: Path, longest: float, unit: str) -> Verdict:
     if unit not in UNITS:
         raise UserError(f"--unit {unit!r} is not one of {', '.join(UNITS)}")
     length = longest * UNITS[unit]
-    if not SMALLEST <= length <= LARGEST:
+    if not MIN_SIZE <= length <= MAX_EDGE:
         raise UserError(
             f"{path}: with --unit {unit} the longest edge of its bounding box is {metres(length)}; an object has "
-            f"{metres(SMALLEST)} to {metres(LARGEST)}; {_each(longest, unit)}"
+            f"{metres(MIN_SIZE)} to {metres(MAX_EDGE)}; {_each(longest, unit)}"
         )
     return Verdict(unit, UNITS[unit], f"given with --unit; longest edge {metres(length)}", True)
 

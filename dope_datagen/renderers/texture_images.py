@@ -13,8 +13,8 @@ from dope_datagen.assets.library import Assets
 from dope_ros2.common.errors import UserError
 from dope_ros2.meshes.mesh import Mesh
 
-KEPT = 200  # pictures; at 512 px about 0.15 GB
-LARGEST = 512  # [px] of a texture of something seen from some distance
+MAX_CACHED_IMAGES = 200  # pictures; at 512 px about 0.15 GB
+MAX_TEXTURE_SIZE = 512  # [px] of a texture of something seen from some distance
 TARGET = 1024  # [px] of a known object's
 LARGEST_FILE = 2048  # [px] of any picture that is read
 
@@ -45,10 +45,10 @@ def read_picture(path: Path) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-@lru_cache(maxsize=KEPT)
-def picture(key: str | bytes, largest: int = LARGEST) -> np.ndarray:
+@lru_cache(maxsize=MAX_CACHED_IMAGES)
+def picture(key: str | bytes, largest: int = MAX_TEXTURE_SIZE) -> np.ndarray:
     """The picture of a key, at most `largest` px; the last ones are kept."""
-    image = load(key) if largest >= LARGEST else picture(key)
+    image = load(key) if largest >= MAX_TEXTURE_SIZE else picture(key)
     shrink = largest / max(image.shape[:2])
     return image if shrink >= 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
 
@@ -64,4 +64,4 @@ def texture(assets: Assets, key: str, mesh: str, largest: int = TARGET) -> np.nd
         key = own_texture(assets.mesh(mesh))
     if key == "none":
         return None
-    return picture(key, min(largest, TARGET if mesh.startswith("object:") else LARGEST))
+    return picture(key, min(largest, TARGET if mesh.startswith("object:") else MAX_TEXTURE_SIZE))

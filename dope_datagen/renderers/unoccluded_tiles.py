@@ -12,7 +12,7 @@ from dope_datagen.scenes.scene import Body, Scene
 from dope_ros2.geometry import cuboid
 
 PAGE = 1024  # [px], edge of a page
-LARGEST = 256  # [px], edge of a tile; larger targets are drawn smaller
+MAX_TILE_SIZE = 256  # [px], edge of a tile; larger targets are drawn smaller
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Tile:
     def count(self, page: np.ndarray, number: int, scene: Scene) -> tuple[float, float]:
         """Pixels of a number in the tile, in units of the picture's pixels: all, and those in the picture's frame."""
         shown = page[self.y : self.y + self.height, self.x : self.x + self.width] == number
-        steps = (np.arange(LARGEST) + 0.5) / self.scale - 0.5
+        steps = (np.arange(MAX_TILE_SIZE) + 0.5) / self.scale - 0.5
         rows, columns = self.top + steps[: self.height], self.left + steps[: self.width]  # of the picture
         inside = shown[_within(rows, scene.height), _within(columns, scene.width)]
         return np.count_nonzero(shown) / self.scale**2, np.count_nonzero(inside) / self.scale**2
@@ -71,8 +71,8 @@ def _window(scene: Scene, body: Body, assets: Assets) -> tuple[int, int, int, in
     pixels = scene.camera.project(body.pose.apply(corners))
     low, high = pixels.min(0), pixels.max(0)
     left, top = np.floor(low - 1).astype(int)
-    scale = min(1.0, (LARGEST - 2) / float((high - low).max() + 3))
-    width, height = np.minimum(np.ceil((high - [left, top] + 2) * scale).astype(int), LARGEST)
+    scale = min(1.0, (MAX_TILE_SIZE - 2) / float((high - low).max() + 3))
+    width, height = np.minimum(np.ceil((high - [left, top] + 2) * scale).astype(int), MAX_TILE_SIZE)
     return int(width), int(height), int(left), int(top), scale
 
 

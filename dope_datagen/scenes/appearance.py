@@ -27,7 +27,7 @@ def numbers(values: np.ndarray) -> tuple:
     return tuple(float(v) for v in values)
 
 
-def worn(rng: np.random.Generator) -> Material:
+def vary_texture(rng: np.random.Generator) -> Material:
     """The mesh's own texture, a little darker, lighter or faded."""
     return Material(
         tint=numbers(rng.uniform(0.75, 1.15) * rng.uniform(0.95, 1.05, 3)),
@@ -55,7 +55,7 @@ class Looks:
     def coat(self, rng: np.random.Generator, has_texture: bool) -> Material:
         """A random look; meshes with a texture of their own mostly keep it."""
         if has_texture and rng.random() < 0.7:
-            return worn(rng)
+            return vary_texture(rng)
         metallic = float(rng.random() < 0.1)
         return Material(
             texture=self._procedural(rng, textures.ON_THINGS),

@@ -27,8 +27,8 @@ Range = tuple[float, float]
 Count = tuple[int, int]
 Mode = Literal["float", "stand", "settle", "tumble"]
 Surface = Literal["table", "floor", "bin"]
-LIMITS = {"focal": (1, 1e6), "aspect": (0.01, 100), "size_px": (1, 1e4), "near": (0.01, 100), "far": (0.01, 100)}
-MOST_BODIES = 240  # masks are bytes, and ground and walls need numbers too
+RANGES = {"focal": (1, 1e6), "aspect": (0.01, 100), "size_px": (1, 1e4), "near": (0.01, 100), "far": (0.01, 100)}
+MAX_BODIES = 240  # masks are bytes, and ground and walls need numbers too
 
 
 class DatagenConfig(BaseModel):
@@ -83,10 +83,10 @@ class DatagenConfig(BaseModel):
             raise ValueError(f"{list(value)} is not [lowest, highest]")
         return value
 
-    @field_validator(*LIMITS)
+    @field_validator(*RANGES)
     @classmethod
     def _within(cls, value: Range, info: ValidationInfo) -> Range:
-        lowest, highest = LIMITS[info.field_name]
+        lowest, highest = RANGES[info.field_name]
         if not lowest <= value[0] <= value[1] <= highest:
             raise ValueError(f"{list(value)} must be above 0, between {lowest:g} and {highest:g}")
         return value
@@ -101,10 +101,10 @@ class DatagenConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> DatagenConfig:
-        if self.nb_objects[1] + self.nb_distractors[1] > MOST_BODIES:
+        if self.nb_objects[1] + self.nb_distractors[1] > MAX_BODIES:
             raise ValueError(
                 f"nb_objects and nb_distractors reach {self.nb_objects[1] + self.nb_distractors[1]} things together; "
-                f"at most {MOST_BODIES} fit into a picture's masks"
+                f"at most {MAX_BODIES} fit into a picture's masks"
             )
         if self.near[0] > self.far[1]:
             raise ValueError(f"near {list(self.near)} lies beyond far {list(self.far)}; near comes first")

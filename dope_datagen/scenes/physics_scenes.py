@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation
 
 from dope_datagen.assets import primitives
 from dope_datagen.assets.library import Assets
-from dope_datagen.scenes.appearance import Looks, log_uniform, numbers, worn
+from dope_datagen.scenes.appearance import Looks, log_uniform, numbers, vary_texture
 from dope_datagen.scenes.config import DatagenConfig
 from dope_datagen.scenes.placement import looking
 from dope_datagen.scenes.scene import Body, Material, Scene
-from dope_datagen.scenes.viewpoints import NEAREST, Boxes, Surroundings, standpoint
+from dope_datagen.scenes.viewpoints import MIN_BODY_DISTANCE, Boxes, Surroundings, standpoint
 from dope_datagen.simulation.physics import Falling, Slab, UnsettledError, hull, settle, table, tumble
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
@@ -25,16 +25,16 @@ from dope_ros2.geometry.pose import Pose
 CROWD = 0.35  # share of the ground that things may cover when they are let fall
 WALL = 0.02  # [m], thickness of a bin's
 FLOOR = 12.0  # [m], edge of a floor
-SMALLEST = 0.2  # [m], edge of the ground of nothing
-BATCH = 8  # things fall at once
+MIN_GROUND = 0.2  # [m], edge of the ground of nothing
+DROP_BATCH = 8  # things fall at once
 FALLS = 3  # times things are let fall anew until all rest
-FELL = -0.05  # [m]: lower things have fallen off
+FALLEN_BELOW = -0.05  # [m]: lower things have fallen off
 DISTRACTOR = (0.04, 0.25)  # [m], diameter
 FIRST = 0.1  # [m] from the camera to a tumbling box's front
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class Layout:
     """Things and where they are in each frame.
 
     Attributes:
@@ -55,7 +55,7 @@ class World:
 
 
 @dataclass
-class Arranger:
+class PhysicsSceneSampler:
     """Makes worlds and looks at them as a configuration says.
 
     Attributes:
@@ -68,7 +68,7 @@ class Arranger:
     meshes: list[str]
     _hulls: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def world(self, rng: np.random.Generator, mode: str) -> World:
+    def world(self, rng: np.random.Generator, mode: str) -> Layout:
         """Draw a world whose things settle or tumble."""
         things = self.things(rng)
         return self.settled(rng, things) if mode == "settle" else self.tumbling(rng, things)
@@ -80,7 +80,7 @@ class Arranger:
         weights = np.array([config.objects[name] for name in names])
         count = 0 if rng.random() < config.empty else int(rng.integers(config.nb_objects[0], config.nb_objects[1] + 1))
         chosen = rng.choice(len(names), count, p=weights / weights.sum())
-        bodies = [Body(f"object:{names[k]}", (), (0, 0, 0), material=worn(rng), name=names[k]) for k in chosen]
+        bodies = [Body(f"object:{names[k]}", (), (0, 0, 0), material=vary_texture(rng), name=names[k]) for k in chosen]
         others = int(rng.integers(config.nb_distractors[0], config.nb_distractors[1] + 1))
         return bodies + [self._distractor(rng) for _ in range(others)]
 
@@ -92,11 +92,11 @@ class Arranger:
         scale = numbers(size * (rng.uniform(0.7, 1.4, 3) if rng.random() < 0.5 else np.ones(3)))
         return Body(key, (), (0, 0, 0), scale, self.looks.coat(rng, mesh.texture is not None))
 
-    def settled(self, rng: np.random.Generator, things: list[Body]) -> World:
+    def settled(self, rng: np.random.Generator, things: list[Body]) -> Layout:
         """Drop things on a table, a floor or into a bin; what falls off is left out."""
         kind = str(rng.choice(self.config.surfaces))
         areas = [float(np.prod(np.sort(self._edges(body))[1:])) for body in things]
-        half = 0.5 * float(np.sqrt(max(sum(areas), SMALLEST**2) / CROWD)) * rng.uniform(0.8, 1.3, 2)
+        half = 0.5 * float(np.sqrt(max(sum(areas), MIN_GROUND**2) / CROWD)) * rng.uniform(0.8, 1.3, 2)
         extent = {"bin": 2 * half, "table": half * rng.uniform(2.2, 4.0), "floor": np.full(2, FLOOR)}[kind]
         fixed = table((float(extent[0]) / 2, float(extent[1]) / 2))
         material = self.looks.ground(rng, float(extent.max()))
@@ -109,7 +109,7 @@ class Arranger:
         kept = sorted(resting)
         light = self.looks.light(rng, np.eye(3))
         backdrop = self.looks.backdrop(rng, light["environment"].startswith("file"))
-        return World([things[k] for k in kept], [[resting[k] for k in kept]], scenery, light, backdrop)
+        return Layout([things[k] for k in kept], [[resting[k] for k in kept]], scenery, light, backdrop)
 
     def _resting(self, rng: np.random.Generator, things: list[Body], half: np.ndarray, fixed: list[Slab]) -> dict:
         """T_world_body of the things, by number, that have not fallen off; all fall anew when some do not come to rest.
@@ -125,10 +125,10 @@ class Arranger:
     def _fallen(self, rng: np.random.Generator, things: list[Body], half: np.ndarray, fixed: list[Slab]) -> dict:
         falling = [self._above(rng, body, half, k) for k, body in enumerate(things)]
         order = rng.permutation(len(things))
-        poses = settle([falling[k] for k in order], fixed, batch=BATCH)
-        return {int(k): pose for k, pose in zip(order, poses, strict=True) if pose.translation[2] > FELL}
+        poses = settle([falling[k] for k in order], fixed, batch=DROP_BATCH)
+        return {int(k): pose for k, pose in zip(order, poses, strict=True) if pose.translation[2] > FALLEN_BELOW}
 
-    def tumbling(self, rng: np.random.Generator, things: list[Body]) -> World:
+    def tumbling(self, rng: np.random.Generator, things: list[Body]) -> Layout:
         """Things without weight in a box that opens away from the camera, as DOPE's own generator makes them."""
         far, half = self.config.far[1], self.config.box_size
         upright = looking(rng.uniform(-0.3, 0.8), rng.normal(0, 0.2))  # R_camera_world
@@ -137,9 +137,9 @@ class Arranger:
         poses = tumble(rng, start, tumbling_walls(far, half), self.config.nb_frames, self.config.skip_frame)
         light = self.looks.light(rng, upright)
         backdrop = self.looks.backdrop(rng, light["environment"].startswith("file"))
-        return World(things, poses, [], light, backdrop, fixed_camera=Pose.identity())
+        return Layout(things, poses, [], light, backdrop, fixed_camera=Pose.identity())
 
-    def view(self, rng: np.random.Generator, world: World, frame: int) -> Scene:
+    def view(self, rng: np.random.Generator, world: Layout, frame: int) -> Scene:
         """The world's `frame` as a camera drawn with `rng` sees it."""
         config = self.config
         poses = world.poses[frame % len(world.poses)]
@@ -161,7 +161,7 @@ class Arranger:
             **world.backdrop,
         )
 
-    def surroundings(self, world: World, poses: list[Pose]) -> Surroundings:
+    def surroundings(self, world: Layout, poses: list[Pose]) -> Surroundings:
         """What stands around a camera in this world, with the things' T_world_body."""
         placed = list(zip(world.bodies, poses, strict=True))
         things, walls = (Boxes.of([self._bounds(*one) for one in part]) for part in (placed, world.scenery))
@@ -182,7 +182,7 @@ class Arranger:
         """A body before it falls: somewhere above the ground, those of one batch at different heights."""
         points = self._hull(body)
         R = Pose.random(rng).rotation
-        height = 0.1 + 0.06 * (number % BATCH) - ((points * body.scale) @ R.T)[:, 2].min()
+        height = 0.1 + 0.06 * (number % DROP_BATCH) - ((points * body.scale) @ R.T)[:, 2].min()
         return Falling(points, Pose(R, np.array([*(rng.uniform(-0.8, 0.8, 2) * half), height])), body.scale)
 
     def _hull(self, body: Body) -> np.ndarray:
@@ -203,7 +203,7 @@ class Arranger:
         mesh = self.assets.mesh(body.mesh)
         corners = np.array(np.meshgrid(*zip(mesh.low, mesh.high, strict=True))).reshape(3, -1).T
         points = body.pose.apply(corners * body.scale)
-        if (points[:, 2] <= NEAREST / 2).any():
+        if (points[:, 2] <= MIN_BODY_DISTANCE / 2).any():
             return None
         low, high = (end(camera.project(points), axis=0) for end in (np.min, np.max))
         seen = (high > -0.5).all() and (low < np.array([camera.width, camera.height]) - 0.5).all()

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 
-NEAREST = 0.12  # [m] from the camera to anything
-TRIES = 15
+MIN_CAMERA_DISTANCE = 0.12  # [m] from the camera to anything
+MAX_TRIES = 15
 
 
 class Spot(NamedTuple):
@@ -71,10 +71,10 @@ class Floating(Placement):
     def target(self, rng: np.random.Generator, edges: np.ndarray, centre: np.ndarray) -> Spot | None:
         """Place a known object of bounding-box `edges` (3,) around `centre` (3,) [m]."""
         diameter = float(np.linalg.norm(edges))
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             depth = self.depth_for(rng, diameter, self.size_px)
             at = self.point(rng, depth)
-            if depth - diameter / 2 > NEAREST and self.is_free(at, diameter / 2):
+            if depth - diameter / 2 > MIN_CAMERA_DISTANCE and self.is_free(at, diameter / 2):
                 self.targets.append(Placed(at, diameter / 2))
                 R = Pose.random(rng).rotation
                 return Spot(Pose(R, at - R @ centre))
@@ -82,9 +82,9 @@ class Floating(Placement):
 
     def distractor(self, rng: np.random.Generator, edges: np.ndarray, has_targets: bool) -> Spot | None:
         """Place an unknown thing of relative `edges` (3,), and choose its size."""
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             at, diameter = self._beside(rng) if has_targets and rng.random() < 0.55 else self._anywhere(rng)
-            if at[2] - diameter / 2 > NEAREST and self.is_free(at, 0.45 * diameter):
+            if at[2] - diameter / 2 > MIN_CAMERA_DISTANCE and self.is_free(at, 0.45 * diameter):
                 self.others.append(Placed(at, 0.45 * diameter))
                 return Spot(Pose(Pose.random(rng).rotation, at), diameter / float(np.linalg.norm(edges)))
         return None
@@ -145,7 +145,7 @@ class Standing(Placement):
 
     def _look(self, rng: np.random.Generator, diameter: float) -> None:
         """Choose the plane's distance, so that something of this diameter has the wanted size."""
-        depth = max(self.depth_for(rng, diameter, self.size_px), NEAREST + diameter)
+        depth = max(self.depth_for(rng, diameter, self.size_px), MIN_CAMERA_DISTANCE + diameter)
         self.anchor = self.point(rng, depth, -0.22)
         self.reach = float(np.clip(0.32 * depth * self.camera.width / self.camera.K[0, 0], 1.2 * diameter, 1.0))
 
@@ -153,14 +153,14 @@ class Standing(Placement):
         self, rng: np.random.Generator, edges: np.ndarray, size: float, near: list[Placed]
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """A rotation (3, 3) and centre (3,) of a box that stands free; in four of ten cases close to another thing."""
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             R_world_body = _resting(rng)
             height = float(np.abs(R_world_body[2]) @ edges)
             spread = rng.normal(size=2) * self.reach * 0.55
             if near and rng.random() < 0.4:
                 spread = self._around(rng, near[rng.integers(len(near))], size)
             at = self.anchor + self.upright @ np.append(spread, height / 2)
-            in_view = at[2] - size > NEAREST
+            in_view = at[2] - size > MIN_CAMERA_DISTANCE
             if in_view and self.is_free(at, 0.5 * _width(edges)):
                 return self.upright @ R_world_body, at
         return None

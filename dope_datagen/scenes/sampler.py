@@ -9,12 +9,12 @@ import numpy as np
 from dope_datagen.assets import primitives
 from dope_datagen.assets.distractors import distractor_keys, refuse_broken
 from dope_datagen.assets.library import Assets
-from dope_datagen.scenes.appearance import Looks, numbers, worn
+from dope_datagen.scenes.appearance import Looks, numbers, vary_texture
 from dope_datagen.scenes.config import DatagenConfig
-from dope_datagen.scenes.physics_scenes import Arranger, World
+from dope_datagen.scenes.physics_scenes import Layout, PhysicsSceneSampler
 from dope_datagen.scenes.placement import Placed, Placement, Spot, floating, standing
 from dope_datagen.scenes.scene import Body, Material, Scene
-from dope_ros2.common.memory import give_back
+from dope_ros2.common.memory import release_memory
 
 PHYSICS = ("settle", "tumble")
 
@@ -30,15 +30,15 @@ class Sampler:
     assets: Assets
     _looks: Looks = field(init=False)
     _meshes: list[str] = field(init=False)
-    _arranger: Arranger = field(init=False)
-    _world: tuple[tuple[int, int], World] | None = field(init=False, default=None)
+    _arranger: PhysicsSceneSampler = field(init=False)
+    _world: tuple[tuple[int, int], Layout] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         config = self.config
         self._meshes = distractor_keys(config.pybullet_meshes, config.distractor_folders)
         refuse_broken(self.assets, config.distractor_folders)
         self._looks = Looks(config)
-        self._arranger = Arranger(config, self.assets, self._looks, self._meshes)
+        self._arranger = PhysicsSceneSampler(config, self.assets, self._looks, self._meshes)
 
     def scene(self, seed: int, number: int) -> Scene:
         """Draw scene `number` of the dataset `seed`."""
@@ -51,7 +51,7 @@ class Sampler:
             return self._placed(np.random.default_rng([seed, number]), mode)
         if self._world is None or self._world[0] != (seed, arrangement):
             self._world = (seed, arrangement), self._arranger.world(rng, mode)
-            give_back()
+            release_memory()
         return self._arranger.view(np.random.default_rng([seed, number]), self._world[1], frame)
 
     def _placed(self, rng: np.random.Generator, mode: str) -> Scene:
@@ -85,7 +85,7 @@ class Sampler:
             name = names[rng.choice(len(names), p=weights / weights.sum())]
             mesh = self.assets.mesh(f"object:{name}")
             if spot := placement.target(rng, (mesh.high - mesh.low), (mesh.high + mesh.low) / 2):
-                bodies.append(_body(f"object:{name}", spot, (1.0, 1.0, 1.0), worn(rng), name))
+                bodies.append(_body(f"object:{name}", spot, (1.0, 1.0, 1.0), vary_texture(rng), name))
         return bodies
 
     def _distractors(self, rng: np.random.Generator, placement: Placement, has_targets: bool) -> list[Body]:

@@ -37,11 +37,11 @@ def begin(folder: Path, config: DatagenConfig, seed: int, images: int) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / files.name("manifest")
+        partial = folder / files.temporary_name("manifest")
         partial.write_text(json.dumps(wanted, indent=1))
         files.replace(partial, folder / MANIFEST)
     except OSError as error:
-        raise files.refused(folder, error) from error
+        raise files.write_error(folder, error) from error
 
 
 def check(folder: Path, config: DatagenConfig, seed: int, images: int) -> None:
@@ -66,13 +66,13 @@ def write(folder: Path, shard: int, scenes: Iterable[Scene], config: DatagenConf
     """Write the scenes of one shard, whole or not at all."""
     roots = _roots(config)
     lines = (_replaced(json.dumps(scene.to_dict()), roots) for scene in scenes)
-    partial = folder / files.name(f"scenes-{shard}")
+    partial = folder / files.temporary_name(f"scenes-{shard}")
     try:
         with open(partial, "wb") as whole, gzip.GzipFile("", "wb", fileobj=whole, mtime=0) as file:
             file.writelines(f"{line}\n".encode() for line in lines)
         files.replace(partial, _file(folder, shard))
     except OSError as error:
-        raise files.refused(folder, error) from error
+        raise files.write_error(folder, error) from error
     finally:
         files.remove(partial)
 

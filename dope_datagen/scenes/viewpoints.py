@@ -14,9 +14,9 @@ from dope_datagen.scenes.placement import looking
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 
-NEAREST = 0.08  # [m] from the camera to any body
-TRIES = 40
-CLOSE = 0.5  # share of the way to the target: what is in the way before would hide most of the picture
+MIN_BODY_DISTANCE = 0.08  # [m] from the camera to any body
+MAX_TRIES = 40
+MIN_FREE_SHARE = 0.5  # share of the way to the target: what is in the way before would hide most of the picture
 BESIDE = 0.05  # [m], deviation of where the camera looks from a target's centre
 
 
@@ -92,20 +92,20 @@ class Surroundings:
     def drawbacks(self, T_camera_world: Pose, camera: CameraModel, target: np.ndarray) -> Drawbacks:
         """Judge a standpoint from which a target's centre (3,) [m] is to be seen."""
         eye, seen = T_camera_world.inverse().translation, T_camera_world.apply(target)
-        clear = (np.linalg.norm(eye - self.things.centres, axis=1) > self.things.radii + NEAREST).all()
-        inside = not (eye[2] > NEAREST and clear and (self.walls.away(eye) > NEAREST).all())
+        clear = (np.linalg.norm(eye - self.things.centres, axis=1) > self.things.radii + MIN_BODY_DISTANCE).all()
+        inside = not (eye[2] > MIN_BODY_DISTANCE and clear and (self.walls.away(eye) > MIN_BODY_DISTANCE).all())
         walled = (self.walls.entered(eye, target) <= 1).any()
-        hidden = walled or (self.things.entered(eye, target) < CLOSE).any()
+        hidden = walled or (self.things.entered(eye, target) < MIN_FREE_SHARE).any()
         return Drawbacks(bool(inside), bool(hidden), not _in_picture(camera, seen))
 
 
 def standpoint(rng: np.random.Generator, config: DatagenConfig, camera: CameraModel, around: Surroundings) -> Pose:
     """T_camera_world of a camera in the near or the far shell around one of the targets.
 
-    The first one without drawbacks, or the best of `TRIES`.
+    The first one without drawbacks, or the best of `MAX_TRIES`.
     """
     tried = []
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         T, target = _draw(rng, config, around.targets)
         tried.append((around.drawbacks(T, camera, target), T))
         if not any(tried[-1][0]):

@@ -14,9 +14,9 @@ from scipy.spatial import ConvexHull, QhullError
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.pose import Pose
 
-STEP = 1 / 240  # [s]
+TIME_STEP = 1 / 240  # [s]
 SLOW, SLOW_TURN = 0.01, 0.05  # [m/s] and [rad/s]: below both a body counts as resting
-LONGEST = 8.0  # [s] of falling; then everything is slowed down and given as long again
+MAX_FALL_TIME = 8.0  # [s] of falling; then everything is slowed down and given as long again
 DAMPED = 3  # times that is tried, each with ten times the damping
 LOST = -0.2  # [m] below the ground: fell off
 BETWEEN = 0.4  # [s] from one batch to the next
@@ -88,13 +88,13 @@ def settle(bodies: list[Falling], fixed: list[Slab], batch: int = 1) -> list[Pos
             ids += [_add(world, body) for body in bodies[start : start + batch]]
             _run(world, ids, BETWEEN)
         for attempt in range(DAMPED + 1):
-            if _run(world, ids, LONGEST):
+            if _run(world, ids, MAX_FALL_TIME):
                 return [_pose(world, number) for number in ids]
             for number in ids:
                 world.changeDynamics(number, -1, linearDamping=0.04 * 10**attempt, angularDamping=0.04 * 10**attempt)
     raise UnsettledError(
         f"settle: of {len(bodies)} bodies some still move faster than {SLOW} m/s or {SLOW_TURN} rad/s after "
-        f"{LONGEST * (DAMPED + 1):.0f} s; use fewer bodies (nb_objects, nb_distractors), a larger surface, "
+        f"{MAX_FALL_TIME * (DAMPED + 1):.0f} s; use fewer bodies (nb_objects, nb_distractors), a larger surface, "
         "or another mode (modes)"
     )
 
@@ -146,7 +146,7 @@ def _world(fixed: list[Slab]) -> Iterator[object]:
     with _silence():  # the engine greets on standard output
         world = BulletClient(pybullet.DIRECT)
     try:
-        world.setTimeStep(STEP)
+        world.setTimeStep(TIME_STEP)
         for slab in fixed:
             shape = world.createCollisionShape(pybullet.GEOM_BOX, halfExtents=list(slab.half))
             number = world.createMultiBody(0, shape, -1, slab.pose.translation.tolist(), slab.pose.quaternion.tolist())
@@ -201,7 +201,7 @@ def _outermost(points: np.ndarray) -> np.ndarray:
 
 def _run(world: object, ids: list[int], seconds: float) -> bool:
     """Step until everything rests, at most `seconds`; says whether everything rests."""
-    for step in range(round(seconds / STEP)):
+    for step in range(round(seconds / TIME_STEP)):
         world.stepSimulation()
         if step % 24 == 23 and all(_rests(world, number) for number in ids):
             return True

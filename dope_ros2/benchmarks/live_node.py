@@ -23,12 +23,12 @@ from dope_ros2.harness.child_processes import Processes
 from dope_ros2.harness.live_system import environment, play, render
 from dope_ros2.io.bop import read_scene
 from dope_ros2.io.image_sources import endless, open_source
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
-RATE = 30.0  # [Hz] of the camera
-SIZE = (0.16, 0.11, 0.06)
+CAMERA_RATE = 30.0  # [Hz] of the camera
+OBJECT_SIZE = (0.16, 0.11, 0.06)
 STILL = 60, 300  # which picture a standing camera shows, and how often
 MOVING, STANDING = "camera in motion", "camera at rest"
 CASES = {
@@ -57,7 +57,7 @@ def live(scene: Path, out: Path, parameters: list[str]) -> dict:
     """The monitor's figures of a node that is shown the whole scene at 30 Hz by another process."""
     make_folder(out / "logs")
     with Processes(out / "logs", environment()) as processes:
-        play(scene, out, parameters, RATE, 0.0, processes)
+        play(scene, out, parameters, CAMERA_RATE, 0.0, processes)
     return json.loads((out / "report.json").read_text())
 
 
@@ -76,10 +76,10 @@ def told(name: str, figures: dict) -> str:
 def untrained(architecture: str, objects: int, height: int, engine: str) -> Estimator:
     """A network that finds nothing, for its time alone."""
     torch.manual_seed(0)
-    models = [ObjectModel(name=f"object_{k}", class_id=k + 1, size=SIZE) for k in range(objects)]
+    models = [ObjectModel(name=f"object_{k}", class_id=k + 1, size=OBJECT_SIZE) for k in range(objects)]
     trained = tuple(TrainedObject(name=model.name, size=model.size) for model in models)
     metadata = Metadata(architecture=architecture, objects=trained, input_height=height, crop=0)
-    return Estimator.of_network(build(architecture, objects), metadata, models, "cpu", engine)
+    return Estimator.of_network(make_network(architecture, objects), metadata, models, "cpu", engine)
 
 
 def alone(scene: Path, images: int) -> dict[str, float]:

@@ -17,7 +17,7 @@ from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import share
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.io.image_sources import Picture, endless, open_source
+from dope_ros2.io.image_sources import SourceImage, endless, open_source
 from dope_ros2.objects.object_model import load_objects
 
 WARM_UP = 5  # pictures
@@ -25,7 +25,7 @@ Shots = Sequence[tuple[np.ndarray, CameraModel]]
 Figures = dict[str, list[float]]
 
 
-def shot(picture: Picture) -> tuple[np.ndarray, CameraModel]:
+def shot(picture: SourceImage) -> tuple[np.ndarray, CameraModel]:
     """A picture and its camera; where that is not known, one whose field of view is 53 degrees."""
     height, width = picture.rgb.shape[:2]
     known = picture.K is not None

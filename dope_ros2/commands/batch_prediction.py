@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.evaluation.scene_report import Report
+from dope_ros2.evaluation.scene_report import SceneReport
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.io.assumed_camera import Lens
+from dope_ros2.io.assumed_camera import AssumedCamera
 from dope_ros2.io.bop import Estimate, write_results
 from dope_ros2.io.images import read_image
-from dope_ros2.io.input_files import Source
+from dope_ros2.io.input_files import FoundSource
 from dope_ros2.io.rosbag import Bag
 from dope_ros2.io.videos import Video, VideoWriter
 from dope_ros2.objects.detection import Detection
@@ -33,21 +33,21 @@ SCHEMA = "dope-predictions/1"
 
 
 @dataclass
-class Run:
+class PredictionRun:
     """Everything that one call of `dope predict` gathers."""
 
     estimator: Estimator
     settings: Settings
-    lens: Lens
+    lens: AssumedCamera
     out: Path
     images: bool = True
     entries: list[dict] = field(default_factory=list)
     estimates: list[Estimate] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    report: Report = field(default_factory=Report)
+    report: SceneReport = field(default_factory=SceneReport)
 
     def picture(
-        self, source: Source, image: np.ndarray, index: int | None = None, camera: CameraModel | None = None
+        self, source: FoundSource, image: np.ndarray, index: int | None = None, camera: CameraModel | None = None
     ) -> np.ndarray:
         """Estimate one picture, note the result, and return the picture with it drawn in; `camera` if it is known."""
         height, width = image.shape[:2]
@@ -62,7 +62,7 @@ class Run:
             self._compare(source, camera, found, seconds)
         return overlay.draw(image, camera, found) if self.images else image
 
-    def _compare(self, source: Source, camera: CameraModel, found: list[Detection], seconds: float) -> None:
+    def _compare(self, source: FoundSource, camera: CameraModel, found: list[Detection], seconds: float) -> None:
         frame = source.frame
         ids = frame.scene_id, frame.im_id
         self.estimates += [Estimate(*ids, d.model.class_id, d.score, d.pose, seconds) for d in found]
@@ -75,7 +75,7 @@ class Run:
 
 
 def _entry(
-    source: Source, index: int | None, camera: CameraModel, found: list[Detection], seconds: float, assumed: bool
+    source: FoundSource, index: int | None, camera: CameraModel, found: list[Detection], seconds: float, assumed: bool
 ) -> dict:
     """One picture of predictions.json; docs/formats.md explains it."""
     place = {"file": str(source.path)}
@@ -108,7 +108,7 @@ def _detection(detection: Detection, camera: CameraModel) -> dict:
     }
 
 
-def process(run: Run, source: Source) -> str:
+def process(run: PredictionRun, source: FoundSource) -> str:
     """Read one source, estimate and write its picture or video; returns a line about it."""
     target = run.out / "annotated" / source.name
     if source.is_video or source.is_bag:
@@ -125,19 +125,19 @@ def process(run: Run, source: Source) -> str:
 Shots = Iterator[tuple[np.ndarray, CameraModel | None]]
 
 
-def _video(source: Source) -> tuple[Shots, float]:
+def _video(source: FoundSource) -> tuple[Shots, float]:
     """Pictures and rate of a video."""
     video = Video(source.path)
     return ((image, None) for image in video), video.rate
 
 
-def _bag(source: Source) -> tuple[Shots, float]:
+def _bag(source: FoundSource) -> tuple[Shots, float]:
     """Pictures, each with its camera, and mean rate of a bag."""
     bag = Bag(source.path)
     return ((shot.rgb, shot.camera) for shot in bag), bag.rate
 
 
-def _process_video(run: Run, source: Source, shots: Shots, rate: float, target: Path) -> str:
+def _process_video(run: PredictionRun, source: FoundSource, shots: Shots, rate: float, target: Path) -> str:
     first = len(run.entries)
     with VideoWriter(target, rate) as writer:
         for index, (image, camera) in enumerate(shots):
@@ -156,7 +156,7 @@ def _write_jpeg(path: Path, image: np.ndarray) -> None:
     os.replace(partial, path)
 
 
-def lines(run: Run, sources: list[Source]) -> Iterator[str]:
+def lines(run: PredictionRun, sources: list[FoundSource]) -> Iterator[str]:
     """Process every source, one line of text each; what cannot be read is noted and left out."""
     for source in sources:
         try:
@@ -166,7 +166,7 @@ def lines(run: Run, sources: list[Source]) -> Iterator[str]:
             run.problems.append(message if str(source.path) in message else f"{source.path}: {message}")
 
 
-def write(run: Run, weights: Path) -> None:
+def write(run: PredictionRun, weights: Path) -> None:
     """Write predictions.json and, when there were BOP scenes, results.csv."""
     content = {
         "schema": SCHEMA,

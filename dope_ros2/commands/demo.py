@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dope_ros2.commands.batch_prediction import Run, lines
+from dope_ros2.commands.batch_prediction import PredictionRun, lines
 from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
@@ -23,15 +23,15 @@ from dope_ros2.harness.live_system import (
     play,
     render,
 )
-from dope_ros2.io.assumed_camera import Lens
+from dope_ros2.io.assumed_camera import AssumedCamera
 from dope_ros2.io.bop import read_scene
 from dope_ros2.io.images import read_image
-from dope_ros2.io.input_files import find
+from dope_ros2.io.input_files import find_sources
 from dope_ros2.io.videos import VideoWriter
 from dope_ros2.objects.object_model import load_objects
 
-FASTEST = 10.0  # pictures per second of the simulated camera
-SHARE = 0.5  # of its time that the node may be busy when the camera keeps pace with it
+MAX_RATE = 10.0  # pictures per second of the simulated camera
+MAX_BUSY_SHARE = 0.5  # of its time that the node may be busy when the camera keeps pace with it
 
 
 def pace(estimator: Estimator, scene: Path) -> float:
@@ -44,13 +44,13 @@ def pace(estimator: Estimator, scene: Path) -> float:
         start = time.perf_counter()
         estimator(image, camera)
         seconds.append(time.perf_counter() - start)
-    return min(FASTEST, SHARE / median(seconds[1:]))  # the first call warms up
+    return min(MAX_RATE, MAX_BUSY_SHARE / median(seconds[1:]))  # the first call warms up
 
 
 def film(scene: Path, out: Path, estimator: Estimator, rate: float) -> Path:
     """Draw what the estimator finds over every picture of the scene, and join the pictures to a video."""
-    sources, _ = find([scene])
-    run = Run(estimator, Settings(), Lens(), out)
+    sources, _ = find_sources([scene])
+    run = PredictionRun(estimator, Settings(), AssumedCamera(), out)
     for _ in lines(run, sources):
         pass
     video = out / "demo.mp4"

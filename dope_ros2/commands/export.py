@@ -20,10 +20,10 @@ from dope_ros2.engines import registry
 from dope_ros2.engines.registry import Engine
 from dope_ros2.engines.torch_engine import Torch
 from dope_ros2.network import weights
-from dope_ros2.network.channels import MULTIPLE
+from dope_ros2.network.channels import SIDE_MULTIPLE
 from dope_ros2.network.metadata import Metadata
 
-SAME, NEARLY = 1e-3, 0.05  # largest difference of a map's value; with half precision
+MAX_DIFFERENCE, MAX_HALF_DIFFERENCE = 1e-3, 0.05  # largest difference of a map's value; with half precision
 CPU = torch.device("cpu")
 app = typer.Typer(add_completion=False)
 
@@ -59,7 +59,7 @@ def export(path: Path, target: Target, out: Path) -> float:
         draft = Path(folder) / out.name
         _write(target, network, metadata, draft)
         engine = _reopened(target, draft)
-        allowed = NEARLY if target is Target.TENSORRT else SAME
+        allowed = MAX_HALF_DIFFERENCE if target is Target.TENSORRT else MAX_DIFFERENCE
         worst = difference(Torch(network, metadata, CPU), engine, metadata)
         if not worst <= allowed:
             raise UserError(f"{out}: not written: {engine.name} answers differ by up to {worst:.2g}, not {allowed:g}")
@@ -87,11 +87,15 @@ def _reopened(target: Target, file: Path) -> Engine:
 def difference(one: Engine, other: Engine, metadata: Metadata) -> float:
     """The largest difference of a map's value between two engines, over pictures of noise of several sizes."""
     rng = np.random.default_rng(0)
-    full = -(-(metadata.input_height or 480) // MULTIPLE) * MULTIPLE
-    sizes = (1, full, full * 4 // 3 // MULTIPLE * MULTIPLE), (3, metadata.crop or full, 5 * MULTIPLE), (2, 64, 96)
+    full = -(-(metadata.input_height or 480) // SIDE_MULTIPLE) * SIDE_MULTIPLE
+    sizes = (
+        (1, full, full * 4 // 3 // SIDE_MULTIPLE * SIDE_MULTIPLE),
+        (3, metadata.crop or full, 5 * SIDE_MULTIPLE),
+        (2, 64, 96),
+    )
     worst = 0.0
     for count, height, width in sizes:
-        height = -(-height // MULTIPLE) * MULTIPLE
+        height = -(-height // SIDE_MULTIPLE) * SIDE_MULTIPLE
         pictures = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
         worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(one(pictures), other(pictures), strict=True)))
     return worst

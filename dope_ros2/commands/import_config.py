@@ -14,7 +14,7 @@ import yaml
 from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.ros1_config import Ros1Config
-from dope_ros2.legacy.ros1_launch import Start
+from dope_ros2.legacy.ros1_launch import Ros1Launch
 from dope_ros2.legacy.ros1_objects import ImportedObjects
 
 OBJECTS = """\
@@ -43,7 +43,7 @@ def write(path: Path, comment: str, content: dict, *, flow: bool | None) -> None
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
 
 
-def report(imported: ImportedObjects, start: Start) -> list[str]:
+def report(imported: ImportedObjects, start: Ros1Launch) -> list[str]:
     """What was made, what has no counterpart, and what to do next, as lines."""
     notes = [f"  {note}" for note in imported.notes + start.notes()]
     return [
@@ -75,7 +75,7 @@ def import_config(
             raise UserError(f"{path}: is there already; name another file, or remove it")
     old = Ros1Config.read(config, package)
     imported = ImportedObjects(old)
-    start = Start(config=old, axes=imported.axes, objects_file=out, params=params)
+    start = Ros1Launch(config=old, axes=imported.axes, objects_file=out, params=params)
     lines, parameters = report(imported, start), start.parameters()
     write(out, OBJECTS.format(name=config.name), {"objects": imported.objects}, flow=None)
     write(params, PARAMETERS.format(name=config.name), parameters, flow=False)

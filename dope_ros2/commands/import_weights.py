@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dope_ros2.common.command_runner import run_typer
-from dope_ros2.legacy.box_axes import SAME
+from dope_ros2.legacy.box_axes import IDENTITY_AXES
 from dope_ros2.legacy.checkpoints import PROFILES, import_paper
 from dope_ros2.network.weights import save
 from dope_ros2.objects.object_model import load_objects, pick
@@ -21,7 +21,9 @@ def import_weights(
     name: Annotated[str, typer.Option("--object", help="the object's name in objects.yaml")],
     profile: Annotated[str, typer.Option(help=f"the code that trained it: {', '.join(PROFILES)}")],
     out: Annotated[Path, typer.Option(help="the .safetensors file to write")],
-    axes: Annotated[str, typer.Option(help="which axes of the weights' box are the object's x, y, z: z,-y,x")] = SAME,
+    axes: Annotated[
+        str, typer.Option(help="which axes of the weights' box are the object's x, y, z: z,-y,x")
+    ] = IDENTITY_AXES,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
 ) -> None:
     """Import a public DOPE checkpoint of one object; nothing in it is executed."""

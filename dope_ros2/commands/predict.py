@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dope_ros2.commands.batch_prediction import Run, lines, write
+from dope_ros2.commands.batch_prediction import PredictionRun, lines, write
 from dope_ros2.common.command_runner import USER_ERROR, run_typer
 from dope_ros2.common.errors import UserError, closest
 from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
 from dope_ros2.geometry.camera import load_camera
-from dope_ros2.io.assumed_camera import ASSUMED_FIELD_OF_VIEW, Lens
-from dope_ros2.io.input_files import Source, find
+from dope_ros2.io.assumed_camera import ASSUMED_FIELD_OF_VIEW, AssumedCamera
+from dope_ros2.io.input_files import FoundSource, find_sources
 from dope_ros2.objects.object_model import load_objects
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ASSUMPTION = (
 )
 
 
-def execute(run: Run, sources: list[Source], weights: Path) -> None:
+def execute(run: PredictionRun, sources: list[FoundSource], weights: Path) -> None:
     """Process every source, print what was found, and write the result files."""
     make_folder(run.out)
     if run.lens.assumed and not all(map(knows_camera, sources)):
@@ -40,7 +40,7 @@ def execute(run: Run, sources: list[Source], weights: Path) -> None:
         print(line)
 
 
-def knows_camera(source: Source) -> bool:
+def knows_camera(source: FoundSource) -> bool:
     """Whether a source says which camera it was taken with, or cannot be read, which is told elsewhere."""
     try:
         return source.knows_camera
@@ -57,12 +57,12 @@ def select(estimator: Estimator, objects: str | None, weights: Path) -> set[str]
     return names
 
 
-def _lens(camera: Path | None, focal: float | None) -> Lens:
+def _lens(camera: Path | None, focal: float | None) -> AssumedCamera:
     if camera and focal:
         raise UserError("--camera and --focal contradict each other; give one of them")
     if focal is not None and not focal > 0:
         raise UserError(f"--focal {focal:g} is not a positive number of pixels")
-    return Lens(load_camera(camera) if camera else None, focal, str(camera or ""))
+    return AssumedCamera(load_camera(camera) if camera else None, focal, str(camera or ""))
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -84,7 +84,7 @@ def predict(
 ) -> int:
     """Estimate poses in images, folders, videos and BOP scenes."""
     lens = _lens(camera, focal)
-    sources, problems = find(inputs)
+    sources, problems = find_sources(inputs)
     weights = weights or share() / "weights" / "dope-lite.safetensors"
     if sources:
         from dope_ros2.estimation.estimator import Estimator
@@ -93,7 +93,7 @@ def predict(
         estimator = Estimator.load(weights, load_objects(objects_file), device)
         chosen = {"input_height": input_height, "objects": tuple(sorted(select(estimator, objects, weights)))}
         chosen |= {} if min_score is None else {"min_score": min_score}
-        execute(Run(estimator, Settings(**chosen), lens, out, images, problems=problems), sources, weights)
+        execute(PredictionRun(estimator, Settings(**chosen), lens, out, images, problems=problems), sources, weights)
     for problem in problems:
         print(f"dope predict: error: {problem}", file=sys.stderr)
     return USER_ERROR if problems else 0

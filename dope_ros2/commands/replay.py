@@ -20,7 +20,7 @@ from dope_ros2.geometry.pose import Pose
 
 if TYPE_CHECKING:
     from dope_ros2.pipeline.recording import Recording
-    from dope_ros2.pipeline.recording_player import Shown
+    from dope_ros2.pipeline.recording_player import ReplayedImage
 
 DIFFERENT = 1  # exit status
 ALLOWED = 1e-3, np.deg2rad(0.5), 0.01  # differences in position [m], rotation [rad] and score
@@ -53,7 +53,7 @@ class Comparison:
     differences: np.ndarray
 
     @classmethod
-    def of(cls, shown: Shown) -> Comparison:
+    def of(cls, shown: ReplayedImage) -> Comparison:
         """Compare two answers to an image."""
         now = [Named(d.track or d.model.name, d.score, d.pose) for d in shown.found]
         recorded = [_named(detection.id, detection.results[0]) for detection in shown.recorded.detections]

@@ -11,7 +11,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.visualization.viewer.rerun_process import LOCAL
 
 LIVE, DATASET = "dope_ros2.nodes.view_node:show", "dope_datagen.commands.view:main"
-PORT, RATE = 9190, 10.0  # 9090 is rosbridge's
+DEFAULT_PORT, DEFAULT_RATE = 9190, 10.0  # 9090 is rosbridge's
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,8 +22,12 @@ def _parser() -> argparse.ArgumentParser:
     live = parser.add_argument_group("the live node")
     live.add_argument("--node", default="/dope", help="its name")
     live.add_argument("--camera", help="namespace of image_rect and camera_info; default: what the node listens to")
-    live.add_argument("--rate", type=float, default=RATE, help="most pictures per second (default: %(default)s)")
-    live.add_argument("--port", type=int, default=PORT, help="of the page; its data use the next one (%(default)s)")
+    live.add_argument(
+        "--rate", type=float, default=DEFAULT_RATE, help="most pictures per second (default: %(default)s)"
+    )
+    live.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="of the page; its data use the next one (%(default)s)"
+    )
     live.add_argument("--address", default=LOCAL, help="who may look: 0.0.0.0 is everybody (default: this machine)")
     live.add_argument("--native", action="store_true", help="open a window instead of serving a page")
     data = parser.add_argument_group("a dataset")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-SHORT, LINE = 80, 300  # characters of a value, and of what somebody else's code has to say
+MAX_VALUE_LENGTH, MAX_LINE_LENGTH = 80, 300  # characters of a value, and of what somebody else's code has to say
 
 
 class UserError(ValueError):
@@ -20,12 +20,12 @@ def closest(word: str, known: Iterable[str]) -> str:
 
 def short(value: object) -> str:
     """A value as Python writes it, cut where it is long."""
-    return _cut(repr(value), SHORT)
+    return _cut(repr(value), MAX_VALUE_LENGTH)
 
 
 def one_line(text: object) -> str:
     """An exception or another text without its line breaks, cut where it is long."""
-    return _cut(" ".join(str(text).split()), LINE)
+    return _cut(" ".join(str(text).split()), MAX_LINE_LENGTH)
 
 
 def _cut(text: str, most: int) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from dope_ros2.common.errors import UserError
 
-LONGEST = 3600.0  # [s]; no shard is written for as long as that
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+STALE_AFTER = 3600.0  # [s]; no shard is written for as long as that
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def name(what: str, prefix: str = "") -> str:
+def temporary_name(what: str, prefix: str = "") -> str:
     """A temporary name that says which process on which machine writes there."""
     return f"{prefix}.partial-{what}-{os.getpid()}@{socket.gethostname()}"
 
@@ -31,7 +31,7 @@ def is_stale(path: Path) -> bool:
     head, _, host = path.name.partition("@")
     process = head.rpartition("-")[2]
     try:
-        old = time.time() - path.stat().st_mtime > LONGEST
+        old = time.time() - path.stat().st_mtime > STALE_AFTER
     except FileNotFoundError:
         return False
     if old or not process.isdigit():
@@ -67,7 +67,7 @@ def replace(file: Path, target: Path) -> None:
 def write(target: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.parent / name(target.name)
+    partial = target.parent / temporary_name(target.name)
     try:
         partial.write_bytes(content)
         replace(partial, target)
@@ -75,12 +75,12 @@ def write(target: Path, content: bytes) -> None:
         remove(partial)
 
 
-def refused(path: Path, error: OSError) -> UserError:
+def write_error(path: Path, error: OSError) -> UserError:
     """The user's view of a folder that did not take what was to be written."""
     why = error.strerror or str(error)
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         advice = "make room and run the same command again; what is finished is kept"
-    elif error.errno in FORBIDDEN:
+    elif error.errno in NOT_ALLOWED:
         advice = "give a folder that you may write to, or change its permissions"
     else:
         advice = "mend this and run the same command again; what is finished is kept"

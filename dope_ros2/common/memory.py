@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Give freed memory back, where the C library can; what the path tracer keeps for its next arrays too."""
     if "drjit" in sys.modules:
         sys.modules["drjit"].flush_malloc_cache()

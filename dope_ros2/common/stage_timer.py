@@ -9,7 +9,7 @@ from contextlib import contextmanager
 ORDER = ("convert", "preprocess", "network", "decode", "pnp", "track", "publish")
 
 
-class Stages:
+class StageTimer:
     """Seconds by stage since they were last taken."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from dope_ros2.common.errors import UserError, one_line
 
-MOST = 100_000  # values in a file; a few lines of aliases can mean more than a memory holds
+MAX_VALUES = 100_000  # values in a file; a few lines of aliases can mean more than a memory holds
 
 
 def read_yaml(path: Path, hint: str) -> object:
@@ -29,8 +29,10 @@ def read_yaml(path: Path, hint: str) -> object:
         raise UserError(f"{one_line(path)}: cannot be read ({error.strerror}); {hint}") from error
     except Exception as error:  # what PyYAML's constructors raise depends on what they are given
         raise UserError(f"{one_line(path)}: not valid YAML: {one_line(error) or type(error).__name__}") from error
-    if size > MOST:
-        raise UserError(f"{one_line(path)}: means more than {MOST} values; is an alias (*name) used within itself?")
+    if size > MAX_VALUES:
+        raise UserError(
+            f"{one_line(path)}: means more than {MAX_VALUES} values; is an alias (*name) used within itself?"
+        )
     return tree
 
 

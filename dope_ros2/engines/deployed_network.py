@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.network.channels import MULTIPLE
+from dope_ros2.network.channels import SIDE_MULTIPLE
 from dope_ros2.network.metadata import Metadata
 
 INPUT, OUTPUTS = "images", ("belief", "affinity", "surface")
@@ -35,7 +35,7 @@ class Deployed(nn.Module):
 
 def example(count: int = 2) -> Tensor:
     """Pictures of the smallest size whose sides differ, to trace a network with."""
-    return torch.zeros(count, 2 * MULTIPLE, 3 * MULTIPLE, 3, dtype=torch.uint8)
+    return torch.zeros(count, 2 * SIDE_MULTIPLE, 3 * SIDE_MULTIPLE, 3, dtype=torch.uint8)
 
 
 def to_onnx(network: nn.Module, metadata: Metadata) -> bytes:

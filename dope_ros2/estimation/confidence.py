@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from dope_ros2.estimation.pnp.solver import Solution
-from dope_ros2.objects.detection import Evidence
+from dope_ros2.objects.detection import ConfidenceFeatures
 
-LEAST = 1e-6  # distances and deviations below are taken for this [m, rad]
+MIN_DEVIATION = 1e-6  # distances and deviations below are taken for this [m, rad]
 
 
-def evidence(beliefs: np.ndarray, solution: Solution, centre: np.ndarray) -> Evidence:
+def confidence_features(beliefs: np.ndarray, solution: Solution, centre: np.ndarray) -> ConfidenceFeatures:
     """Collect it from the keypoints' beliefs (9,), the pose, and the box's centre (3,) in the object's frame."""
     used = np.where(solution.inliers, np.clip(beliefs, 0, 1), 0)
     x, y, _ = solution.pose.rotation @ centre
     along = np.array([0, 0, 1, y, -x, 0])  # how the centre's z moves with the pose
-    deviation = np.sqrt(max(along @ solution.covariance @ along, LEAST**2))
-    turns = np.maximum(np.diag(solution.covariance)[3:], LEAST**2)
-    return Evidence(
+    deviation = np.sqrt(max(along @ solution.covariance @ along, MIN_DEVIATION**2))
+    turns = np.maximum(np.diag(solution.covariance)[3:], MIN_DEVIATION**2)
+    return ConfidenceFeatures(
         belief=float(used.mean()),
         cells=float(np.log1p(solution.cells)),
-        range=float(np.log(deviation / max(solution.pose.apply(centre)[2], LEAST))),
+        range=float(np.log(deviation / max(solution.pose.apply(centre)[2], MIN_DEVIATION))),
         turn=float(np.log(np.sqrt(turns.mean()))),
     )

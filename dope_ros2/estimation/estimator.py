@@ -12,39 +12,39 @@ import numpy as np
 import torch
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.stage_timer import Stages
+from dope_ros2.common.stage_timer import StageTimer
 from dope_ros2.engines import registry
 from dope_ros2.engines.registry import Engine, pick_device
-from dope_ros2.estimation.map_decoder import Instance, decode
+from dope_ros2.estimation.map_decoder import KeypointInstance, decode
 from dope_ros2.estimation.object_crops import (
     Place,
     Region,
-    beside,
-    between,
-    expected_at,
-    found_again,
+    best_near,
+    crop_and_scale,
     in_image,
     is_near,
+    new_region,
+    pixel_transform,
     region,
-    view,
+    region_at,
 )
 from dope_ros2.estimation.pnp.solver import Gate
-from dope_ros2.estimation.pnp.surface_coordinates import SEEN, read
-from dope_ros2.estimation.pose_search import Search, detect, suppress
+from dope_ros2.estimation.pnp.surface_coordinates import MIN_VISIBLE_PROBABILITY, read
+from dope_ros2.estimation.pose_search import PoseSearch, detect, suppress
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.channels import MULTIPLE
+from dope_ros2.network.channels import SIDE_MULTIPLE
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import match_objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
-PROMISING = 0.2  # mean belief of its nine keypoints, from which on an instance is looked at
-MOST_LOOKS = 64  # in a picture, the best first
-BATCH = 16  # closer looks at once
-MOST_PIXELS = 2**25  # that are looked at: one of a few megabytes could ask for all the memory there is
+MIN_REGION_BELIEF = 0.2  # mean belief of its nine keypoints, from which on an instance is looked at
+MAX_REGIONS = 64  # in a picture, the best first
+CROP_BATCH_SIZE = 16  # closer looks at once
+MAX_IMAGE_PIXELS = 2**25  # that are looked at: one of a few megabytes could ask for all the memory there is
 
 
 class Maps(NamedTuple):
@@ -67,7 +67,7 @@ class Maps(NamedTuple):
         return cls(np.concatenate([p.belief for p in parts]), np.concatenate([p.affinity for p in parts]), surface)
 
 
-class Seen(NamedTuple):
+class CropContext(NamedTuple):
     """What a stack of maps is of: the object, the camera of their picture, and where the object was seen before."""
 
     model: ObjectModel
@@ -79,7 +79,7 @@ class Estimator:
     """Finds known objects in an image."""
 
     def __init__(self, engine: Engine, metadata: Metadata, models: list[ObjectModel]) -> None:
-        self.engine, self.metadata, self.models, self.stages = engine, metadata, models, Stages()
+        self.engine, self.metadata, self.models, self.stages = engine, metadata, models, StageTimer()
 
     @classmethod
     def of_network(
@@ -122,7 +122,7 @@ class Estimator:
         else:
             wanted = self._wanted(settings)
             maps, camera_scaled = self._overview(image, camera, settings)
-            seen = [Seen(self.models[index], camera_scaled) for index in wanted]
+            seen = [CropContext(self.models[index], camera_scaled) for index in wanted]
             found = [
                 in_image(d, camera_scaled, camera) for own in self._detect(maps.of(wanted), seen, settings) for d in own
             ]
@@ -147,10 +147,10 @@ class Estimator:
         """
         settings = settings or Settings()
         indices = {self.models[index].name: index for index in self._wanted(settings)}
-        known = [expected_at(indices[m.name], m, pose, camera) for m, pose in expected if m.name in indices]
+        known = [region_at(indices[m.name], m, pose, camera) for m, pose in expected if m.name in indices]
         regions = [region for region in known if region is not None]
         for place in places:
-            if place.object in indices and (region := beside(regions, indices[place.object], place)):
+            if place.object in indices and (region := new_region(regions, indices[place.object], place)):
                 regions.append(region)
         found = self._look_closer(image, camera, regions, settings)
         return [d for d in suppress(found, camera) if d.score >= settings.min_score]
@@ -174,12 +174,12 @@ class Estimator:
         """Where in an image wanted objects may be, the most promising first."""
         wanted = self._wanted(settings)
         maps, camera_scaled = self._overview(image, camera, settings)
-        maps, A = maps.of(wanted), between(camera_scaled, camera)
-        promising = [i for i in self._decoded(maps, settings) if i.scores.mean() >= PROMISING]
+        maps, A = maps.of(wanted), pixel_transform(camera_scaled, camera)
+        promising = [i for i in self._decoded(maps, settings) if i.scores.mean() >= MIN_REGION_BELIEF]
         instances = sorted(promising, key=lambda instance: -instance.scores.sum())
         regions: list[Region] = []
-        for instance in instances[:MOST_LOOKS]:
-            seen = None if maps.surface is None else maps.surface[instance.class_index, 0] > SEEN
+        for instance in instances[:MAX_REGIONS]:
+            seen = None if maps.surface is None else maps.surface[instance.class_index, 0] > MIN_VISIBLE_PROBABILITY
             place = region(instance, seen, self.metadata.stride)
             extent = place.extent * float(np.sqrt(np.linalg.det(A[:, :2])))
             regions.append(Region(wanted[place.index], A[:, :2] @ place.centre + A[:, 2], extent))
@@ -192,15 +192,15 @@ class Estimator:
         if not regions:
             return []
         with self.stages("preprocess"):
-            views = [view(image, camera, place, self.metadata.crop) for place in regions]
+            views = [crop_and_scale(image, camera, place, self.metadata.crop) for place in regions]
         maps = self.maps([picture for picture, _ in views])
         own = Maps.joined([each.of([place.index]) for each, place in zip(maps, regions, strict=True)])
-        seen: list[Seen] = []
+        seen: list[CropContext] = []
         for place, (_, seen_by) in zip(regions, views, strict=True):
-            A = between(camera, seen_by)
-            seen.append(Seen(self.models[place.index], seen_by, A[:, :2] @ place.centre + A[:, 2]))
+            A = pixel_transform(camera, seen_by)
+            seen.append(CropContext(self.models[place.index], seen_by, A[:, :2] @ place.centre + A[:, 2]))
         found = zip(seen, self._detect(own, seen, settings), strict=True)
-        again = [(found_again(each.around, detections, each.camera), each) for each, detections in found]
+        again = [(best_near(each.around, detections, each.camera), each) for each, detections in found]
         return [in_image(detection, each.camera, camera) for detection, each in again if detection is not None]
 
     def scaled(self, image: np.ndarray, camera: CameraModel, settings: Settings) -> tuple[np.ndarray, CameraModel]:
@@ -212,17 +212,17 @@ class Estimator:
         height = self.metadata.input_height if settings.input_height < 0 else settings.input_height
         scale = settings.coarsely * (height / image.shape[0] if height else 1.0)
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-        if size[0] * size[1] > MOST_PIXELS:
+        if size[0] * size[1] > MAX_IMAGE_PIXELS:
             raise UserError(
                 f"an image of {image.shape[1]}x{image.shape[0]} would be looked at as {size[0]}x{size[1]}, and "
-                f"{MOST_PIXELS} pixels are the most; lower input_height, or look at a part of it (roi)"
+                f"{MAX_IMAGE_PIXELS} pixels are the most; lower input_height, or look at a part of it (roi)"
             )
         if scale == 1:
             return image, camera
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         return cv2.resize(image, size, interpolation=interpolation), camera.resized(*size)
 
-    def _decoded(self, maps: Maps, settings: Settings) -> list[Instance]:
+    def _decoded(self, maps: Maps, settings: Settings) -> list[KeypointInstance]:
         """Instances of all objects of the maps, in pixels of the maps' picture."""
         spec = self.metadata
         shift = spec.origin - (spec.stride - 1) / 2
@@ -230,7 +230,7 @@ class Estimator:
             decoded = decode(maps.belief, maps.affinity, spec.map_spec, settings.peak_threshold, spec.calibration)
         return [replace(instance, keypoints=instance.keypoints + shift) for instance in decoded]
 
-    def _detect(self, maps: Maps, seen: list[Seen], settings: Settings) -> list[list[Detection]]:
+    def _detect(self, maps: Maps, seen: list[CropContext], settings: Settings) -> list[list[Detection]]:
         """Detections of each stack of maps, in pixels of the camera that saw its picture.
 
         Where it is known where the object is, those beside it are left out.
@@ -243,7 +243,7 @@ class Estimator:
                 if around is not None:
                     own = [i for i in own if is_near(i.keypoints[cuboid.CENTRE], around, camera)]
                 surface = None if maps.surface is None or not own else maps.surface[index]
-                searches.append(Search.of(model, own, read(surface, model, self.metadata.stride), camera.K))
+                searches.append(PoseSearch.of(model, own, read(surface, model, self.metadata.stride), camera.K))
             found = detect(searches, gate, self.metadata.trust)
         biases = {trained.name: trained.distance_bias for trained in self.metadata.objects}
         return [[detection.corrected(biases[detection.model.name]) for detection in own] for own in found]
@@ -267,11 +267,15 @@ class Estimator:
 
         The images are continued by their border to multiples of 32; the maps are cut to the images again.
         """
-        return [maps for start in range(0, len(images), BATCH) for maps in self._maps(images[start : start + BATCH])]
+        return [
+            maps
+            for start in range(0, len(images), CROP_BATCH_SIZE)
+            for maps in self._maps(images[start : start + CROP_BATCH_SIZE])
+        ]
 
     def _maps(self, images: list[np.ndarray]) -> list[Maps]:
         height, width = images[0].shape[:2]
-        margins = 0, -height % MULTIPLE, 0, -width % MULTIPLE
+        margins = 0, -height % SIDE_MULTIPLE, 0, -width % SIDE_MULTIPLE
         with self.stages("preprocess"):
             padded = np.stack([cv2.copyMakeBorder(image, *margins, cv2.BORDER_REPLICATE) for image in images])
         stride = self.metadata.stride

@@ -10,20 +10,23 @@ from scipy.optimize import linear_sum_assignment
 
 from dope_ros2.geometry import cuboid
 from dope_ros2.network.belief_maps import OFFSET_SCALE, MapSpec
-from dope_ros2.network.calibration import Calibration
+from dope_ros2.network.calibration import PeakCalibration
 
-MOST_PEAKS = 64  # of a map: more are noise, which must not take all the time there is
-FLOOR = 1e-3  # beliefs below are noise; keeps logarithms finite
-FARTHEST = 0.75  # a peak lies at most this far from its cell's centre [cells]
-VOTE_ERROR = (1.5, 0.35)  # a vote may miss the centroid by this [cells] plus this share of its length
-BELIEF_COUNTS = 2.0  # a belief higher by 0.5 outweighs the largest allowed error of a vote
-MEETING, APART = 1.25, 2.25  # votes that end this close mean one centroid; so far apart are two of them [cells]
-VOTERS = 4  # different corners that must vote for a centroid without a peak
-UNIT_ERROR = 0.5  # or, for unit vectors, by this distance between them
+MAX_PEAKS = 64  # of a map: more are noise, which must not take all the time there is
+MIN_BELIEF = 1e-3  # beliefs below are noise; keeps logarithms finite
+MAX_PEAK_OFFSET = 0.75  # a peak lies at most this far from its cell's centre [cells]
+MAX_VOTE_ERROR = (1.5, 0.35)  # a vote may miss the centroid by this [cells] plus this share of its length
+BELIEF_WEIGHT = 2.0  # a belief higher by 0.5 outweighs the largest allowed error of a vote
+VOTE_RADIUS, MIN_CENTROID_DISTANCE = (
+    1.25,
+    2.25,
+)  # votes that end this close mean one centroid; so far apart are two of them [cells]
+MIN_VOTERS = 4  # different corners that must vote for a centroid without a peak
+MAX_UNIT_VOTE_ERROR = 0.5  # or, for unit vectors, by this distance between them
 
 
 @dataclass(frozen=True, eq=False)
-class Instance:
+class KeypointInstance:
     """Keypoints that belong together.
 
     Attributes:
@@ -89,12 +92,12 @@ def _sub_cell(levels: np.ndarray, cell: np.ndarray, cells: int, sigma: float) ->
         cells: how many there are along the axis.
         sigma: of the Gaussians, used at the border.
     """
-    low, mid, high = np.log(np.maximum(levels, FLOOR))
+    low, mid, high = np.log(np.maximum(levels, MIN_BELIEF))
     curvature = np.minimum(low - 2 * mid + high, -1e-6)
     offset = 0.5 * (low - high) / curvature
     offset = np.where(cell == 0, 0.5 + sigma**2 * (high - mid), offset)
     offset = np.where(cell == cells - 1, -0.5 - sigma**2 * (low - mid), offset)
-    return np.clip(offset, -FARTHEST, FARTHEST)
+    return np.clip(offset, -MAX_PEAK_OFFSET, MAX_PEAK_OFFSET)
 
 
 def decode(
@@ -102,8 +105,8 @@ def decode(
     affinity: np.ndarray,
     spec: MapSpec,
     peak_threshold: float,
-    calibration: Calibration | None = None,
-) -> list[Instance]:
+    calibration: PeakCalibration | None = None,
+) -> list[KeypointInstance]:
     """Read the instances of all classes out of their maps.
 
     Args:
@@ -116,15 +119,15 @@ def decode(
     Returns:
         One instance per centroid peak, with the corners whose votes agree.
     """
-    calibration = calibration or Calibration()
+    calibration = calibration or PeakCalibration()
     classes = len(belief)
     peaks = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
     peaks = peaks.where(np.lexsort((-peaks.score, peaks.index)))
     first = np.searchsorted(peaks.index, peaks.index)
-    peaks = peaks.where(np.arange(len(first)) - first < MOST_PEAKS)
+    peaks = peaks.where(np.arange(len(first)) - first < MAX_PEAKS)
     of_class, kind = np.divmod(peaks.index, cuboid.COUNT)
     votes = affinity.reshape(classes, 8, 2, *affinity.shape[2:])
-    instances: list[Instance] = []
+    instances: list[KeypointInstance] = []
     for c in np.unique(of_class):
         corner = (of_class == c) & (kind < cuboid.CENTRE)
         corners, kinds = peaks.where(corner), kind[corner]
@@ -140,7 +143,7 @@ def decode(
         scores[columns, kinds[rows]] = score
         pixels = positions * spec.stride + (spec.stride - 1) / 2
         sigmas = spec.stride * calibration.sigmas(scores)
-        instances += [Instance(int(c), *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
+        instances += [KeypointInstance(int(c), *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
     return instances
 
 
@@ -174,17 +177,19 @@ def _centroids(
         return centres, beliefs
     ends = corners.position + votes * OFFSET_SCALE
     x, y = ends.T
-    near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < MEETING**2  # (M, M)
+    near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < VOTE_RADIUS**2  # (M, M)
     voters = (near @ np.eye(cuboid.CENTRE)[kinds] > 0).sum(1)
     weights = near * corners.score
-    meetings = weights @ ends / np.maximum(weights.sum(1, keepdims=True), FLOOR)
+    meetings = weights @ ends / np.maximum(weights.sum(1, keepdims=True), MIN_BELIEF)
     from_peaks = np.square(meetings[:, None] - centres).sum(-1).min(1, initial=np.inf)
-    enough = np.flatnonzero((voters >= VOTERS) & np.isfinite(meetings).all(1) & (from_peaks > APART**2))
+    enough = np.flatnonzero(
+        (voters >= MIN_VOTERS) & np.isfinite(meetings).all(1) & (from_peaks > MIN_CENTROID_DISTANCE**2)
+    )
     for at in meetings[enough[np.argsort(-corners.score[enough], kind="stable")]]:
-        if np.linalg.norm(centres - at, axis=1).min(initial=np.inf) <= APART:
+        if np.linalg.norm(centres - at, axis=1).min(initial=np.inf) <= MIN_CENTROID_DISTANCE:
             continue
         column, row = np.rint(at).astype(int)
-        if 0 <= row < len(belief) and 0 <= column < len(belief[0]) and belief[row, column] > FLOOR:
+        if 0 <= row < len(belief) and 0 <= column < len(belief[0]) and belief[row, column] > MIN_BELIEF:
             centres, beliefs = np.vstack([centres, at]), np.append(beliefs, belief[row, column])
     return centres, beliefs
 
@@ -213,14 +218,14 @@ def assign(
     if affinity == "unit":
         directions = votes / np.maximum(np.linalg.norm(votes, axis=-1, keepdims=True), 1e-6)
         error = np.linalg.norm(directions[:, None] - to_centre / np.maximum(length, 1e-6)[..., None], axis=-1)
-        cost = error / UNIT_ERROR
+        cost = error / MAX_UNIT_VOTE_ERROR
         ranked = cost + 0.02 * length
     else:
         cost = np.linalg.norm(votes[:, None] * OFFSET_SCALE - to_centre, axis=-1)
-        cost = cost / (VOTE_ERROR[0] + VOTE_ERROR[1] * np.linalg.norm(votes * OFFSET_SCALE, axis=-1)[:, None])
+        cost = cost / (MAX_VOTE_ERROR[0] + MAX_VOTE_ERROR[1] * np.linalg.norm(votes * OFFSET_SCALE, axis=-1)[:, None])
         ranked = cost
     allowed = cost <= 1
-    ranked = np.where(allowed, ranked - BELIEF_COUNTS * scores[:, None], 1e3)
+    ranked = np.where(allowed, ranked - BELIEF_WEIGHT * scores[:, None], 1e3)
     pairs = [(np.zeros(0, int), np.zeros(0, int))]
     bounds = np.searchsorted(kinds, np.arange(cuboid.COUNT))
     for first, last in pairwise(bounds.tolist()):

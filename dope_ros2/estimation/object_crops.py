@@ -9,22 +9,22 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from dope_ros2.estimation.map_decoder import Instance
+from dope_ros2.estimation.map_decoder import KeypointInstance
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
-EXTENT = 0.7  # of the picture's side, that the object spans
-LARGEST = 1.8  # magnification, as in training; more shows nothing new
-GREY = (124, 116, 104)  # beyond the image's border
-FEWEST_ARMS = 3  # corners that say how large an object is
-APART = 0.25  # of their extent: what is nearer to another object of its class is that one
-NEAR = 0.25  # of the picture's side: what is found farther from where the object was is another one
+CROP_FILL = 0.7  # of the picture's side, that the object spans
+MAX_MAGNIFICATION = 1.8  # magnification, as in training; more shows nothing new
+BORDER_COLOR = (124, 116, 104)  # beyond the image's border
+MIN_ARMS = 3  # corners that say how large an object is
+DUPLICATE_REGION_DISTANCE = 0.25  # of their extent: what is nearer to another object of its class is that one
+MAX_CENTRE_OFFSET = 0.25  # of the picture's side: what is found farther from where the object was is another one
 
 
-def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...] = GREY) -> np.ndarray:
+def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...] = BORDER_COLOR) -> np.ndarray:
     """Apply the affine map (2, 3) to an image, (size, size, 3); halved as often as it shrinks, against aliasing."""
     scale = float(np.sqrt(np.linalg.det(A[:, :2])))
     halvings = min(max(0, int(-np.log2(scale) + 0.4)), int(np.log2(min(image.shape[:2]))))
@@ -60,15 +60,17 @@ class Place(NamedTuple):
     extent: float
 
 
-def beside(regions: list[Region], index: int, place: Place) -> Region | None:
+def new_region(regions: list[Region], index: int, place: Place) -> Region | None:
     """A place as a region of the object with this index; None when it is one of those regions."""
     centre = np.array([place.x, place.y])
     own = (r for r in regions if r.index == index)
-    known = any(np.linalg.norm(r.centre - centre) < APART * max(r.extent, place.extent) for r in own)
+    known = any(
+        np.linalg.norm(r.centre - centre) < DUPLICATE_REGION_DISTANCE * max(r.extent, place.extent) for r in own
+    )
     return None if known else Region(index, centre, place.extent)
 
 
-def region(instance: Instance, seen: np.ndarray | None, stride: int) -> Region:
+def region(instance: KeypointInstance, seen: np.ndarray | None, stride: int) -> Region:
     """How large an instance is, without a pose: twice its longest arm, or as far as its surface reaches.
 
     Args:
@@ -80,7 +82,7 @@ def region(instance: Instance, seen: np.ndarray | None, stride: int) -> Region:
     arms = np.abs(instance.keypoints[: cuboid.CENTRE] - centre)
     known = np.isfinite(arms).all(1)
     extents = [float(stride)]
-    if known.sum() >= FEWEST_ARMS:
+    if known.sum() >= MIN_ARMS:
         extents.append(2 * float(arms[known].max()))
     elif seen is not None:
         patches, _ = ndimage.label(seen)
@@ -93,7 +95,7 @@ def region(instance: Instance, seen: np.ndarray | None, stride: int) -> Region:
     return Region(instance.class_index, centre, max(extents))
 
 
-def expected_at(index: int, model: ObjectModel, pose: Pose, camera: CameraModel) -> Region | None:
+def region_at(index: int, model: ObjectModel, pose: Pose, camera: CameraModel) -> Region | None:
     """Where an object at T_camera_object is in the image; None when it is not, or reaches behind the camera."""
     placed = pose.apply(model.keypoints)
     if (placed[:, 2] <= 0).any():
@@ -106,10 +108,10 @@ def expected_at(index: int, model: ObjectModel, pose: Pose, camera: CameraModel)
 
 def magnification(extent: float, side: int, size: np.ndarray) -> float:
     """How much a picture (its `size` is (2,)) is enlarged for a window of `side` px; `extent` is its object's [px]."""
-    return max(min(EXTENT * side / max(extent, 1.0), LARGEST), side / size.max())
+    return max(min(CROP_FILL * side / max(extent, 1.0), MAX_MAGNIFICATION), side / size.max())
 
 
-def view(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tuple[np.ndarray, CameraModel]:
+def crop_and_scale(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tuple[np.ndarray, CameraModel]:
     """The part of an image around an object, and its camera: cut and scaled, it is still a pinhole camera's.
 
     The window stays within the image where it fits; it is never larger than the image, however near the object is.
@@ -129,7 +131,7 @@ def view(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tu
     return warp(image, A, side), replace(camera, K=K, width=side, height=side)
 
 
-def between(camera: CameraModel, other: CameraModel) -> np.ndarray:
+def pixel_transform(camera: CameraModel, other: CameraModel) -> np.ndarray:
     """The affine map (2, 3) from pixels of a scaled or cut image to those of another one of the same view."""
     return (other.K @ np.linalg.inv(camera.K))[:2]
 
@@ -142,7 +144,7 @@ def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) ->
         seen_by: the camera of the scaled or cut image.
         camera: that of the image.
     """
-    A = between(seen_by, camera)
+    A = pixel_transform(seen_by, camera)
     return replace(
         detection,
         keypoints=detection.keypoints @ A[:, :2].T + A[:, 2],
@@ -152,10 +154,10 @@ def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) ->
 
 def is_near(place: np.ndarray, centre: np.ndarray, camera: CameraModel) -> bool:
     """Whether something at a place (2,) in a closer look may be the object that it is about, at `centre` (2,) [px]."""
-    return bool(np.linalg.norm(place - centre) < NEAR * camera.width)
+    return bool(np.linalg.norm(place - centre) < MAX_CENTRE_OFFSET * camera.width)
 
 
-def found_again(centre: np.ndarray, seen: list[Detection], camera: CameraModel) -> Detection | None:
+def best_near(centre: np.ndarray, seen: list[Detection], camera: CameraModel) -> Detection | None:
     """Of detections in a closer look, the best one whose box's centre is near the one looked for (2,) [px]."""
     near = [d for d in seen if is_near(camera.project(d.pose.apply(d.model.centre)), centre, camera)]
     return max(near, key=lambda d: d.score, default=None)

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dope_ros2.estimation import confidence
-from dope_ros2.estimation.map_decoder import Instance
-from dope_ros2.estimation.object_crops import APART
-from dope_ros2.estimation.pnp.solver import Gate, Sighting, Solution, solve_all
+from dope_ros2.estimation.map_decoder import KeypointInstance
+from dope_ros2.estimation.object_crops import DUPLICATE_REGION_DISTANCE
+from dope_ros2.estimation.pnp.solver import Correspondences, Gate, Solution, solve_all
 from dope_ros2.estimation.pnp.surface_coordinates import Cells
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.network.calibration import Trust
+from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
-WEAK = 0.25  # mean belief; poses with a lower one take no cells
+MIN_BELIEF_TO_TAKE_CELLS = 0.25  # mean belief; poses with a lower one take no cells
 
 
 @dataclass(eq=False)
-class Search:
+class PoseSearch:
     """The instances of one class in one picture, on the way to their poses.
 
     Attributes:
@@ -35,19 +35,19 @@ class Search:
     """
 
     model: ObjectModel
-    waiting: list[tuple[Instance, int]]
+    waiting: list[tuple[KeypointInstance, int]]
     cells: Cells
     K: np.ndarray
     found: list[Detection] = field(default_factory=list)
-    refused: list[tuple[Instance, int]] = field(default_factory=list)
+    refused: list[tuple[KeypointInstance, int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, model: ObjectModel, instances: list[Instance], cells: Cells, K: np.ndarray) -> Search:
+    def of(cls, model: ObjectModel, instances: list[KeypointInstance], cells: Cells, K: np.ndarray) -> PoseSearch:
         """Before the first of them."""
         surest = sorted(instances, key=lambda i: -i.scores.sum())
         return cls(model, [(instance, -1) for instance in surest], cells, K)
 
-    def next(self) -> Instance | None:
+    def next(self) -> KeypointInstance | None:
         """Take the next one that has not been tried with these cells; None when there is none."""
         while self.waiting:
             instance, tried_with = self.waiting.pop(0)
@@ -55,23 +55,23 @@ class Search:
                 return instance
         return None
 
-    def sighting(self, instance: Instance) -> Sighting:
+    def sighting(self, instance: KeypointInstance) -> Correspondences:
         """What its pose is to explain."""
         around = self.cells.around(instance.keypoints[cuboid.CENTRE])
-        return Sighting(self.model.keypoints, instance.keypoints, self.K, instance.sigmas, around)
+        return Correspondences(self.model.keypoints, instance.keypoints, self.K, instance.sigmas, around)
 
-    def take(self, instance: Instance, solution: Solution | None, gate: Gate, trust: Trust) -> None:
+    def take(self, instance: KeypointInstance, solution: Solution | None, gate: Gate, trust: ScoreModel) -> None:
         """Keep what was found; a pose that is not weak takes the cells that it explains."""
         if solution is None:
             self.refused.append((instance, len(self.cells)))
             return
         detection = _detection(self.model, instance, solution, trust)
         self.found.append(detection)
-        if detection.evidence.belief >= WEAK:
+        if detection.evidence.belief >= MIN_BELIEF_TO_TAKE_CELLS:
             self.cells = self.cells.where(~self.cells.explained_by(detection.pose, self.K, gate.outlier))
 
 
-def detect(searches: list[Search], gate: Gate, trust: Trust) -> list[list[Detection]]:
+def detect(searches: list[PoseSearch], gate: Gate, trust: ScoreModel) -> list[list[Detection]]:
     """Poses of the instances of each search.
 
     The surest instance comes first and takes the cells that its pose explains. What was refused is tried once more
@@ -93,8 +93,8 @@ def detect(searches: list[Search], gate: Gate, trust: Trust) -> list[list[Detect
     return [search.found for search in searches]
 
 
-def _detection(model: ObjectModel, instance: Instance, solution: Solution, trust: Trust) -> Detection:
-    evidence = confidence.evidence(instance.scores, solution, np.array(model.centre))
+def _detection(model: ObjectModel, instance: KeypointInstance, solution: Solution, trust: ScoreModel) -> Detection:
+    evidence = confidence.confidence_features(instance.scores, solution, np.array(model.centre))
     return Detection(
         model=model,
         score=trust.score(evidence),
@@ -114,7 +114,7 @@ def suppress(detections: list[Detection], camera: CameraModel) -> list[Detection
         picture = camera.project(detection.pose.apply(detection.model.keypoints))
         extent = np.ptp(picture, axis=0).max()
         rivals = (p for d, p in zip(kept, pictures, strict=True) if d.model.name == detection.model.name)
-        if all(np.linalg.norm(rival[8] - picture[8]) > APART * extent for rival in rivals):
+        if all(np.linalg.norm(rival[8] - picture[8]) > DUPLICATE_REGION_DISTANCE * extent for rival in rivals):
             kept.append(detection)
             pictures.append(picture)
     return kept

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dope_ros2.evaluation.matching import Instance, Match, match
+from dope_ros2.evaluation.matching import LabelledPose, Match, match
 
 
 @dataclass
-class Tally:
+class LiveStatistics:
     """Collects true and detected objects by the stamp of their image, in any order.
 
     Attributes:
@@ -18,17 +18,17 @@ class Tally:
     """
 
     min_visibility: float = 0.6
-    _truths: dict[int, list[Instance]] = field(default_factory=dict)
-    _detections: dict[int, list[Instance]] = field(default_factory=dict)
+    _truths: dict[int, list[LabelledPose]] = field(default_factory=dict)
+    _detections: dict[int, list[LabelledPose]] = field(default_factory=dict)
     _arrivals: dict[int, float] = field(default_factory=dict)
     _matches: dict[int, list[Match]] = field(default_factory=dict)
 
-    def add_truth(self, stamp: int, truths: list[Instance]) -> None:
+    def add_truth(self, stamp: int, truths: list[LabelledPose]) -> None:
         """What is in the image of this stamp [ns]."""
         self._truths[stamp] = truths
         self._match(stamp)
 
-    def add_detections(self, stamp: int, detections: list[Instance], arrival: float) -> None:
+    def add_detections(self, stamp: int, detections: list[LabelledPose], arrival: float) -> None:
         """What was found in the image of this stamp [ns], received at `arrival` [s, same clock as the stamp]."""
         self._detections[stamp], self._arrivals[stamp] = detections, arrival
         self._match(stamp)

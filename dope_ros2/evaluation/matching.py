@@ -15,7 +15,7 @@ _FAR = 1e3  # cost of a pair that cannot be a match
 
 
 @dataclass(frozen=True, eq=False)
-class Instance:
+class LabelledPose:
     """One object in a camera image, detected or true.
 
     Attributes:
@@ -54,7 +54,7 @@ class Match:
 
 
 def match(
-    truths: list[Instance], detections: list[Instance], symmetries: dict[str, list[np.ndarray]] | None = None
+    truths: list[LabelledPose], detections: list[LabelledPose], symmetries: dict[str, list[np.ndarray]] | None = None
 ) -> list[Match]:
     """Pair objects with detections of their class one to one, so that the sum of relative distances is least.
 
@@ -80,13 +80,13 @@ def match(
     return matches
 
 
-def _relative_distance(truth: Instance, detection: Instance) -> float:
+def _relative_distance(truth: LabelledPose, detection: LabelledPose) -> float:
     if truth.name != detection.name:
         return np.inf
     return float(np.linalg.norm(truth.centre - detection.centre) / np.linalg.norm(truth.centre))
 
 
-def rotation_error(truth: Instance, detection: Instance, symmetries: list[np.ndarray]) -> float:
+def rotation_error(truth: LabelledPose, detection: LabelledPose, symmetries: list[np.ndarray]) -> float:
     """Least angle [rad] between the two poses over the object's symmetries, (3, 3) rotations each."""
     turned = [truth.pose.rotation @ symmetry for symmetry in [np.eye(3), *symmetries]]
     return float(min(Pose(rotation, np.zeros(3)).angle_to(detection.pose) for rotation in turned))

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dope_ros2.evaluation.matching import Instance, rotation_error
+from dope_ros2.evaluation.matching import LabelledPose, rotation_error
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io.bop import Truth
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
-NEARBY = 0.5  # a detection may belong to an object when their centres are this part of the object's extent apart
+MAX_CENTRE_OFFSET = (
+    0.5  # a detection may belong to an object when their centres are this part of the object's extent apart
+)
 
 
 @dataclass(frozen=True)
-class Match:
+class PoseError:
     """How far a detection is off: centre in the image [px], rotation [deg], depth [% of the true depth]."""
 
     centre: float
@@ -26,13 +28,13 @@ class Match:
     depth: float
 
 
-def compare(camera: CameraModel, model: ObjectModel, detection: Detection, truth: Truth) -> Match:
+def compare(camera: CameraModel, model: ObjectModel, detection: Detection, truth: Truth) -> PoseError:
     """Measure a detection against the truth; of the discrete symmetries the nearest counts."""
     centre, true_centre = detection.pose.apply(model.centre), truth.pose.apply(model.centre)
     turns = [np.reshape(symmetry, (4, 4))[:3, :3] for symmetry in model.symmetries_discrete]
-    found = Instance(model.name, detection.score, detection.pose, centre)
-    true = Instance(model.name, 1.0, truth.pose, true_centre)
-    return Match(
+    found = LabelledPose(model.name, detection.score, detection.pose, centre)
+    true = LabelledPose(model.name, 1.0, truth.pose, true_centre)
+    return PoseError(
         centre=float(np.linalg.norm(camera.project(centre) - camera.project(true_centre))),
         rotation=float(np.degrees(rotation_error(true, found, turns))),
         depth=float((centre[2] / true_centre[2] - 1) * 100),
@@ -46,7 +48,7 @@ def assign(
     centres = np.array([camera.project(d.pose.apply(model.centre)) for d in detections]).reshape(-1, 1, 2)
     pictures = np.array([camera.project(t.pose.apply(model.keypoints)) for t in truths]).reshape(-1, 9, 2)
     distance = np.linalg.norm(centres - pictures[None, :, 8], axis=-1)
-    distance = np.where(distance <= NEARBY * np.ptp(pictures, axis=1).max(-1)[None], distance, np.inf)
+    distance = np.where(distance <= MAX_CENTRE_OFFSET * np.ptp(pictures, axis=1).max(-1)[None], distance, np.inf)
     pairs = []
     while distance.size and np.isfinite(distance.min()):
         row, column = np.unravel_index(distance.argmin(), distance.shape)
@@ -56,11 +58,11 @@ def assign(
 
 
 @dataclass
-class Report:
+class SceneReport:
     """Gathers pictures with known truth and prints a table."""
 
     present: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    matches: dict[str, list[Match]] = field(default_factory=lambda: defaultdict(list))
+    matches: dict[str, list[PoseError]] = field(default_factory=lambda: defaultdict(list))
     unmatched: list[str] = field(default_factory=list)
 
     def add(

@@ -7,7 +7,7 @@ Order and signs are those of the data that DOPE users have: corners 0 to 3 lie o
 import numpy as np
 
 # The corners of each face, clockwise seen from outside.
-FACES = ((0, 1, 2, 3), (5, 4, 7, 6), (4, 0, 3, 7), (1, 5, 6, 2), (4, 5, 1, 0), (3, 2, 6, 7))
+CORNERS_OF_FACES = ((0, 1, 2, 3), (5, 4, 7, 6), (4, 0, 3, 7), (1, 5, 6, 2), (4, 5, 1, 0), (3, 2, 6, 7))
 
 
 SIGNS = np.array(
@@ -24,9 +24,9 @@ def keypoints(size: np.ndarray, centre: np.ndarray = (0.0, 0.0, 0.0)) -> np.ndar
     return np.asarray(centre) + SIGNS * np.asarray(size) / 2
 
 
-def seen_faces(corners: np.ndarray) -> list[tuple[int, ...]]:
+def visible_faces(corners: np.ndarray) -> list[tuple[int, ...]]:
     """Those of FACES that turn their outside to the camera, of a box's corners (8 or more, 3) in its frame."""
-    return [face for face in FACES if _faces_camera(corners[list(face)])]
+    return [face for face in CORNERS_OF_FACES if _faces_camera(corners[list(face)])]
 
 
 def _faces_camera(corners: np.ndarray) -> bool:

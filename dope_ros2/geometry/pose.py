@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-TURN = slice(3, 6)  # of an error (6,)
+ROTATION = slice(3, 6)  # of an error (6,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +101,11 @@ def difference(pose: Pose, other: Pose) -> np.ndarray:
 
 def moved(pose: Pose, motion: np.ndarray) -> Pose:
     """The pose after a small motion (6,)."""
-    turn = Rotation.from_rotvec(motion[TURN]).as_matrix()
+    turn = Rotation.from_rotvec(motion[ROTATION]).as_matrix()
     return Pose(turn @ pose.rotation, pose.translation + motion[:3])
 
 
-def transported(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
+def transport_covariance(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
     """The (6, 6) covariance of a pose whose origin is `arm` (3,) [m] away from the one it was given for."""
     if not arm.any():
         return covariance

@@ -9,11 +9,11 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 
 ASSUMED_FIELD_OF_VIEW = math.radians(60)  # horizontal, of a picture whose camera is not known
-SAME_SHAPE = 0.01  # relative difference of aspect ratios up to which a calibration is scaled to a picture
+MAX_ASPECT_DIFFERENCE = 0.01  # relative difference of aspect ratios up to which a calibration is scaled to a picture
 
 
 @dataclass
-class Lens:
+class AssumedCamera:
     """Which camera a picture without one of its own was taken with: a calibration, a focal length [px], or a guess."""
 
     calibration: CameraModel | None = None
@@ -35,7 +35,7 @@ class Lens:
             focal = self.focal or width / 2 / math.tan(ASSUMED_FIELD_OF_VIEW / 2)
             return CameraModel.from_focal(focal, width, height)
         known = self.calibration
-        if abs(width / height / (known.width / known.height) - 1) > SAME_SHAPE:
+        if abs(width / height / (known.width / known.height) - 1) > MAX_ASPECT_DIFFERENCE:
             raise UserError(
                 f"the picture is {width}x{height}, but {self.source} is a calibration for "
                 f"{known.width}x{known.height}; give the one of this camera mode"

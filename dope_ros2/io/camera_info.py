@@ -11,7 +11,7 @@ from dope_ros2.common.errors import UserError, short
 from dope_ros2.geometry.camera import CameraModel
 
 
-class Region(Protocol):
+class InfoRoi(Protocol):
     """sensor_msgs/RegionOfInterest."""
 
     x_offset: int
@@ -29,7 +29,7 @@ class CameraInfo(Protocol):
     d: Sequence[float]
     k: Sequence[float]
     p: Sequence[float]
-    roi: Region
+    roi: InfoRoi
 
 
 LENS_MODELS = {"": 0, "plumb_bob": 5, "rational_polynomial": 8}  # coefficients of each distortion model

@@ -9,7 +9,7 @@ from struct import unpack_from
 import cv2
 import numpy as np
 
-from dope_ros2.common.errors import SHORT, UserError, closest, short
+from dope_ros2.common.errors import MAX_VALUE_LENGTH, UserError, closest, short
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ _COLOUR |= {"bayer_gbrg": (1, _cv(cv2.COLOR_BayerGR2RGB)), "bayer_grbg": (1, _cv
 _UYVY = Encoding(2, _cv(cv2.COLOR_YUV2RGB_UYVY))
 _YUYV = Encoding(2, _cv(cv2.COLOR_YUV2RGB_YUY2))
 
-MOST_PIXELS = 2**26  # of a compressed image: a few bytes may claim to be gigabytes
+MAX_COMPRESSED_PIXELS = 2**26  # of a compressed image: a few bytes may claim to be gigabytes
 PNG, JPEG, JPEG_END = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"\xff\xd9"
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # kinds of segments with the size of a JPEG
 
@@ -78,7 +78,9 @@ def decode(
         UserError: the encoding is not known, or the sizes contradict the data.
     """
     if encoding not in ENCODINGS:
-        raise UserError(f"{where}: encoding {short(encoding)} is not supported{closest(encoding[:SHORT], ENCODINGS)}")
+        raise UserError(
+            f"{where}: encoding {short(encoding)} is not supported{closest(encoding[:MAX_VALUE_LENGTH], ENCODINGS)}"
+        )
     kind = ENCODINGS[encoding]
     rows, used = round(height * kind.rows), width * kind.channels * kind.bits // 8
     _check(memoryview(data).nbytes, encoding, (width, height), (rows, used), step, where)
@@ -135,9 +137,10 @@ def decompress(data: object, where: str = "image") -> np.ndarray:
     """
     data = memoryview(data).tobytes()
     width, height = _size(data)
-    if width * height > MOST_PIXELS:
+    if width * height > MAX_COMPRESSED_PIXELS:
         raise UserError(
-            f"{where}: a compressed image that says it is of {width}x{height}; at most {MOST_PIXELS} pixels are allowed"
+            f"{where}: a compressed image that says it is of {width}x{height}; at most {MAX_COMPRESSED_PIXELS} pixels "
+            "are allowed"
         )
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if width * height else None
     if bgr is None:

@@ -21,7 +21,7 @@ FOLDER_RATE = 10.0  # [Hz], of pictures that have no rate of their own
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SourceImage:
     """One picture.
 
     Attributes:
@@ -36,7 +36,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ImageSource:
     """Something to read pictures from.
 
     Attributes:
@@ -48,13 +48,13 @@ class Source:
     """
 
     name: str
-    pictures: Callable[[], Iterator[Picture]]
+    pictures: Callable[[], Iterator[SourceImage]]
     rate: float | None
     live: bool = False
     has_truth: bool = False
 
 
-def open_source(text: str) -> Source:
+def open_source(text: str) -> ImageSource:
     """Open a webcam (its number or /dev/video*), a video file, an image, a folder of them, a ROS 2 bag or a BOP scene.
 
     Raises:
@@ -80,16 +80,16 @@ def open_source(text: str) -> Source:
     return _images(str(path), [path])
 
 
-def endless(source: Source) -> Iterator[Picture]:
+def endless(source: ImageSource) -> Iterator[SourceImage]:
     """The pictures again and again."""
     return chain.from_iterable(iter(source.pictures, None))
 
 
-def _images(name: str, files: list[Path]) -> Source:
-    return Source(name, lambda: (Picture(read_image(file)) for file in files), FOLDER_RATE)
+def _images(name: str, files: list[Path]) -> ImageSource:
+    return ImageSource(name, lambda: (SourceImage(read_image(file)) for file in files), FOLDER_RATE)
 
 
-def _folder(path: Path) -> Source:
+def _folder(path: Path) -> ImageSource:
     files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
         raise UserError(f"{path}: the folder has no images ({', '.join(IMAGE_SUFFIXES)}) and is no BOP scene")
@@ -101,32 +101,32 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _scene(path: Path) -> Source:
+def _scene(path: Path) -> ImageSource:
     frames = read_scene(path)
     truth = any(frame.truth is not None for frame in frames)
-    return Source(str(path), lambda: map(_picture, frames), FOLDER_RATE, has_truth=truth)
+    return ImageSource(str(path), lambda: map(_picture, frames), FOLDER_RATE, has_truth=truth)
 
 
-def _picture(frame: Frame) -> Picture:
-    return Picture(read_image(frame.path), frame.K, frame.truth)
+def _picture(frame: Frame) -> SourceImage:
+    return SourceImage(read_image(frame.path), frame.K, frame.truth)
 
 
-def _video(path: Path) -> Source:
+def _video(path: Path) -> ImageSource:
     rate = Video(path).rate  # raises when it cannot be read
-    return Source(str(path), lambda: (Picture(rgb) for rgb in Video(path)), rate)
+    return ImageSource(str(path), lambda: (SourceImage(rgb) for rgb in Video(path)), rate)
 
 
-def _bag(path: Path) -> Source:
+def _bag(path: Path) -> ImageSource:
     bag = Bag(path)
-    return Source(str(path), lambda: map(_shot, bag), bag.rate)
+    return ImageSource(str(path), lambda: map(_shot, bag), bag.rate)
 
 
-def _shot(shot: Shot) -> Picture:
+def _shot(shot: Shot) -> SourceImage:
     """A picture of a bag, rectified where its camera is known."""
-    return Picture(shot.camera.rectify(shot.rgb), shot.camera.K) if shot.camera else Picture(shot.rgb)
+    return SourceImage(shot.camera.rectify(shot.rgb), shot.camera.K) if shot.camera else SourceImage(shot.rgb)
 
 
-def _webcam(device: int | str) -> Source:
+def _webcam(device: int | str) -> ImageSource:
     name = f"camera {device}"
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # what it warns of is said in our own words
     capture = cv2.VideoCapture(device)
@@ -134,8 +134,8 @@ def _webcam(device: int | str) -> Source:
         raise UserError(f"{name}: cannot be opened; `ls /dev/video*` lists cameras, and no other program may use it")
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
-    def pictures() -> Iterator[Picture]:
+    def pictures() -> Iterator[SourceImage]:
         while (read := capture.read())[0]:
-            yield Picture(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+            yield SourceImage(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
 
-    return Source(name, pictures, None, live=True)
+    return ImageSource(name, pictures, None, live=True)

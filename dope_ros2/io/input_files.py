@@ -13,7 +13,7 @@ from dope_ros2.io.videos import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class FoundSource:
     """A file to read.
 
     Attributes:
@@ -41,9 +41,9 @@ class Source:
         return self.frame is not None or (self.is_bag and Bag(self.path).info_topic is not None)
 
 
-def find(inputs: Iterable[Path]) -> tuple[list[Source], list[str]]:
+def find_sources(inputs: Iterable[Path]) -> tuple[list[FoundSource], list[str]]:
     """List the files behind files and folders, and what is wrong with those that cannot be used, one line each."""
-    sources: list[Source] = []
+    sources: list[FoundSource] = []
     problems: list[str] = []
     for path in inputs:
         try:
@@ -53,9 +53,9 @@ def find(inputs: Iterable[Path]) -> tuple[list[Source], list[str]]:
     return _with_unique_names(sources), problems
 
 
-def _sources(path: Path, problems: list[str]) -> list[Source]:
+def _sources(path: Path, problems: list[str]) -> list[FoundSource]:
     if path.is_file() or is_bag(path):
-        return [Source(path, path.stem)]
+        return [FoundSource(path, path.stem)]
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder; give images, videos, bags, folders of them or BOP scenes")
     if folders := scenes(path):
@@ -65,23 +65,23 @@ def _sources(path: Path, problems: list[str]) -> list[Source]:
         raise UserError(
             f"{path}: holds no images ({', '.join(IMAGE_SUFFIXES)}), videos ({', '.join(VIDEO_SUFFIXES)}) or BOP scenes"
         )
-    return [Source(file, file.stem) for file in files]
+    return [FoundSource(file, file.stem) for file in files]
 
 
-def _scene(folder: Path, problems: list[str]) -> list[Source]:
+def _scene(folder: Path, problems: list[str]) -> list[FoundSource]:
     try:
         frames = read_scene(folder)
     except UserError as error:
         problems.append(str(error))
         return []
-    return [Source(frame.path, f"{folder.name}_{frame.im_id:06d}", frame) for frame in frames]
+    return [FoundSource(frame.path, f"{folder.name}_{frame.im_id:06d}", frame) for frame in frames]
 
 
-def _with_unique_names(sources: list[Source]) -> list[Source]:
+def _with_unique_names(sources: list[FoundSource]) -> list[FoundSource]:
     seen: dict[str, int] = {}
     unique = []
     for source in sources:
         seen[source.name] = count = seen.get(source.name, 0) + 1
         name = source.name if count == 1 else f"{source.name}-{count}"
-        unique.append(Source(source.path, name, source.frame))
+        unique.append(FoundSource(source.path, name, source.frame))
     return unique

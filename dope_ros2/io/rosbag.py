@@ -102,7 +102,7 @@ def messages(path: Path, topics: Collection[str | None]) -> Iterator[tuple[str, 
 
 
 def depth(msg: object, topic: str) -> np.ndarray:
-    """(H, W) float32 [m] of an Image of depth, see `pixels.decode_depth`."""
+    """(H, W) float32 [m] of an Image of depth, see `image_encodings.decode_depth`."""
     big = bool(msg.is_bigendian)
     return image_encodings.decode_depth(
         msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic

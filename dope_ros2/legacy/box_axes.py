@@ -10,8 +10,8 @@ import numpy as np
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry import cuboid
 
-SAME = "x,y,z"
-TOLERANCE = 0.01  # of a rotation's numbers, when it is by right angles
+IDENTITY_AXES = "x,y,z"
+RIGHT_ANGLE_TOLERANCE = 0.01  # of a rotation's numbers, when it is by right angles
 UNITS = dict(zip("xyz", np.eye(3), strict=True))
 
 
@@ -34,7 +34,7 @@ def parse(text: str) -> np.ndarray:
 
 def named(rotation: np.ndarray) -> str | None:
     """R_box_object (3, 3) as text; None when it does not turn by right angles."""
-    if np.abs(rotation - np.rint(rotation)).max() > TOLERANCE:
+    if np.abs(rotation - np.rint(rotation)).max() > RIGHT_ANGLE_TOLERANCE:
         return None
     columns = np.rint(rotation).T
     return ",".join(("-" if column.sum() < 0 else "") + "xyz"[int(np.abs(column).argmax())] for column in columns)

@@ -13,7 +13,7 @@ from torch import nn
 
 from dope_ros2.common.errors import UserError, closest
 from dope_ros2.legacy import box_axes
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.channels import STRIDE
 from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD, Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
@@ -60,11 +60,11 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 
 
 def import_paper(
-    path: Path, model: ObjectModel, profile: str, turned: str = box_axes.SAME
+    path: Path, model: ObjectModel, profile: str, turned: str = box_axes.IDENTITY_AXES
 ) -> tuple[nn.Module, Metadata]:
     """Load a public DOPE checkpoint of one object under a named profile.
 
-    Where the axes of its box are not the object's, `turned` says which of them are, see `axes`.
+    Where the axes of its box are not the object's, `turned` says which of them are, see `box_axes`.
 
     Raises:
         UserError: unknown profile or axes, or the checkpoint's layers are not DOPE's.
@@ -72,7 +72,7 @@ def import_paper(
     order = box_axes.keypoint_order(box_axes.parse(turned))
     if profile not in PROFILES:
         raise UserError(f"no profile {profile!r}{closest(profile, PROFILES)}")
-    network = build("paper", 1)
+    network = make_network("paper", 1)
     try:
         network.load_state_dict(read_checkpoint(path))
     except RuntimeError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.legacy.box_axes import SAME
+from dope_ros2.legacy.box_axes import IDENTITY_AXES
 from dope_ros2.legacy.ros1_config import Ros1Config
 
 HEIGHT = 500  # and so on: what the ROS 1 node takes where the file says nothing
@@ -29,7 +29,7 @@ UNRECTIFIED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class Ros1Launch:
     """What is to be run for a configuration.
 
     Attributes:
@@ -114,7 +114,7 @@ class Start:
 
     def _import(self, name: str) -> list[str]:
         checkpoint = str(self.config.file(self.config.of("weights", name)))
-        turned = [] if self.axes[name] == SAME else [f"--axes={self.axes[name]}"]
+        turned = [] if self.axes[name] == IDENTITY_AXES else [f"--axes={self.axes[name]}"]
         files = ["--objects-file", str(self.objects_file), "--out", str(self._weights(name))]
         return ["dope", "import-weights", checkpoint, "--object", name, "--profile", PROFILE, *turned, *files]
 

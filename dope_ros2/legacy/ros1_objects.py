@@ -16,7 +16,7 @@ class ImportedObjects:
 
     Attributes:
         objects: entries of objects.yaml by name.
-        axes: for each object which axes of the weights' box are its own, see `axes`.
+        axes: for each object which axes of the weights' box are its own, see `box_axes`.
         notes: a line for each value that was changed or left out.
     """
 
@@ -43,7 +43,7 @@ class ImportedObjects:
         named = box_axes.named(config.turn(name))
         if named is None:
             self.notes.append(f"model_transforms: {name}: {TURNED}")
-        self.axes[name] = named or box_axes.SAME
+        self.axes[name] = named or box_axes.IDENTITY_AXES
         size = np.abs(box_axes.parse(self.axes[name]).T @ config.size(name))
         entry: dict[str, object] = {"class_id": 0, "size": [round(float(edge), 6) for edge in size]}
         if config.of("meshes", name) and named:

@@ -15,8 +15,8 @@ from dope_ros2.meshes.normals import corner_normals
 from dope_ros2.meshes.parts import GREY, Part, same_picture, weld
 
 EDGE = 1024  # [px] of a picture with several materials
-LARGEST = 2048  # [px] of one that a file brings along
-MARGIN = 4  # [px] around a material, which keep its neighbours out when the picture is seen from afar
+MAX_TEXTURE_SIZE = 2048  # [px] of one that a file brings along
+MATERIAL_MARGIN = 4  # [px] around a material, which keep its neighbours out when the picture is seen from afar
 REPEATS = 3  # a material's picture may repeat so often along an edge
 SMALL = 200_000  # numbers of a picture that need not be squeezed
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
@@ -132,7 +132,7 @@ def _tiled(
         else:
             uvs[part_of == k] = [(plain.index(k) + 0.5) / len(plain), 0.5]
     across = math.ceil(math.sqrt(len(tiles)))
-    cell = max(EDGE // across, 4 * MARGIN)
+    cell = max(EDGE // across, 4 * MATERIAL_MARGIN)
     sheet = np.zeros((-(-len(tiles) // across) * cell, across * cell, 3), np.uint8)
     for number, tile in enumerate(tiles):
         own = tile_of == number
@@ -146,15 +146,15 @@ def _place(sheet: np.ndarray, top: int, left: int, cell: int, tile: np.ndarray, 
     uvs = uvs - np.floor(uvs.min(1, keepdims=True) + 1e-6)  # whole periods are taken off
     uvs = uvs * np.minimum(1, REPEATS / np.maximum(uvs.max(1, keepdims=True), 1))  # the pattern becomes coarser
     times = np.ceil(uvs.max((0, 1), initial=1) - 1e-6).astype(int)
-    room = cell - 2 * MARGIN
+    room = cell - 2 * MATERIAL_MARGIN
     size = np.minimum(np.array(tile.shape[1::-1]), room // times)
     small = cv2.resize(tile, size.tolist(), interpolation=cv2.INTER_AREA)
     many = np.tile(small, (times[1], times[0], 1))
-    padded = np.pad(many, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="wrap")
+    padded = np.pad(many, ((MATERIAL_MARGIN, MATERIAL_MARGIN), (MATERIAL_MARGIN, MATERIAL_MARGIN), (0, 0)), mode="wrap")
     sheet[top : top + padded.shape[0], left : left + padded.shape[1]] = padded
     height, width = many.shape[:2]
     u, v = np.moveaxis(uvs / times, -1, 0)
-    x, y = left + MARGIN + u * width, top + MARGIN + (1 - v) * height
+    x, y = left + MATERIAL_MARGIN + u * width, top + MATERIAL_MARGIN + (1 - v) * height
     return np.stack([x / sheet.shape[1], 1 - y / sheet.shape[0]], -1)
 
 
@@ -168,7 +168,7 @@ def _pixels(image: np.ndarray | Path) -> np.ndarray:
 
 def encoded(image: np.ndarray, exact: bool = False) -> bytes:
     """A picture (H, W, 3) as PNG if every texel counts or it is small, else as JPEG, of at most 2048 px."""
-    shrink = LARGEST / max(image.shape[:2])
+    shrink = MAX_TEXTURE_SIZE / max(image.shape[:2])
     if shrink < 1:
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     suffix, options = (".png", []) if exact or image.size < SMALL else (".jpg", JPEG)

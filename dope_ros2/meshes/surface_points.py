@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.geometry.cuboid import FACES
+from dope_ros2.geometry.cuboid import CORNERS_OF_FACES
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 
-POINTS = 3000
-EVEN = np.array([0.7548776662, 0.5698402910])  # multiples of these, modulo 1, fill a square evenly
+POINT_COUNT = 3000
+R2_SEQUENCE = np.array([0.7548776662, 0.5698402910])  # multiples of these, modulo 1, fill a square evenly
 MESH_ERROR = 0.001  # standard deviation of a real object's surface from its mesh's [m]
 BOX_ERROR = 0.05  # the same from its box's, of the diameter
-OTHER_SIZE = 0.1  # of the diameter: a mesh whose box differs by more is another object's, or in another unit
+MAX_SIZE_DIFFERENCE = 0.1  # of the diameter: a mesh whose box differs by more is another object's, or in another unit
 
 
 @dataclass(frozen=True, eq=False)
-class Shape:
+class SurfacePoints:
     """Points spread evenly over a surface.
 
     Attributes:
@@ -38,20 +38,20 @@ class Shape:
     why: str = ""
 
     @classmethod
-    def of(cls, model: ObjectModel) -> Shape:
+    def of(cls, model: ObjectModel) -> SurfacePoints:
         """An object's shape: of its mesh, or else of its box, with a larger error."""
         try:
-            return cls(*sampled(read(model)), MESH_ERROR, model.diameter)
+            return cls(*sample_surface(read_triangles(model)), MESH_ERROR, model.diameter)
         except UserError as error:
-            return cls(*sampled(box(model)), BOX_ERROR * model.diameter, model.diameter, str(error))
+            return cls(*sample_surface(box(model)), BOX_ERROR * model.diameter, model.diameter, str(error))
 
 
 def box(model: ObjectModel) -> np.ndarray:
     """(12, 3, 3) corners of the triangles of an object's box [m]."""
-    return model.keypoints[[[a, b, c] for p, q, r, s in FACES for a, b, c in ((p, q, r), (p, r, s))]]
+    return model.keypoints[[[a, b, c] for p, q, r, s in CORNERS_OF_FACES for a, b, c in ((p, q, r), (p, r, s))]]
 
 
-def sampled(triangles: np.ndarray, count: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+def sample_surface(triangles: np.ndarray, count: int = POINT_COUNT) -> tuple[np.ndarray, np.ndarray]:
     """Points (count, 3) spread evenly over triangles (M, 3, 3), and their normals, outward of what they enclose."""
     a, ab, ac = triangles[:, 0], triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     normals = np.cross(ab, ac)
@@ -60,12 +60,12 @@ def sampled(triangles: np.ndarray, count: int = POINTS) -> tuple[np.ndarray, np.
     areas = np.linalg.norm(normals, axis=1)
     until = np.cumsum(areas)
     chosen = np.searchsorted(until, (np.arange(count) + 0.5) / count * until[-1])
-    u, v = (np.arange(count)[:, None] * EVEN % 1).T[..., None]
+    u, v = (np.arange(count)[:, None] * R2_SEQUENCE % 1).T[..., None]
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     return a[chosen] + u * ab[chosen] + v * ac[chosen], normals[chosen] / areas[chosen, None]
 
 
-def read(model: ObjectModel) -> np.ndarray:
+def read_triangles(model: ObjectModel) -> np.ndarray:
     """(M, 3, 3) corners of the triangles of an object's mesh, in the object's frame [m].
 
     Raises:
@@ -80,7 +80,7 @@ def read(model: ObjectModel) -> np.ndarray:
         raise UserError(f"{path}: has no surface; export it again as OBJ")
     ends = np.stack([triangles.min((0, 1)), triangles.max((0, 1))])
     asked = np.stack([model.keypoints.min(0), model.keypoints.max(0)])
-    if not np.abs(ends - asked).max() <= OTHER_SIZE * model.diameter:
+    if not np.abs(ends - asked).max() <= MAX_SIZE_DIFFERENCE * model.diameter:
         raise UserError(
             f"{path}: reaches from {ends[0].round(4).tolist()} to {ends[1].round(4).tolist()} m; {model.source} says "
             f"from {asked[0].round(4).tolist()} to {asked[1].round(4).tolist()}; correct size, centre or mesh_unit"

@@ -23,20 +23,20 @@ FEATURES = "efficientnet-lite0.safetensors"  # in the package's weights/
 ARCHITECTURES = {"dope-lite": DopeLite, "dope-m": DopeM, "paper": Paper}
 
 
-def build(architecture: str, objects: int) -> nn.Module:
+def make_network(architecture: str, objects: int) -> nn.Module:
     """Make the named network for a number of objects, with random weights."""
     if architecture not in ARCHITECTURES:
         raise UserError(f"no network {architecture!r}{closest(architecture, ARCHITECTURES)}")
     return ARCHITECTURES[architecture](objects)
 
 
-def begin(architecture: str, objects: int) -> nn.Module:
+def initial_network(architecture: str, objects: int) -> nn.Module:
     """Make the named network to be trained: random weights, but for features that stay as they are.
 
     Raises:
         UserError: there is no such network, or the file of the features is missing.
     """
-    network = build(architecture, objects)
+    network = make_network(architecture, objects)
     if (features := getattr(network, "features", None)) is not None:
         path = share() / "weights" / FEATURES
         try:

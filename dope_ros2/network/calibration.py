@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from dope_ros2.objects.detection import Evidence
+from dope_ros2.objects.detection import ConfidenceFeatures
 
 
 @dataclass(frozen=True)
-class Calibration:
+class PeakCalibration:
     """How the peaks of a network's maps err, by their height; `dope calibrate` measures it.
 
     Attributes:
@@ -30,12 +30,12 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Trust:
+class ScoreModel:
     """Facts of the weights that `dope calibrate` measures; the defaults are for networks of which nothing is known.
 
     Attributes:
         bias: log-odds of being right, of a pose whose evidence is all zero.
-        belief, cells, range, turn: what is added to the log-odds by one of each of `Evidence`.
+        belief, cells, range, turn: what is added to the log-odds by one of each of `ConfidenceFeatures`.
         spread: claimed standard deviations are this many times those of independent errors.
     """
 
@@ -46,7 +46,7 @@ class Trust:
     turn: float = 0.0
     spread: float = 2.0
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ConfidenceFeatures) -> float:
         """Probability that a pose is right: within 10 % of the distance and 20 degrees (`matching`)."""
         weights = np.array([self.belief, self.cells, self.range, self.turn])
         return float(expit(self.bias + weights @ evidence.row))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-BELIEFS = 9
-AFFINITIES = 16
-SURFACE = 4
+BELIEF_CHANNELS = 9
+AFFINITY_CHANNELS = 16
+SURFACE_CHANNELS = 4
 STRIDE = 8
-MULTIPLE = 32  # the light network wants sides that are multiples of its coarsest stride
+SIDE_MULTIPLE = 32  # the light network wants sides that are multiples of its coarsest stride

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dope_ros2.network import efficientnet_lite
-from dope_ros2.network.channels import AFFINITIES, BELIEFS, SURFACE
+from dope_ros2.network.channels import AFFINITY_CHANNELS, BELIEF_CHANNELS, SURFACE_CHANNELS
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -50,16 +50,18 @@ class DopeLite(nn.Module):
             self.trunk.append(nn.Sequential(down, *(Residual(width) for _ in range(depth - 1))))
             inputs = width
         self.lateral = nn.ModuleList(nn.Conv2d(width, self.WIDTH, 1) for width in self.WIDTHS[1:])
-        self.features = efficientnet_lite.Features()
+        self.features = efficientnet_lite.EfficientNetLite0()
         self.known = nn.ModuleList(
             nn.Sequential(*conv_norm(width, self.WIDTH, 1)) for width in efficientnet_lite.WIDTHS
         )
         self.smooth = nn.Sequential(*conv_norm(self.WIDTH, self.WIDTH, 3), nn.ReLU(inplace=True), Residual(self.WIDTH))
-        self.surface = nn.Conv2d(self.WIDTH, objects * SURFACE, 1)
+        self.surface = nn.Conv2d(self.WIDTH, objects * SURFACE_CHANNELS, 1)
         self.merge = nn.Sequential(
-            *conv_norm(self.WIDTH + objects * SURFACE, self.WIDTH, 3), nn.ReLU(inplace=True), Residual(self.WIDTH)
+            *conv_norm(self.WIDTH + objects * SURFACE_CHANNELS, self.WIDTH, 3),
+            nn.ReLU(inplace=True),
+            Residual(self.WIDTH),
         )
-        self.head = nn.Conv2d(self.WIDTH, objects * (BELIEFS + AFFINITIES), 1)
+        self.head = nn.Conv2d(self.WIDTH, objects * (BELIEF_CHANNELS + AFFINITY_CHANNELS), 1)
         for layer in (self.surface, self.head):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
@@ -82,8 +84,12 @@ class DopeLite(nn.Module):
         fine = self.smooth(fine)
         surface = self.surface(fine)
         maps = self.head(self.merge(torch.cat([fine, surface.sigmoid()], 1)))
-        maps = maps.unflatten(1, (self.objects, BELIEFS + AFFINITIES))
-        return maps[:, :, :BELIEFS], maps[:, :, BELIEFS:], surface.unflatten(1, (self.objects, SURFACE))
+        maps = maps.unflatten(1, (self.objects, BELIEF_CHANNELS + AFFINITY_CHANNELS))
+        return (
+            maps[:, :, :BELIEF_CHANNELS],
+            maps[:, :, BELIEF_CHANNELS:],
+            surface.unflatten(1, (self.objects, SURFACE_CHANNELS)),
+        )
 
 
 class DopeM(DopeLite):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dope_ros2.network.channels import AFFINITIES, BELIEFS
+from dope_ros2.network.channels import AFFINITY_CHANNELS, BELIEF_CHANNELS
 
 
 def _vgg() -> nn.Sequential:
@@ -48,9 +48,9 @@ class Paper(nn.Module):
             raise ValueError(f"the paper's network knows one object, not {objects}")
         self.vgg = _vgg()
         for stage in range(1, self.STAGES + 1):
-            inputs = 128 if stage == 1 else 128 + BELIEFS + AFFINITIES
-            setattr(self, f"m{stage}_2", _stage(inputs, BELIEFS, stage == 1))
-            setattr(self, f"m{stage}_1", _stage(inputs, AFFINITIES, stage == 1))
+            inputs = 128 if stage == 1 else 128 + BELIEF_CHANNELS + AFFINITY_CHANNELS
+            setattr(self, f"m{stage}_2", _stage(inputs, BELIEF_CHANNELS, stage == 1))
+            setattr(self, f"m{stage}_1", _stage(inputs, AFFINITY_CHANNELS, stage == 1))
 
     def stages(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Belief (B, 9, h, w) and affinity (B, 16, h, w) of each of the six stages."""
@@ -69,7 +69,11 @@ class Paper(nn.Module):
         beliefs = torch.as_tensor(order)
         affinities = (2 * beliefs[:-1, None] + torch.arange(2)).flatten()
         inputs = torch.cat(
-            [beliefs, BELIEFS + affinities, torch.arange(BELIEFS + AFFINITIES, 128 + BELIEFS + AFFINITIES)]
+            [
+                beliefs,
+                BELIEF_CHANNELS + affinities,
+                torch.arange(BELIEF_CHANNELS + AFFINITY_CHANNELS, 128 + BELIEF_CHANNELS + AFFINITY_CHANNELS),
+            ]
         )
         for stage in range(1, self.STAGES + 1):
             for name, outputs in ((f"m{stage}_2", beliefs), (f"m{stage}_1", affinities)):

@@ -45,7 +45,7 @@ class Block(nn.Module):
         return x + self.body(x) if self.short else self.body(x)
 
 
-class Features(nn.Module):
+class EfficientNetLite0(nn.Module):
     """The fixed layers; random until weights are loaded."""
 
     def __init__(self) -> None:

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field, fields
 from dope_ros2 import __version__
 from dope_ros2.common.errors import short
 from dope_ros2.network.belief_maps import MapSpec
-from dope_ros2.network.calibration import Calibration, Trust
+from dope_ros2.network.calibration import PeakCalibration, ScoreModel
 from dope_ros2.network.channels import STRIDE
-from dope_ros2.objects.object_model import LONGEST_NAME
+from dope_ros2.objects.object_model import MAX_NAME_LENGTH
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-MOST_OBJECTS, TALLEST = 1000, 4096  # objects of a network, images [px] that it is given
-FARTHEST = 1e6  # any number of the metadata from zero
-MOST_BIAS = 0.5  # of a distance
+MAX_OBJECTS, MAX_IMAGE_SIDE = 1000, 4096  # objects of a network, images [px] that it is given
+MAX_NUMBER = 1e6  # any number of the metadata from zero
+MAX_DISTANCE_BIAS = 0.5  # of a distance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,11 @@ class Metadata:
     """What a weights file says of itself.
 
     Attributes:
-        architecture: a key of `network.ARCHITECTURES`.
+        architecture: a key of `architectures.ARCHITECTURES`.
         objects: in the order of the network's outputs.
         mean, std: normalisation of RGB in [0, 1].
         sigma: standard deviation of the belief targets [cells].
-        affinity: kind of affinity, see `maps.MapSpec`.
+        affinity: kind of affinity, see `belief_maps.MapSpec`.
         origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
         calibration: how the peaks of its maps err.
         trust: what scores and ellipsoids are made with.
@@ -61,8 +61,8 @@ class Metadata:
     origin: float = (STRIDE - 1) / 2
     input_height: int = 480
     crop: int = 0
-    calibration: Calibration = field(default_factory=Calibration)
-    trust: Trust = field(default_factory=Trust)
+    calibration: PeakCalibration = field(default_factory=PeakCalibration)
+    trust: ScoreModel = field(default_factory=ScoreModel)
     data: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -72,22 +72,22 @@ class Metadata:
         numbers = [*self.mean, *self.std, self.sigma, self.origin, *vars(self.calibration).values()]
         numbers += [*vars(self.trust).values()]
         numbers += [v for o in self.objects for v in (*o.size, *o.centre, o.distance_bias)]
-        names = [o.name for o in self.objects if isinstance(o.name, str) and len(o.name) <= LONGEST_NAME]
-        if not 1 <= len(names) == len(self.objects) <= MOST_OBJECTS:
-            raise ValueError(f"{len(self.objects)} objects, of which 1 to {MOST_OBJECTS} and their names are needed")
-        if not all(isinstance(number, int | float) and abs(number) <= FARTHEST for number in numbers):
+        names = [o.name for o in self.objects if isinstance(o.name, str) and len(o.name) <= MAX_NAME_LENGTH]
+        if not 1 <= len(names) == len(self.objects) <= MAX_OBJECTS:
+            raise ValueError(f"{len(self.objects)} objects, of which 1 to {MAX_OBJECTS} and their names are needed")
+        if not all(isinstance(number, int | float) and abs(number) <= MAX_NUMBER for number in numbers):
             raise ValueError(f"a number is none: {short(numbers)}")
         if {len(self.mean), len(self.std), *(len(v) for o in self.objects for v in (o.size, o.centre))} != {3}:
             raise ValueError("mean, std, size and centre have three numbers each")
         if min(*self.std, self.sigma, *(edge for o in self.objects for edge in o.size)) <= 0:
             raise ValueError("std, sigma and sizes are above 0")
-        if max(abs(o.distance_bias) for o in self.objects) > MOST_BIAS:
-            raise ValueError(f"distance_bias is at most {MOST_BIAS} of the distance")
+        if max(abs(o.distance_bias) for o in self.objects) > MAX_DISTANCE_BIAS:
+            raise ValueError(f"distance_bias is at most {MAX_DISTANCE_BIAS} of the distance")
         if self.stride != STRIDE or self.affinity not in ("unit", "offset"):
             raise ValueError(f"stride {self.stride!r} and affinity {self.affinity!r}")
         for height in (self.input_height, self.crop):
-            if not isinstance(height, int) or not 0 <= height <= TALLEST:
-                raise ValueError(f"input_height and crop are from 0 to {TALLEST}, not {height!r}")
+            if not isinstance(height, int) or not 0 <= height <= MAX_IMAGE_SIDE:
+                raise ValueError(f"input_height and crop are from 0 to {MAX_IMAGE_SIDE}, not {height!r}")
 
     @property
     def map_spec(self) -> MapSpec:
@@ -113,6 +113,6 @@ class Metadata:
             )
             for o in entry["objects"]
         )
-        entry["calibration"] = Calibration(**entry.get("calibration", {}))
-        entry["trust"] = Trust(**entry.get("trust", {}))
+        entry["calibration"] = PeakCalibration(**entry.get("calibration", {}))
+        entry["trust"] = ScoreModel(**entry.get("trust", {}))
         return cls(**entry)

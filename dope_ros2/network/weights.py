@@ -17,13 +17,13 @@ from torch import nn
 
 from dope_ros2 import __version__
 from dope_ros2.common.errors import UserError, closest, one_line
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import (
     Metadata,
 )
 from dope_ros2.objects.object_model import ObjectModel
 
-HEADER = 8  # bytes with the length of the JSON that follows them
+HEADER_LENGTH_BYTES = 8  # bytes with the length of the JSON that follows them
 SIZE_TOLERANCE = 0.02  # relative; weights trained for another size would give wrong distances
 
 
@@ -58,7 +58,9 @@ def load(path: Path) -> tuple[nn.Module, Metadata]:
     try:
         data = path.read_bytes()  # a file that is mapped and overwritten meanwhile would end the process
         tensors = load_tensors(data)
-        header = json.loads(data[HEADER : HEADER + int.from_bytes(data[:HEADER], "little")])
+        header = json.loads(
+            data[HEADER_LENGTH_BYTES : HEADER_LENGTH_BYTES + int.from_bytes(data[:HEADER_LENGTH_BYTES], "little")]
+        )
         text = header.get("__metadata__", {}).get("dope")
     except Exception as error:  # what a damaged file makes of safetensors is not said anywhere
         raise UserError(
@@ -71,7 +73,7 @@ def load(path: Path) -> tuple[nn.Module, Metadata]:
         raise UserError(f"{path}: safetensors without this package's metadata; use a file that `dope train` wrote")
     try:
         metadata = Metadata.from_json(text)
-        network = build(metadata.architecture, len(metadata.objects))
+        network = make_network(metadata.architecture, len(metadata.objects))
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = one_line(str(error).split("\n")[0])

@@ -18,10 +18,10 @@ from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel, load_camera
-from dope_ros2.io.assumed_camera import Lens
+from dope_ros2.io.assumed_camera import AssumedCamera
 from dope_ros2.io.bop import Truth
-from dope_ros2.io.image_sources import Picture, endless, open_source
-from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.io.image_sources import SourceImage, endless, open_source
+from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.qos import RELIABLE_NEWEST, RESULTS
 from dope_ros2.nodes.base.run import node_parser, parse, run
 from dope_ros2.nodes.messages import detections, images
@@ -32,7 +32,7 @@ DELIVERY = Duration(seconds=2.0)  # longest wait for subscribers to get the last
 SETTLING = 0.5  # between finding the last subscriber and the first picture [s]
 
 
-class CameraNode(ShellNode):
+class CameraNode(PlainNode):
     """Publishes pictures with their camera, and the truth where the source knows it."""
 
     def __init__(self, **options: object) -> None:
@@ -73,12 +73,12 @@ class CameraNode(ShellNode):
         add("objects_file", "", "objects.yaml that names the objects of a BOP scene; empty: the package's.")
         add("wait_for_subscribers", 0, "Subscribers of image_rect and camera_info to wait for.", (0, 100))
 
-    def _make_lens(self) -> Lens:
+    def _make_lens(self) -> AssumedCamera:
         if path := self.value("calibration"):
-            return Lens(calibration=load_camera(Path(path)), source=path)
-        return Lens()
+            return AssumedCamera(calibration=load_camera(Path(path)), source=path)
+        return AssumedCamera()
 
-    def _camera(self, picture: Picture) -> CameraModel:
+    def _camera(self, picture: SourceImage) -> CameraModel:
         height, width = picture.rgb.shape[:2]
         if self._lens.calibration is None and picture.K is not None:
             return CameraModel(picture.K, width, height)
@@ -113,7 +113,7 @@ class CameraNode(ShellNode):
             self._start = time.monotonic() + SETTLING
         return self._start is not None and time.monotonic() >= self._start
 
-    def _publish(self, picture: Picture) -> None:
+    def _publish(self, picture: SourceImage) -> None:
         camera = self._camera(picture)
         header = Header(stamp=self._stamp(), frame_id=self.value("frame_id"))
         if self._truth is not None:

@@ -26,7 +26,7 @@ from dope_ros2.nodes.base.run import check_running, node_parser, parse, run
 from dope_ros2.nodes.dope import parameters
 from dope_ros2.nodes.dope.camera_input import CameraInput
 from dope_ros2.nodes.dope.detect_action import DetectServer
-from dope_ros2.nodes.dope.publishers import Outputs
+from dope_ros2.nodes.dope.publishers import Publishers
 from dope_ros2.nodes.dope.recorder import Recorder
 from dope_ros2.nodes.messages import diagnostics, geometry, images
 from dope_ros2.objects.object_model import ObjectModel
@@ -53,7 +53,7 @@ class DopeNode(ManagedNode):
         self._estimator: Estimator | None = None
         self._next: Estimator | None = None  # of weights that are just being set
         self._fault: UserError | None = None
-        self._outputs: Outputs | None = None
+        self._outputs: Publishers | None = None
         self._cameras: list[CameraInput] = []
         self._server, self._recorder = DetectServer(self), Recorder(self)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -95,7 +95,7 @@ class DopeNode(ManagedNode):
         return super().on_configure(state)
 
     def _open(self, estimator: Estimator) -> None:
-        self._estimator, self._outputs = estimator, Outputs(self, estimator.models)
+        self._estimator, self._outputs = estimator, Publishers(self, estimator.models)
         self._recorder.begin(estimator)
         names = [name.strip("/") for name in self.value("cameras") or [""]]
         for name in names:

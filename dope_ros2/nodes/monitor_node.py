@@ -15,8 +15,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.evaluation.live_statistics import HEADING, Tally, line
-from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
+from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.run import parse, run
 from dope_ros2.nodes.messages import detections
 
@@ -25,13 +25,13 @@ SECOND = 1.0  # between two lines of the table [s]
 TICK = 0.1  # how often the end is looked for [s]
 
 
-class MonitorNode(ShellNode):
+class MonitorNode(PlainNode):
     """Prints a line a second; done after so many images of truth, or when nothing comes any more."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__("monitor")
         self._options = options
-        self._tally = Tally(options.min_visibility)
+        self._tally = LiveStatistics(options.min_visibility)
         self._last_truth = self._started = time.monotonic()
         self._last_line = 0.0
         self.create_subscription(Detection3DArray, options.truth, self._on_truth, DEPTH)

@@ -18,15 +18,15 @@ from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io.image_sources import open_source
-from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.qos import RELIABLE_NEWEST, RESULTS
 from dope_ros2.nodes.base.run import parse, run
 from dope_ros2.nodes.messages import images
-from dope_ros2.nodes.soak.faults import TROUBLES, Call, Trouble
+from dope_ros2.nodes.soak.faults import FAULTS, Call, Fault
 
-IN_TROUBLE, IN_PEACE = 1.5, 2.5  # how long a fault lasts, and how long none does [s]
+FAULT_SECONDS, HEALTHY_SECONDS = 1.5, 2.5  # how long a fault lasts, and how long none does [s]
 FOCAL = 600.0  # of pictures that do not say it [px]
-NO_TROUBLE = Trouble()
+NO_FAULT = Fault()
 
 
 def pictures(source: str) -> list[tuple[np.ndarray, np.ndarray | None]]:
@@ -48,7 +48,7 @@ def frames(source: str) -> list[tuple[Image, CameraInfo]]:
     return result
 
 
-class SoakNode(ShellNode):
+class SoakNode(PlainNode):
     """Publishes pictures, good ones and bad ones in turn, calls services, and notes when answers come."""
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -59,13 +59,13 @@ class SoakNode(ShellNode):
         self.create_subscription(Detection3DArray, f"{options.node}/detections", self._on_answer, RESULTS)
         self._callers: dict[str, Client] = {}
         self._begin = time.monotonic()
-        self._until = self._begin + IN_PEACE
-        self._troubles, self._name, self._trouble = itertools.cycle(TROUBLES.items()), "", NO_TROUBLE
+        self._until = self._begin + HEALTHY_SECONDS
+        self._troubles, self._name, self._trouble = itertools.cycle(FAULTS.items()), "", NO_FAULT
         self._sent: dict[tuple[int, int], float] = {}  # when good images were published, by their stamps
         # The last trouble that no answer has come after, and when it ended; infinity: when a service says so.
         self._over: tuple[str, float] | None = None
         self._record: dict[str, object] = {"images": 0, "latencies": [], "asked": 0, "calls": []}
-        self._record["recoveries"] = {name: [] for name in TROUBLES}
+        self._record["recoveries"] = {name: [] for name in FAULTS}
         self.create_timer(1 / options.rate, self._on_timer)
 
     def _on_timer(self) -> None:
@@ -82,20 +82,20 @@ class SoakNode(ShellNode):
         if (changed := self._trouble.image(image)) is not None:
             self._image.publish(changed)
         self._record["images"] += 1
-        if self._trouble is NO_TROUBLE:
+        if self._trouble is NO_FAULT:
             self._sent[(image.header.stamp.sec, image.header.stamp.nanosec)] = now
 
     def _turn(self, now: float) -> None:
         """From trouble to peace, or on to the next trouble."""
         calls, self._sent = self._trouble.after, {}
-        if self._trouble is NO_TROUBLE:
+        if self._trouble is NO_FAULT:
             if self._over is not None and np.isfinite(self._over[1]):
-                self._note(IN_PEACE)  # no answer has come after the last one
+                self._note(HEALTHY_SECONDS)  # no answer has come after the last one
             self._over = None
             self._name, self._trouble = next(self._troubles)
-            calls, self._until = self._trouble.before, now + IN_TROUBLE
+            calls, self._until = self._trouble.before, now + FAULT_SECONDS
         else:
-            self._trouble, self._until = NO_TROUBLE, now + IN_PEACE
+            self._trouble, self._until = NO_FAULT, now + HEALTHY_SECONDS
             self._over = self._name, np.inf if calls else now
         for call in calls:
             self._call(call)

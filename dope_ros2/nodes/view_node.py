@@ -20,7 +20,7 @@ from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.common.command_runner import load_function
 from dope_ros2.common.errors import UserError
-from dope_ros2.nodes.base.node import ShellNode
+from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.qos import LATCHED, RESULTS
 from dope_ros2.nodes.base.run import run
 from dope_ros2.nodes.messages import detections, diagnostics, geometry, objects
@@ -28,7 +28,7 @@ from dope_ros2.nodes.view.viewed_camera import ViewedCamera
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization.viewer import rerun_process
 from dope_ros2.visualization.viewer.blueprint import APPLICATION, blueprint
-from dope_ros2.visualization.viewer.live_view import DISTANCE, LiveView
+from dope_ros2.visualization.viewer.live_view import INITIAL_DISTANCE, LiveView
 from dope_ros2.visualization.viewer.meshes import Recording
 
 INSTEAD = "`ros2 launch dope_ros2 dope.launch.py rviz:=true` shows much of it in RViz"
@@ -37,7 +37,7 @@ LOOK_AGAIN, TICK = 1.0, 0.1  # between two looks for the camera, and between two
 UNANSWERED = 3.0  # after so long without an answer pictures are shown without [s]
 
 
-class ViewNode(ShellNode):
+class ViewNode(PlainNode):
     """Shows each picture together with its answer, so that boxes sit on the objects also when these move."""
 
     def __init__(self, options: argparse.Namespace, view: LiveView, ended: Callable[[], bool]) -> None:
@@ -114,7 +114,7 @@ def _read_mesh(model: ObjectModel) -> object:
 
 def _to_viewer(rr: ModuleType, url: str) -> Recording:
     recording = rr.RecordingStream(APPLICATION)
-    recording.connect_grpc(url, default_blueprint=blueprint(rr, DISTANCE))
+    recording.connect_grpc(url, default_blueprint=blueprint(rr, INITIAL_DISTANCE))
     return recording
 
 
@@ -132,7 +132,7 @@ def _to_file(rr: ModuleType, out: Path) -> Iterator[Recording]:
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); give another path with --save") from error
     recording = rr.RecordingStream(APPLICATION)
-    recording.save(part, default_blueprint=blueprint(rr, DISTANCE))
+    recording.save(part, default_blueprint=blueprint(rr, INITIAL_DISTANCE))
     yield recording
     os.replace(part, out)
 

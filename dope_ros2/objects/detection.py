@@ -11,7 +11,7 @@ from dope_ros2.objects.object_model import ObjectModel
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ConfidenceFeatures:
     """What a pose rests on.
 
     Attributes:
@@ -54,7 +54,7 @@ class Detection:
     covariance: np.ndarray
     keypoints: np.ndarray
     reprojection_error: float
-    evidence: Evidence | None = None
+    evidence: ConfidenceFeatures | None = None
     track: str = ""
 
     def corrected(self, distance_bias: float) -> Detection:

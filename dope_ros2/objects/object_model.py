@@ -12,11 +12,11 @@ from dope_ros2.common.errors import UserError, closest, one_line, short
 from dope_ros2.common.resources import resolve, share
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.geometry import cuboid
-from dope_ros2.objects.parsing import FARTHEST, axes, is_motion, is_place, text, transforms, triple
+from dope_ros2.objects.parsing import MAX_OFFSET, axes, is_motion, is_place, text, transforms, triple
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-LARGEST = 3.0  # [m], an edge beyond this is a unit mistake
-LONGEST_NAME = 100  # characters
+MAX_EDGE = 3.0  # [m], an edge beyond this is a unit mistake
+MAX_NAME_LENGTH = 100  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +52,16 @@ class ObjectModel:
         where = f"{self.source}: {self.name}"
         if not isinstance(self.class_id, int) or not 1 <= self.class_id < 2**31:
             raise UserError(f"{where}: class_id {short(self.class_id)} is not a positive integer")
-        if len(self.size) != 3 or not all(0 < edge <= LARGEST for edge in self.size):
+        if len(self.size) != 3 or not all(0 < edge <= MAX_EDGE for edge in self.size):
             raise UserError(
-                f"{where}: size {list(self.size)} is not three edges in metres, each above 0 and at most {LARGEST:g}; "
+                f"{where}: size {list(self.size)} is not three edges in metres, each above 0 and at most {MAX_EDGE:g}; "
                 f"if these are centimetres, write {[round(float(s) / 100, 5) for s in self.size]}"
             )
         if self.mesh_unit not in UNITS:
             raise UserError(f"{where}: mesh_unit {short(self.mesh_unit)} is not one of {', '.join(UNITS)}")
         offsets = [entry.get("offset", (0, 0, 0)) for entry in self.symmetries_continuous]
         if not all(map(is_place, (self.centre, *offsets))):
-            raise UserError(f"{where}: centre and offset have three numbers each, metres, at most {FARTHEST:g}")
+            raise UserError(f"{where}: centre and offset have three numbers each, metres, at most {MAX_OFFSET:g}")
         if not all(0 <= value <= 255 for value in self.color):
             raise UserError(f"{where}: color {list(self.color)} is not red, green and blue from 0 to 255")
         if not all(map(is_motion, self.symmetries_discrete)):
@@ -118,9 +118,9 @@ class ObjectModel:
 
 
 def _check_name(name: str, source: Path) -> None:
-    if not (name.isascii() and name.replace("_", "").replace("-", "").isalnum()) or len(name) > LONGEST_NAME:
+    if not (name.isascii() and name.replace("_", "").replace("-", "").isalnum()) or len(name) > MAX_NAME_LENGTH:
         raise UserError(
-            f"{source}: {one_line(name)}: a name has letters, digits, '_' and '-' only, at most {LONGEST_NAME}; "
+            f"{source}: {one_line(name)}: a name has letters, digits, '_' and '-' only, at most {MAX_NAME_LENGTH}; "
             "it becomes a TF frame"
         )
 

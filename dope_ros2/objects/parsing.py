@@ -8,23 +8,23 @@ import numpy as np
 
 from dope_ros2.common.errors import short
 
-FARTHEST = 1000.0  # [m], from the mesh's origin to anything of it
-NEARLY = 0.01  # how far a rotation's columns may be from unit length and right angles
+MAX_OFFSET = 1000.0  # [m], from the mesh's origin to anything of it
+ROTATION_TOLERANCE = 0.01  # how far a rotation's columns may be from unit length and right angles
 
 
 def is_place(values: Sequence[float]) -> bool:
     """Whether they are x, y and z [m]."""
-    return len(values) == 3 and all(abs(value) <= FARTHEST for value in values)
+    return len(values) == 3 and all(abs(value) <= MAX_OFFSET for value in values)
 
 
 def is_motion(numbers: Sequence[float]) -> bool:
     """Whether they are the rows of a (4, 4) rotation and translation, nearly."""
-    if len(numbers) != 16 or not np.abs(numbers).max() <= FARTHEST:
+    if len(numbers) != 16 or not np.abs(numbers).max() <= MAX_OFFSET:
         return False
     matrix = np.reshape(numbers, (4, 4))
     turn = matrix[:3, :3]
-    straight = np.abs(turn.T @ turn - np.eye(3)).max() < NEARLY and np.linalg.det(turn) > 0
-    return bool(straight and np.abs(matrix[3] - [0, 0, 0, 1]).max() < NEARLY)
+    straight = np.abs(turn.T @ turn - np.eye(3)).max() < ROTATION_TOLERANCE and np.linalg.det(turn) > 0
+    return bool(straight and np.abs(matrix[3] - [0, 0, 0, 1]).max() < ROTATION_TOLERANCE)
 
 
 def text(value: object) -> str:

@@ -10,13 +10,13 @@ from scipy.spatial.transform import Rotation
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
 
-STEPS = 64  # of a continuous symmetry, as BOP's toolkit and DOPE's generator have it
-TIE = 1e-3  # between dot products
+CONTINUOUS_STEPS = 64  # of a continuous symmetry, as BOP's toolkit and DOPE's generator have it
+TIE_TOLERANCE = 1e-3  # between dot products
 # Which axis of the object should look along which axis of the camera, most important first (DOPE's `align_axes`).
 ALIGN = (((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0)), ((0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
 
 
-def group(model: ObjectModel, steps: int = STEPS) -> np.ndarray:
+def group(model: ObjectModel, steps: int = CONTINUOUS_STEPS) -> np.ndarray:
     """The transforms (N, 4, 4) of the object's frame that change nothing to be seen, the identity first [m].
 
     Discrete ones times continuous ones in `steps`, as BOP combines them.
@@ -51,7 +51,7 @@ def canonical(pose: Pose, model: ObjectModel) -> Pose:
     candidates = pose.matrix @ group(model)
     for of_object, of_camera in ALIGN:
         along = candidates[:, :3, :3] @ np.array(of_object) @ np.array(of_camera)
-        candidates = candidates[along > along.max() - TIE]
+        candidates = candidates[along > along.max() - TIE_TOLERANCE]
     return Pose(candidates[0, :3, :3], candidates[0, :3, 3])
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dope_ros2.common.stage_timer import Stages
+from dope_ros2.common.stage_timer import StageTimer
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.object_crops import Place, in_image
 from dope_ros2.estimation.settings import Settings
@@ -16,13 +16,13 @@ from dope_ros2.io import camera_info
 from dope_ros2.io.camera_info import CameraInfo
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.request import Expected, Request, Roi
+from dope_ros2.pipeline.request import Request, Roi, SearchPrior
 from dope_ros2.tracking.tracker import Memory, Tracker
 
-COARSELY = 0.8  # as high as usual, a picture shows well enough that something new has come to what is tracked
+SURVEY_SCALE = 0.8  # as high as usual, a picture shows well enough that something new has come to what is tracked
 
 
-Find = Callable[[Settings, "Roi", Expected | None], list[Detection]]
+Find = Callable[[Settings, "Roi", SearchPrior | None], list[Detection]]
 
 
 def find(
@@ -32,7 +32,7 @@ def find(
     topic: str,
     settings: Settings,
     roi: Roi,
-    expected: Expected | None = None,
+    expected: SearchPrior | None = None,
 ) -> list[Detection]:
     """What the estimator finds in the part of an image (H, W, 3) that is to be looked at, in pixels of the image.
 
@@ -61,7 +61,7 @@ def survey(
         UserError: the image has no such part.
     """
     part = roi.within(camera.width, camera.height, topic)
-    places = estimator.places(*seen_in(part, image, camera), replace(settings, coarsely=COARSELY))
+    places = estimator.places(*seen_in(part, image, camera), replace(settings, coarsely=SURVEY_SCALE))
     return tuple(place._replace(x=place.x + part.x, y=place.y + part.y) for place in places)
 
 
@@ -120,15 +120,15 @@ class Sight:
         """Remember where an image of this stamp [s] shows something: the next one is looked at there."""
         self._searched, self._places = time, places
 
-    def look(self, see: Find, time: float, request: Request, stages: Stages | None = None) -> list[Detection]:
+    def look(self, see: Find, time: float, request: Request, stages: StageTimer | None = None) -> list[Detection]:
         """The answer to an image of this stamp [s], in which `see` finds what it is asked for."""
         expected = None
         if request.follow:
-            expected = Expected(self.tracker.expected(time, request.smoothing), request.places)
+            expected = SearchPrior(self.tracker.expected(time, request.smoothing), request.places)
         found = see(request.settings, request.roi, expected)
         self.surveyed(self._searched if request.follow else time, ())
         self.before = self.tracker.memory()
         if request.smoothing is None:
             return found
-        with (stages or Stages())("track"):
+        with (stages or StageTimer())("track"):
             return self.tracker(found, time, request.smoothing)

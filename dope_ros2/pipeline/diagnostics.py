@@ -11,11 +11,11 @@ import numpy as np
 
 from dope_ros2.engines.registry import Engine
 
-REMEMBERED = 100  # images
-SILENT = (0.5, 5.0)  # a camera is silent after three of its periods, but not before or after this [s]
-OLD, EARLY = 1.0, -0.1  # ages of images that make one think of the clocks [s]
-SLOW = 0.5  # what an image may take [s]
-SCARCE = 0.05  # of the GPU's memory
+MAX_REMEMBERED = 100  # images
+SILENCE_LIMITS = (0.5, 5.0)  # a camera is silent after three of its periods, but not before or after this [s]
+MAX_AGE, MIN_AGE = 1.0, -0.1  # ages of images that make one think of the clocks [s]
+MAX_PROCESSING_TIME = 0.5  # what an image may take [s]
+MIN_FREE_MEMORY = 0.05  # of the GPU's memory
 
 
 class Level(IntEnum):
@@ -42,7 +42,7 @@ def engine_condition(engine: Engine) -> Condition:
     if memory:
         free, total = memory
         values |= {"gpu_memory_used_mib": f"{(total - free) >> 20}", "gpu_memory_mib": f"{total >> 20}"}
-        if free < SCARCE * total:
+        if free < MIN_FREE_MEMORY * total:
             text = f"only {free >> 20} of {total >> 20} MiB of GPU memory are free; end other programs on the GPU"
             return Condition(Level.WARN, text, values)
     if fallback:
@@ -55,9 +55,9 @@ class CameraHealth:
 
     def __init__(self, topic: str, now: float) -> None:
         self._topic, self._since = topic, now
-        self._arrivals: deque[float] = deque(maxlen=REMEMBERED)
-        self._ages: deque[float] = deque(maxlen=REMEMBERED)
-        self._times: deque[float] = deque(maxlen=REMEMBERED)
+        self._arrivals: deque[float] = deque(maxlen=MAX_REMEMBERED)
+        self._ages: deque[float] = deque(maxlen=MAX_REMEMBERED)
+        self._times: deque[float] = deque(maxlen=MAX_REMEMBERED)
         self._stages: dict[str, deque[float]] = {}
         self._fault = ""
         self._counts = {"images": 0, "looked_at": 0, "refused": 0}
@@ -72,7 +72,7 @@ class CameraHealth:
         self._ages.append(age)
         self._times.append(seconds)
         for name, spent in (stages or {}).items():
-            self._stages.setdefault(name, deque(maxlen=REMEMBERED)).append(spent)
+            self._stages.setdefault(name, deque(maxlen=MAX_REMEMBERED)).append(spent)
         self._fault = ""
         self._counts["looked_at"] += 1
 
@@ -90,28 +90,28 @@ class CameraHealth:
 
     def _judged(self, now: float) -> tuple[Level, str]:
         last = self._arrivals[-1] if self._arrivals else None
-        if last is None and now - self._since > SILENT[0]:
+        if last is None and now - self._since > SILENCE_LIMITS[0]:
             return Level.ERROR, f"{self._topic}: no image yet; is the camera running, and does it publish this topic?"
         if last is not None and now - last > self._patience():
             return Level.ERROR, f"{self._topic}: no image for {now - last:.1f} s; is the camera still running?"
         if self._fault:
             return Level.ERROR, self._fault.split("\n")[0]
         age, seconds = (times[-1] if times else 0.0 for times in (self._ages, self._times))
-        if age > OLD:
+        if age > MAX_AGE:
             return Level.WARN, f"{self._topic}: images are {age:.1f} s old; compare the machines' clocks"
-        if age < EARLY:
+        if age < MIN_AGE:
             return Level.WARN, f"{self._topic}: stamps are {-age:.1f} s in the future; compare the machines' clocks"
-        if seconds > SLOW:
+        if seconds > MAX_PROCESSING_TIME:
             return Level.WARN, f"an image takes {seconds:.1f} s; lower input_height, name fewer objects, or use a GPU"
         return Level.OK, "looking at images"
 
     def _patience(self) -> float:
         periods = np.diff(self._arrivals)
-        return float(np.clip(3 * np.median(periods), *SILENT)) if len(periods) else SILENT[1]
+        return float(np.clip(3 * np.median(periods), *SILENCE_LIMITS)) if len(periods) else SILENCE_LIMITS[1]
 
     def _values(self, now: float) -> dict[str, str]:
         """Counts since the start; rate of the last seconds; age and time of the last images [ms]."""
-        recent = [t for t in self._arrivals if now - t <= SILENT[1]]
+        recent = [t for t in self._arrivals if now - t <= SILENCE_LIMITS[1]]
         span = max(recent[-1] - recent[0], 1e-3) if len(recent) > 1 else np.inf
         values = {name: str(count) for name, count in self._counts.items()} | {
             "images_per_s": f"{(len(recent) - 1) / span if len(recent) > 1 else 0:.1f}"

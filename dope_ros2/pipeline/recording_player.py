@@ -14,10 +14,10 @@ from dope_ros2.io import camera_info, rosbag
 from dope_ros2.objects.detection import Detection
 from dope_ros2.pipeline.camera_pipeline import Sight, find
 from dope_ros2.pipeline.recording import Answer, Recording
-from dope_ros2.refinement.depth_correction import RangeCorrection
+from dope_ros2.refinement.depth_correction import DepthCorrection
 
 
-class Shown(NamedTuple):
+class ReplayedImage(NamedTuple):
     """An image of the recording: its topic, stamp [s], what is found now, and the vision_msgs/Detection3DArray."""
 
     camera: str
@@ -30,7 +30,7 @@ class Player:
     """Does what the node did."""
 
     def __init__(self, recording: Recording, estimator: Estimator) -> None:
-        self._estimator, self._topics, self._correct = estimator, recording.cameras, RangeCorrection()
+        self._estimator, self._topics, self._correct = estimator, recording.cameras, DepthCorrection()
         self._sights = {topic: Sight(recording.models) for topic in recording.cameras}
 
     def look(self, answer: Answer, msg: object, info: object, depth: object | None) -> list[Detection]:
@@ -56,7 +56,7 @@ class Player:
         return lambda *wanted: [self._correct(found, metres, seen_by, apart) for found in see(*wanted)]
 
 
-def play(path: Path, recording: Recording, estimator: Estimator) -> Iterator[Shown]:
+def play(path: Path, recording: Recording, estimator: Estimator) -> Iterator[ReplayedImage]:
     """Look at every image that was answered, in their order.
 
     Raises:
@@ -78,6 +78,6 @@ def play(path: Path, recording: Recording, estimator: Estimator) -> Iterator[Sho
             served, depth = newest.get(depth_topic, (None, None))
             if info is not None and served == answer.depth:
                 played += 1
-                yield Shown(answer.camera, rosbag.stamp(image), player.look(answer, image, info, depth), msg)
+                yield ReplayedImage(answer.camera, rosbag.stamp(image), player.look(answer, image, info, depth), msg)
     if played < len(answers):
         raise UserError(f"{path}: {len(answers) - played} of {len(answers)} answers are missing; get the bag again")

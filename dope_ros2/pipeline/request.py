@@ -14,7 +14,7 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.tracking.tracker import Smoothing
 
 
-class Expected(NamedTuple):
+class SearchPrior(NamedTuple):
     """What is looked for where: tracks at T_camera_object, and places in the image where something new may be."""
 
     tracks: list[tuple[ObjectModel, Pose]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class BufferedMessage:
     """A message.
 
     Attributes:
@@ -26,20 +26,20 @@ class Kept:
     lasts: bool = False
 
 
-class Ring:
+class RingBuffer:
     """Keeps references, no copies; the oldest goes first."""
 
     def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """`clock` gives nanoseconds and never goes back; the times of messages begin at the system's."""
         self._clock, self._ahead = clock, time.time_ns() - clock()
-        self._kept: deque[Kept] = deque()
-        self._lasting: dict[str, Kept] = {}
+        self._kept: deque[BufferedMessage] = deque()
+        self._lasting: dict[str, BufferedMessage] = {}
         self._bytes, self._newest = 0, 0
 
     def keep(self, topic: str, message: object, size: int, *, lasts: bool = False) -> int:
         """Keep a message; returns the time by which it is known."""
         self._newest = max(self._clock() + self._ahead, self._newest + 1)
-        self._kept.append(Kept(self._newest, topic, message, size, lasts))
+        self._kept.append(BufferedMessage(self._newest, topic, message, size, lasts))
         self._bytes += size
         return self._newest
 
@@ -56,7 +56,7 @@ class Ring:
         """Let go of everything that does not last."""
         self.trim(0, 0)
 
-    def messages(self) -> list[Kept]:
+    def messages(self) -> list[BufferedMessage]:
         """All, the oldest first; what still held when the first came stands before it."""
         if not self._kept:
             return []

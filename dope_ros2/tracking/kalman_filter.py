@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dope_ros2.geometry.pose import TURN, Pose, difference, moved
+from dope_ros2.geometry.pose import ROTATION, Pose, difference, moved
 
-CALM = np.array([0.0014] * 3 + [0.007] * 3)  # what the velocity wanders in a second [m/s, rad/s] while nothing happens
-HASTE = 300.0  # times as much when it does
-FASTEST = np.array([1.0] * 3 + [3.0] * 3)  # standard deviation of an unknown velocity [m/s, rad/s]
+CALM_ACCELERATION = np.array(
+    [0.0014] * 3 + [0.007] * 3
+)  # what the velocity wanders in a second [m/s, rad/s] while nothing happens
+MANOEUVRE_FACTOR = 300.0  # times as much when it does
+INITIAL_VELOCITY_SIGMA = np.array([1.0] * 3 + [3.0] * 3)  # standard deviation of an unknown velocity [m/s, rad/s]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +35,13 @@ class State:
     covariance: np.ndarray
 
     @classmethod
-    def first(cls, pose: Pose, covariance: np.ndarray, fastest: np.ndarray = FASTEST) -> State:
+    def first(cls, pose: Pose, covariance: np.ndarray, fastest: np.ndarray = INITIAL_VELOCITY_SIGMA) -> State:
         """What one measurement with its (6, 6) covariance says, and that nothing is much faster than `fastest`."""
         whole = np.zeros((12, 12))
         whole[:6, :6], whole[6:, 6:] = covariance, np.diag(fastest**2)
         return cls(pose, np.zeros(6), whole)
 
-    def after(self, seconds: float, wander: np.ndarray = CALM) -> State:
+    def after(self, seconds: float, wander: np.ndarray = CALM_ACCELERATION) -> State:
         """The state so much later, when nothing was seen meanwhile and the velocity wanders by `wander` a second."""
         step = np.eye(12)
         step[:6, 6:] = seconds * np.eye(6)
@@ -57,8 +59,8 @@ class State:
 
     def turned(self, pose: Pose, covariance: np.ndarray) -> float:
         """Squared Mahalanobis distance of a measurement's rotation alone (3 degrees of freedom)."""
-        error = difference(pose, self.pose)[TURN]
-        return float(error @ np.linalg.solve((self.covariance[:6, :6] + covariance)[TURN, TURN], error))
+        error = difference(pose, self.pose)[ROTATION]
+        return float(error @ np.linalg.solve((self.covariance[:6, :6] + covariance)[ROTATION, ROTATION], error))
 
     def seen(self, pose: Pose, covariance: np.ndarray) -> State:
         """The state with a measurement of the same moment taken in; Joseph's form keeps the covariance positive."""

@@ -9,22 +9,28 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from dope_ros2.geometry.pose import Pose, transported
+from dope_ros2.geometry.pose import Pose, transport_covariance
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group, nearest
-from dope_ros2.tracking.kalman_filter import CALM, FASTEST, HASTE, State
+from dope_ros2.tracking.kalman_filter import CALM_ACCELERATION, INITIAL_VELOCITY_SIGMA, MANOEUVRE_FACTOR, State
 
-NEAR, FAR = 0.6, 3.0  # of the diameter: so near to where it is expected an instance is taken for the same, or never
-NEVER = 1e3
-LIKELY = 4.0  # standard deviations of its place, the same between the two
-EXPECTED, STEEP = 14.0, 8.0  # squared Mahalanobis distance above which a velocity wanders more, and how fast more
-TURNED = 16.3  # the same of a rotation, 3 degrees of freedom
-LEARNING = 0.3  # weight of the newest surprise in their running mean
-PERSISTENT = 3  # rotations that disagree in a row and are believed nevertheless
-CONFIRMED = 3  # times seen, from which on a track is bridged when it is not
-UNKNOWN_TURN = np.pi**2  # variance of a rotation that is not believed [rad^2]
-SMALLEST = 1e-12  # variance added to every measurement, so that a covariance of zeros does no harm [m^2, rad^2]
+ASSOCIATION_RADIUS, MAX_ASSOCIATION_DISTANCE = (
+    0.6,
+    3.0,
+)  # of the diameter: so near to where it is expected an instance is taken for the same, or never
+IMPOSSIBLE_COST = 1e3
+ASSOCIATION_SIGMAS = 4.0  # standard deviations of its place, the same between the two
+EXPECTED_SURPRISE, SURPRISE_SCALE = (
+    14.0,
+    8.0,
+)  # squared Mahalanobis distance above which a velocity wanders more, and how fast more
+ROTATION_GATE = 16.3  # the same of a rotation, 3 degrees of freedom
+SURPRISE_SMOOTHING = 0.3  # weight of the newest surprise in their running mean
+MIN_CONSISTENT_FRAMES = 3  # rotations that disagree in a row and are believed nevertheless
+MIN_SIGHTINGS = 3  # times seen, from which on a track is bridged when it is not
+UNKNOWN_ROTATION_VARIANCE = np.pi**2  # variance of a rotation that is not believed [rad^2]
+MIN_VARIANCE = 1e-12  # variance added to every measurement, so that a covariance of zeros does no harm [m^2, rad^2]
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,12 @@ class Smoothing:
     @property
     def wander(self) -> np.ndarray:
         """(6,) what velocities wander in a second."""
-        return CALM / max(self.strength, 1e-2) * (not self.at_rest)
+        return CALM_ACCELERATION / max(self.strength, 1e-2) * (not self.at_rest)
 
     @property
     def fastest(self) -> np.ndarray:
         """(6,) standard deviation of a velocity of which nothing is known yet."""
-        return FASTEST * (not self.at_rest)
+        return INITIAL_VELOCITY_SIGMA * (not self.at_rest)
 
 
 @dataclass(eq=False)
@@ -145,15 +151,15 @@ class Tracker:
             else:
                 self._take(track, detection, smoothing)
         bridged = smoothing.coast if smoothing.strength else 0.0
-        shown = [t for t in self._tracks if t.seen == time or (t.times >= CONFIRMED and time - t.seen <= bridged)]
+        shown = [t for t in self._tracks if t.seen == time or (t.times >= MIN_SIGHTINGS and time - t.seen <= bridged)]
         return sorted((self._told(track, smoothing) for track in shown), key=lambda d: -d.score)
 
     def _pairs(self, detections: list[Detection]) -> list[tuple[Track | None, Detection]]:
         """Each detection, best first, with the track it belongs to; the distances of all are least together."""
         detections = sorted(detections, key=lambda d: -d.score)
-        cost = np.full((len(detections), len(self._tracks)), NEVER)
+        cost = np.full((len(detections), len(self._tracks)), IMPOSSIBLE_COST)
         for i, j in np.ndindex(cost.shape):
-            cost[i, j] = min(NEVER, _distance(self._tracks[j], detections[i]))
+            cost[i, j] = min(IMPOSSIBLE_COST, _distance(self._tracks[j], detections[i]))
         belongs = {i: self._tracks[j] for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] <= 1}
         return [(belongs.get(i), detection) for i, detection in enumerate(detections)]
 
@@ -165,30 +171,32 @@ class Tracker:
         expected, since = track.expected, self._now - track.seen
         pose, covariance = self._measured(detection, expected.pose)
         track.last, track.seen, track.times = detection, self._now, track.times + 1
-        track.against = track.against + 1 if expected.turned(pose, covariance) > TURNED else 0
-        if track.against >= PERSISTENT:
+        track.against = track.against + 1 if expected.turned(pose, covariance) > ROTATION_GATE else 0
+        if track.against >= MIN_CONSISTENT_FRAMES:
             track.state = track.expected = State.first(pose, covariance, smoothing.fastest)
             track.drift, track.against = np.zeros(6), 0
             return
         if track.against:
             pose, covariance = _without_turn(pose, covariance, expected.pose)
-        track.drift = (1 - LEARNING) * track.drift + LEARNING * expected.surprise(pose, covariance)
-        surprise = track.drift @ track.drift * (2 - LEARNING) / LEARNING
-        if surprise > EXPECTED:  # the more, the more it has begun to move
-            haste = min(HASTE, (surprise / EXPECTED) ** STEEP)
+        track.drift = (1 - SURPRISE_SMOOTHING) * track.drift + SURPRISE_SMOOTHING * expected.surprise(pose, covariance)
+        surprise = track.drift @ track.drift * (2 - SURPRISE_SMOOTHING) / SURPRISE_SMOOTHING
+        if surprise > EXPECTED_SURPRISE:  # the more, the more it has begun to move
+            haste = min(MANOEUVRE_FACTOR, (surprise / EXPECTED_SURPRISE) ** SURPRISE_SCALE)
             expected = track.state.after(since, haste * smoothing.wander)
         track.state = track.expected = expected.seen(pose, covariance)
 
     def _measured(self, detection: Detection, expected: Pose) -> tuple[Pose, np.ndarray]:
         """Pose and covariance of a detection, the pose as it lies nearest among those that look the same."""
         pose = nearest(detection.pose, expected, detection.model, self._groups[detection.model.name])
-        covariance = transported(np.asarray(detection.covariance, float), pose.translation - detection.pose.translation)
-        return pose, covariance + SMALLEST * np.eye(6)
+        covariance = transport_covariance(
+            np.asarray(detection.covariance, float), pose.translation - detection.pose.translation
+        )
+        return pose, covariance + MIN_VARIANCE * np.eye(6)
 
     def _begin(self, detection: Detection, smoothing: Smoothing) -> None:
         taken = {track.number for track in self._tracks if track.last.model.name == detection.model.name}
         number = next(n for n in range(len(taken) + 1) if n not in taken)
-        covariance = np.asarray(detection.covariance, float) + SMALLEST * np.eye(6)
+        covariance = np.asarray(detection.covariance, float) + MIN_VARIANCE * np.eye(6)
         state = State.first(detection.pose, covariance, smoothing.fastest)
         self._tracks.append(Track(number, detection, self._now, state, state))
 
@@ -209,18 +217,18 @@ def _distance(track: Track, detection: Detection) -> float:
     """How far a detection's centre is from where a track's is expected; from 1 on it is another instance."""
     model = detection.model
     if model.name != track.last.model.name:
-        return NEVER
+        return IMPOSSIBLE_COST
     away = detection.pose.apply(model.centre) - track.expected.pose.apply(model.centre)
     length = float(np.linalg.norm(away)) / model.diameter
-    if length > FAR:
-        return NEVER
+    if length > MAX_ASSOCIATION_DISTANCE:
+        return IMPOSSIBLE_COST
     spread = track.expected.covariance[:3, :3] + np.asarray(detection.covariance, float)[:3, :3]
-    deviations = np.sqrt(max(0.0, away @ np.linalg.solve(spread + SMALLEST * np.eye(3), away)))
-    return min(length / NEAR, deviations / LIKELY)
+    deviations = np.sqrt(max(0.0, away @ np.linalg.solve(spread + MIN_VARIANCE * np.eye(3), away)))
+    return min(length / ASSOCIATION_RADIUS, deviations / ASSOCIATION_SIGMAS)
 
 
 def _without_turn(pose: Pose, covariance: np.ndarray, expected: Pose) -> tuple[Pose, np.ndarray]:
     """The measurement of a place alone."""
     place = np.zeros((6, 6))
-    place[:3, :3], place[3:, 3:] = covariance[:3, :3], UNKNOWN_TURN * np.eye(3)
+    place[:3, :3], place[3:, 3:] = covariance[:3, :3], UNKNOWN_ROTATION_VARIANCE * np.eye(3)
     return Pose(expected.rotation, pose.translation), place

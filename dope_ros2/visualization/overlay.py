@@ -9,14 +9,14 @@ import numpy as np
 
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.cuboid import seen_faces
+from dope_ros2.geometry.cuboid import visible_faces
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
 SUBPIXEL = 4  # fractional bits of the coordinates handed to OpenCV
-NEAR = 0.02  # [m], segments are cut at this depth
-LIMIT = 1e5  # [px], projections are kept within, so that OpenCV's integers hold them
+NEAR_PLANE = 0.02  # [m], segments are cut at this depth
+MAX_PIXEL = 1e5  # [px], projections are kept within, so that OpenCV's integers hold them
 AXES = ((255, 60, 60), (60, 220, 60), (80, 120, 255))  # x red, y green, z blue
 MARKED = (0, 1, 2, 3)  # corners of the +z face, which is tinted when it can be seen
 
@@ -47,8 +47,8 @@ def draw_cuboid(canvas: np.ndarray, camera: CameraModel, model: ObjectModel, pos
     """Draw a cuboid and its axes into an (H, W, 3) RGB canvas; hidden edges are thin, the +z face is tinted."""
     corners = pose.apply(model.keypoints)
     width = _line_width(canvas)
-    seen = seen_faces(corners)
-    if MARKED in seen and (corners[:, 2] > NEAR).all():
+    seen = visible_faces(corners)
+    if MARKED in seen and (corners[:, 2] > NEAR_PLANE).all():
         _tint(canvas, _pixels(camera, corners[list(MARKED)]), model.color)
     for edge in sorted(cuboid.EDGES, key=lambda e: -corners[list(e), 2].mean()):
         visible = any(set(edge) <= set(face) for face in seen)
@@ -88,11 +88,11 @@ def _dim(color: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def _pixels(camera: CameraModel, points: np.ndarray) -> np.ndarray:
-    return np.clip(camera.project(points), -LIMIT, LIMIT)
+    return np.clip(camera.project(points), -MAX_PIXEL, MAX_PIXEL)
 
 
 def _fixed(pixel: np.ndarray) -> tuple[int, int]:
-    x, y = np.round(np.clip(pixel, -LIMIT, LIMIT) * (1 << SUBPIXEL)).astype(int)
+    x, y = np.round(np.clip(pixel, -MAX_PIXEL, MAX_PIXEL) * (1 << SUBPIXEL)).astype(int)
     return int(x), int(y)
 
 
@@ -101,10 +101,10 @@ def _segment(
 ) -> None:
     """Draw the part of a segment, ends (2, 3) [m], that lies before the camera."""
     near, far = sorted(ends, key=lambda p: p[2])
-    if far[2] <= NEAR:
+    if far[2] <= NEAR_PLANE:
         return
-    if near[2] < NEAR:
-        near = far + (near - far) * (far[2] - NEAR) / (far[2] - near[2])
+    if near[2] < NEAR_PLANE:
+        near = far + (near - far) * (far[2] - NEAR_PLANE) / (far[2] - near[2])
     start, end = map(_fixed, _pixels(camera, np.stack([near, far])))
     cv2.line(canvas, start, end, color, width, cv2.LINE_AA, SUBPIXEL)
 
@@ -127,7 +127,7 @@ def _tint(canvas: np.ndarray, polygon: np.ndarray, color: tuple[int, int, int]) 
 
 def _draw_label(canvas: np.ndarray, camera: CameraModel, detection: Detection, taken: list) -> None:
     corners = detection.pose.apply(detection.model.keypoints)
-    in_front = corners[corners[:, 2] > NEAR]
+    in_front = corners[corners[:, 2] > NEAR_PLANE]
     if not len(in_front):
         return
     pixels = _pixels(camera, in_front)

@@ -25,9 +25,9 @@ from dope_training.benchmarks import upstream_dope
 
 CARTON = cuboid.keypoints((0.160, 0.110, 0.060))
 CAMERA = CameraModel(np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]]), 640, 480)
-SIZE = CAMERA.width, CAMERA.height
-MARGIN, APART = 60, 0.12  # of the centres: to the border [px], from each other [m]
-RIGHT = 0.05, np.deg2rad(15)  # a pose this near the truth, relative to the distance and in angle, is right
+IMAGE_SIZE = CAMERA.width, CAMERA.height
+BORDER_MARGIN, MIN_SEPARATION = 60, 0.12  # of the centres: to the border [px], from each other [m]
+MAX_ERROR = 0.05, np.deg2rad(15)  # a pose this near the truth, relative to the distance and in angle, is right
 THRESHOLD = 0.3
 Poses = list[Pose]
 
@@ -51,9 +51,11 @@ def random_scene(rng: np.random.Generator, cartons: int) -> Poses:
     near, far = (0.5, 1.2) if cartons < 20 else (0.8, 1.4)
     poses: Poses = []
     while len(poses) < cartons:
-        pixel = rng.uniform((MARGIN, MARGIN), (CAMERA.width - MARGIN, CAMERA.height - MARGIN))
+        pixel = rng.uniform(
+            (BORDER_MARGIN, BORDER_MARGIN), (CAMERA.width - BORDER_MARGIN, CAMERA.height - BORDER_MARGIN)
+        )
         centre = CAMERA.unproject(pixel, rng.uniform(near, far))
-        if all(np.linalg.norm(centre - pose.translation) >= APART for pose in poses):
+        if all(np.linalg.norm(centre - pose.translation) >= MIN_SEPARATION for pose in poses):
             poses.append(Pose.random(rng, centre))
     return poses
 
@@ -76,7 +78,7 @@ def ours(maps: tuple[np.ndarray, np.ndarray]) -> Poses:
     """Decode and solve with this package."""
     instances = decode(maps[0][None], maps[1][None], MapSpec(), THRESHOLD)
     solutions = solver.solve_all(
-        [solver.Sighting(CARTON, i.keypoints, CAMERA.K, i.sigmas) for i in instances], solver.Gate()
+        [solver.Correspondences(CARTON, i.keypoints, CAMERA.K, i.sigmas) for i in instances], solver.Gate()
     )
     return [solution.pose for solution in solutions if solution]
 
@@ -102,7 +104,7 @@ def run(name: str, cartons: int, scenes: int, seed: int, draw: Callable, read: C
             rows = [
                 (t.distance_to(pose) / np.linalg.norm(t.translation), t.angle_to(pose), i) for i, t in enumerate(truth)
             ]
-            right = [row for row in rows if row[0] <= RIGHT[0] and row[1] <= RIGHT[1]]
+            right = [row for row in rows if row[0] <= MAX_ERROR[0] and row[1] <= MAX_ERROR[1]]
             wrong += not right
             errors += [min(right)[:2]] if right else []
             hit |= {min(right)[2]} if right else set()
@@ -113,13 +115,13 @@ def run(name: str, cartons: int, scenes: int, seed: int, draw: Callable, read: C
 
 
 def _degraded(rng: np.random.Generator, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    belief, affinity = encode(keypoints, SIZE, MapSpec())
+    belief, affinity = encode(keypoints, IMAGE_SIZE, MapSpec())
     return degrade(rng, belief), affinity
 
 
 DECODERS = {
-    "ours": (lambda rng, keypoints: encode(keypoints, SIZE, MapSpec()), ours),
-    "published": (lambda rng, keypoints: upstream_dope.encode(keypoints, SIZE), published),
+    "ours": (lambda rng, keypoints: encode(keypoints, IMAGE_SIZE, MapSpec()), ours),
+    "published": (lambda rng, keypoints: upstream_dope.encode(keypoints, IMAGE_SIZE), published),
     "ours, degraded maps": (_degraded, ours),
 }
 

@@ -36,12 +36,12 @@ from dope_training.benchmarks import upstream_dope
 from dope_training.config import TrainConfig, changed
 from dope_training.data.crops import crops_of
 from dope_training.data.loaders import Stream, auto_workers, mixed, training_loader
-from dope_training.data.progress import Place
+from dope_training.data.progress import DataPosition
 from dope_training.objective.training_module import BeliefModule
 from dope_training.optimizers.optimizers import make_optimiser
 from dope_training.trainer.step import train_step
 
-PICTURES = 64
+IMAGE_COUNT = 64
 ENDLESS = 10**6  # steps, or pictures
 Step = Callable[[], None]
 
@@ -107,7 +107,7 @@ def loader(path: Path, config: TrainConfig, workers: int) -> DataLoader:
     """The training loader of a recipe, without end."""
     stores = crops_of([path], config, training=True)
     pictures = config.batch_size // config.crops_per_picture
-    return training_loader(stores, Stream(mixed(stores, None, 0), pictures, Place(), ENDLESS), workers)
+    return training_loader(stores, Stream(mixed(stores, None, 0), pictures, DataPosition(), ENDLESS), workers)
 
 
 def rates(steps: Iterator[Step], count: int, device: torch.device) -> tuple[float, float]:
@@ -208,7 +208,7 @@ def bench_training(
     chosen, workers = pick_device(device), auto_workers(1)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "store"
-        make_store(data, PICTURES)
+        make_store(data, IMAGE_COUNT)
         figures = {"device": str(chosen), "batch_size": batch_size, "crop": crop}
         figures["loader_crops_per_s"] = loading(data, seconds, workers + 1)
         figures |= compare(data, crop, batch_size, steps, workers, chosen)

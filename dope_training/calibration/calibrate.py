@@ -11,10 +11,10 @@ import numpy as np
 from dope_datagen.dataset.store import Dataset, Sample
 from dope_ros2.estimation.estimator import Estimator, Maps
 from dope_ros2.estimation.map_decoder import decode
-from dope_ros2.estimation.object_crops import Region, view
+from dope_ros2.estimation.object_crops import Region, crop_and_scale
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
-from dope_ros2.network.calibration import Calibration
+from dope_ros2.network.calibration import PeakCalibration
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import load, save
 from dope_ros2.objects.object_model import ObjectModel
@@ -23,9 +23,9 @@ from dope_training.data.split import held_out
 from dope_training.data.store_reader import readable
 
 MIN_CORNERS = 200  # corners; fewer say too little
-NEAR = 1.0  # a decoded centroid so near a true one is that object's [cells]
-RIGHT = 1.25  # a corner farther off is another one's, not an inexact one [cells]
-MEDIAN = 1.177  # the median length of a two-dimensional normal error, in standard deviations
+MAX_CENTROID_DISTANCE = 1.0  # a decoded centroid so near a true one is that object's [cells]
+MAX_CORNER_ERROR = 1.25  # a corner farther off is another one's, not an inexact one [cells]
+MEDIAN_OF_NORMAL = 1.177  # the median length of a two-dimensional normal error, in standard deviations
 
 
 def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
@@ -41,12 +41,14 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
     """
     indices = {model.name: index for index, model in enumerate(estimator.models)}
     labels = [
-        label for label in sample.objects if label.name in indices and label.visibility >= pose_confidence.VISIBLE
+        label
+        for label in sample.objects
+        if label.name in indices and label.visibility >= pose_confidence.MIN_VISIBILITY
     ]
     side = estimator.metadata.crop
     if side:
         places = [Region(0, label.keypoints[cuboid.CENTRE], np.ptp(label.keypoints, axis=0).max()) for label in labels]
-        views = [view(sample.rgb, sample.camera, place, side) for place in places]
+        views = [crop_and_scale(sample.rgb, sample.camera, place, side) for place in places]
     else:
         views = [estimator.scaled(sample.rgb, sample.camera, Settings())] * min(1, len(labels))
     maps = estimator.maps([picture for picture, _ in views])
@@ -65,7 +67,7 @@ def _of_object(maps: Maps, true: np.ndarray, spec: Metadata) -> list[np.ndarray]
     true = (true - spec.origin) / spec.stride
     for instance in decode(maps.belief, maps.affinity, spec.map_spec, Settings.peak_threshold):
         found = (instance.keypoints - (spec.stride - 1) / 2) / spec.stride
-        if np.linalg.norm(found[cuboid.CENTRE] - true[cuboid.CENTRE]) > NEAR:
+        if np.linalg.norm(found[cuboid.CENTRE] - true[cuboid.CENTRE]) > MAX_CENTROID_DISTANCE:
             continue
         error, arms = (found - true)[: cuboid.CENTRE], (true - true[cuboid.CENTRE])[: cuboid.CENTRE]
         outward = (error * arms).sum(1) / np.maximum(np.linalg.norm(arms, axis=1), 1e-6)
@@ -74,22 +76,22 @@ def _of_object(maps: Maps, true: np.ndarray, spec: Metadata) -> list[np.ndarray]
     return rows
 
 
-def fit(errors: np.ndarray) -> Calibration | None:
+def fit(errors: np.ndarray) -> PeakCalibration | None:
     """The calibration that fits errors (N, 3) as `corner_errors` gives them; None when there are too few.
 
     Both lines are fitted to medians, which the corners that belong elsewhere do not move: the inward one through zero
     at height 1, that of the standard deviations freely.
     """
-    errors = errors[errors[:, 1] < RIGHT]
+    errors = errors[errors[:, 1] < MAX_CORNER_ERROR]
     if len(errors) < MIN_CORNERS:
         return None
     groups = np.array_split(errors[np.argsort(errors[:, 0], kind="stable")], 8)
     doubt = np.array([1 - group[:, 0].mean() for group in groups])
     inward = -np.array([np.median(group[:, 2]) for group in groups])
-    sigmas = np.array([np.median(group[:, 1]) for group in groups]) / MEDIAN
+    sigmas = np.array([np.median(group[:, 1]) for group in groups]) / MEDIAN_OF_NORMAL
     unsure, sure = np.polyfit(doubt, sigmas, 1)
     slope = (doubt @ inward) / (doubt @ doubt)
-    return Calibration(*(round(float(max(v, low)), 3) for v, low in ((slope, 0), (sure, 0.05), (unsure, 0))))
+    return PeakCalibration(*(round(float(max(v, low)), 3) for v, low in ((slope, 0), (sure, 0.05), (unsure, 0))))
 
 
 def calibrate(

@@ -13,27 +13,27 @@ from scipy.special import expit
 from dope_datagen.dataset.store import Sample
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
-from dope_ros2.evaluation.matching import MAX_ANGLE, Instance, match
+from dope_ros2.evaluation.matching import MAX_ANGLE, LabelledPose, match
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.calibration import Trust
+from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import TrainedObject
-from dope_ros2.objects.detection import Detection, Evidence
+from dope_ros2.objects.detection import ConfidenceFeatures, Detection
 from dope_ros2.objects.symmetry import nearest
-from dope_training.metrics.coverage import CLAIM, LIMITS, motion, squared_lengths
+from dope_training.metrics.coverage import CHI_SQUARE_LIMITS, CLAIM, motion, squared_lengths
 
-FEWEST = 100  # right poses; fewer say too little
-FEWEST_OF_ONE = 25  # right poses of one object, for its distance
-VISIBLE = 0.7  # objects less visible say more of what hides them than of the network
-SURE = 2.0  # so many standard errors of a bias may be chance
-ELSEWHERE = 0.01  # by so much biases differ between pictures of one renderer and of another
-ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
-CAUTION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
+MIN_RIGHT_POSES = 100  # right poses; fewer say too little
+MIN_RIGHT_POSES_OF_ONE = 25  # right poses of one object, for its distance
+MIN_VISIBILITY = 0.7  # objects less visible say more of what hides them than of the network
+BIAS_SIGMAS = 2.0  # so many standard errors of a bias may be chance
+RENDERER_BIAS = 0.01  # by so much biases differ between pictures of one renderer and of another
+BIAS_ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
+PRIOR_PRECISION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
 
 
 class Labelled(NamedTuple):
     """What an estimator found in a picture, whatever its score, and what is there of the objects that it knows."""
 
-    truths: list[Instance]
+    truths: list[LabelledPose]
     found: list[Detection]
 
     def corrected(self, biases: dict[str, float]) -> Labelled:
@@ -42,7 +42,7 @@ class Labelled(NamedTuple):
 
     def right(self) -> list[tuple[Detection, Pose | None]]:
         """Each detection, with the true pose that it is right about; None where it is wrong."""
-        given = [Instance(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre)) for d in self.found]
+        given = [LabelledPose(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre)) for d in self.found]
         poses: list[Pose | None] = [None] * len(given)
         for pair in match(self.truths, given):
             if pair.detection is None:
@@ -58,7 +58,7 @@ def compare(estimator: Estimator, sample: Sample) -> Labelled:
     """Let an estimator look at a stored picture."""
     models = {model.name: model for model in estimator.models}
     truths = [
-        Instance(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
+        LabelledPose(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
         for label in sample.objects
         if label.name in models
     ]
@@ -71,17 +71,17 @@ def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
     Only objects that are well visible count. Those with few right poses are left out. Biases are smaller
     than measured by what may be chance, or otherwise in other pictures.
     """
-    pictures = [each._replace(truths=[t for t in each.truths if t.score >= VISIBLE]) for each in pictures]
+    pictures = [each._replace(truths=[t for t in each.truths if t.score >= MIN_VISIBILITY]) for each in pictures]
     biases: dict[str, float] = {}
-    for _ in range(ROUNDS):
+    for _ in range(BIAS_ROUNDS):
         left: dict[str, list[float]] = {}
         for detection, pose in (pair for each in pictures for pair in each.corrected(biases).right()):
             if pose is not None:
                 far, true = (np.linalg.norm(p.apply(detection.model.centre)) for p in (detection.pose, pose))
                 left.setdefault(detection.model.name, []).append(far / true - 1)
-        measured = {name: np.array(errors) for name, errors in left.items() if len(errors) >= FEWEST_OF_ONE}
+        measured = {name: np.array(errors) for name, errors in left.items() if len(errors) >= MIN_RIGHT_POSES_OF_ONE}
         biases = {name: (1 + biases.get(name, 0.0)) * (1 + np.median(errors)) - 1 for name, errors in measured.items()}
-    doubts = {name: max(ELSEWHERE, SURE * _error_of_median(errors)) for name, errors in measured.items()}
+    doubts = {name: max(RENDERER_BIAS, BIAS_SIGMAS * _error_of_median(errors)) for name, errors in measured.items()}
     return {name: round(float(b - np.clip(b, -doubts[name], doubts[name])), 4) for name, b in biases.items()}
 
 
@@ -110,7 +110,9 @@ class Outcomes(NamedTuple):
 def outcomes(pictures: Iterable[Labelled], spread: float) -> Outcomes:
     """What became of the poses of pictures; their ellipsoids are `spread` times as wide as claimed."""
     pairs = [pair for each in pictures for pair in each.right()]
-    evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(-1, len(fields(Evidence)))
+    evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(
+        -1, len(fields(ConfidenceFeatures))
+    )
     lengths = [
         np.nan if pose is None else squared_lengths(motion(pose, found.pose), found.covariance / spread**2)["pose"]
         for found, pose in pairs
@@ -118,14 +120,14 @@ def outcomes(pictures: Iterable[Labelled], spread: float) -> Outcomes:
     return Outcomes(evidence, np.array([pose is not None for _, pose in pairs], bool), np.array(lengths, float))
 
 
-def fit(seen: Outcomes) -> Trust | None:
+def fit(seen: Outcomes) -> ScoreModel | None:
     """The trust that fits what became of poses; None when too few are right, or claim no deviation.
 
     Scores by logistic regression with a weak prior about even odds. The spread is the one with which the ellipsoids
     that should hold 95 % of the errors do.
     """
     right = seen.right
-    if right.sum() < FEWEST:
+    if right.sum() < MIN_RIGHT_POSES:
         return None
     middle, scale = seen.evidence.mean(0), np.maximum(seen.evidence.std(0), 1e-6)
     inputs = np.column_stack([np.ones(len(right)), (seen.evidence - middle) / scale])
@@ -133,14 +135,14 @@ def fit(seen: Outcomes) -> Trust | None:
 
     def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margins = signs * (inputs @ weights)
-        prior = CAUTION * weights
+        prior = PRIOR_PRECISION * weights
         gradient = -(signs * expit(-margins)) @ inputs + prior
         return np.logaddexp(0, -margins).sum() + prior @ weights / 2, gradient
 
     weights = minimize(cost, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
     slopes = weights[1:] / scale
     bias = weights[0] - slopes @ middle
-    spread = np.sqrt(np.quantile(seen.lengths[right], CLAIM) / LIMITS["pose"])
+    spread = np.sqrt(np.quantile(seen.lengths[right], CLAIM) / CHI_SQUARE_LIMITS["pose"])
     if not np.isfinite(spread) or spread == 0:
         return None
-    return Trust(*(round(float(v), 4) for v in (bias, *slopes, spread)))
+    return ScoreModel(*(round(float(v), 4) for v in (bias, *slopes, spread)))

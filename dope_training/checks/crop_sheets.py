@@ -16,7 +16,7 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization import overlay
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of
-from dope_training.objective.targets import IGNORED_BELOW, draw_targets
+from dope_training.objective.targets import MIN_TAUGHT_VISIBILITY, draw_targets
 
 CROPS = 12  # of a sheet
 ROW = 3  # crops in a row, each with its maps
@@ -53,7 +53,7 @@ def save_sheets(config: TrainConfig, paths: list[Path], models: Sequence[ObjectM
 
 
 def strip(batch: dict[str, Tensor], models: Sequence[ObjectModel], spec: MapSpec) -> np.ndarray:
-    """The first crop of a batch as `data.Crops` makes it, its beliefs, and its affinities, side by side, RGB."""
+    """The first crop of a batch as `crops.Crops` makes it, its beliefs, and its affinities, side by side, RGB."""
     batch = {key: value[:1] for key, value in batch.items()}
     targets = draw_targets(batch, len(models), spec)
     image = batch["image"][0].numpy()
@@ -61,7 +61,7 @@ def strip(batch: dict[str, Tensor], models: Sequence[ObjectModel], spec: MapSpec
     large = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
     keypoints = (batch["keypoints"][0].numpy() + 0.5) * factor - 0.5
     shown = [
-        (points, models[c].color if seen >= IGNORED_BELOW else IGNORED)
+        (points, models[c].color if seen >= MIN_TAUGHT_VISIBILITY else IGNORED)
         for points, c, seen in zip(
             keypoints, batch["classes"][0].tolist(), batch["visibility"][0].tolist(), strict=True
         )
@@ -76,7 +76,7 @@ def drawn(image: np.ndarray, shown: Sequence[tuple[np.ndarray, tuple[int, int, i
     """Draw cuboids, keypoints (9, 2) [px] and a colour each, over a copy of an image (H, W, 3)."""
     canvas = image.copy()
     for points, color in shown:
-        ends = np.round(np.clip(points, -overlay.LIMIT, overlay.LIMIT) * (1 << overlay.SUBPIXEL)).astype(int)
+        ends = np.round(np.clip(points, -overlay.MAX_PIXEL, overlay.MAX_PIXEL) * (1 << overlay.SUBPIXEL)).astype(int)
         for start, end in cuboid.EDGES:
             cv2.line(canvas, ends[start].tolist(), ends[end].tolist(), color, 1, cv2.LINE_AA, overlay.SUBPIXEL)
         overlay.draw_keypoints(canvas, points, color)
@@ -114,12 +114,12 @@ def _sheet(strips: list[np.ndarray]) -> np.ndarray:
 
 
 def _write(path: Path, sheet: np.ndarray) -> None:
-    partial = path.with_name(files.name(path.name))
+    partial = path.with_name(files.temporary_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
         files.replace(partial, path)
     except OSError as error:
-        raise files.refused(path, error) from error
+        raise files.write_error(path, error) from error
     finally:
         files.remove(partial)

@@ -16,19 +16,19 @@ from dope_datagen.dataset.store import Sample, records
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.checks.crop_sheets import save_sheets
-from dope_training.checks.label_check import DISTANCE, camera_faults, label_faults, on_edges
+from dope_training.checks.label_check import MAX_DISTANCE, camera_faults, label_faults, on_edges
 from dope_training.config import TrainConfig
 from dope_training.data.augmentation import Crop, augment
 from dope_training.data.object_names import contradictions, missing, spelled
-from dope_training.data.split import Source, held_out
-from dope_training.data.store_reader import Reading
-from dope_training.objective.targets import IGNORED_BELOW
+from dope_training.data.split import TrainingStore, held_out
+from dope_training.data.store_reader import ResilientReader
+from dope_training.objective.targets import MIN_TAUGHT_VISIBILITY
 
 LOOKS = 400  # pictures that are looked at, of all stores together
 FEWEST_LOOKS = 100  # of each store
 SCARCE, RARE = 0.02, 0.10  # share of crops below which a class is refused, or warned of
 CELLS, FEW_CELLS = 3, 5  # median length of an object on the maps below which it is refused, or warned of
-WRONG = 0.1  # share of labels that may be wrong before a store is refused
+MAX_WRONG_SHARE = 0.1  # share of labels that may be wrong before a store is refused
 ON_EDGES, OUTLINES = 0.65, 30  # share of masks that lie on edges of their pictures; of so many, at least
 FEW_PICTURES = 1000
 QUANTILES = (0.1, 0.5, 0.9)
@@ -89,7 +89,9 @@ class Preflight:
             yield "preflight passed" + (f", with {len(self.warnings)} warning(s)" if self.warnings else "")
 
 
-def ready(config: TrainConfig, sources: list[Source], models: list[ObjectModel], save: Path | None = None) -> None:
+def ready(
+    config: TrainConfig, sources: list[TrainingStore], models: list[ObjectModel], save: Path | None = None
+) -> None:
     """Look at the data, print what is found, and write sheets of crops if wanted.
 
     Args:
@@ -110,7 +112,7 @@ def ready(config: TrainConfig, sources: list[Source], models: list[ObjectModel],
         raise UserError(report.refusals[0] + more)
 
 
-def preflight(config: TrainConfig, sources: list[Source], models: list[ObjectModel]) -> Preflight:
+def preflight(config: TrainConfig, sources: list[TrainingStore], models: list[ObjectModel]) -> Preflight:
     """Look at the data as training would see it; the arguments are those of `ready`."""
     report = Preflight(config.crop, config.map_spec.stride, len(sources))
     paths = [source.path for source in sources]
@@ -141,9 +143,9 @@ def preflight(config: TrainConfig, sources: list[Source], models: list[ObjectMod
 class _Survey:
     """What some pictures of a store show."""
 
-    def __init__(self, source: Source, config: TrainConfig, looks: int) -> None:
+    def __init__(self, source: TrainingStore, config: TrainConfig, looks: int) -> None:
         self.path, indices = source.path, held_out(source.path, config.validation_share)[0]
-        self._reading, self._models = Reading(source.path), records(source.path)
+        self._reading, self._models = ResilientReader(source.path), records(source.path)
         names = spelled(self._models, config.objects)
         self._classes = {there: config.objects.index(name) for there, name in names.items()}
         focus = config.focus_of(names)
@@ -171,7 +173,7 @@ class _Survey:
         for name, label, keypoints, visibility in zip(
             crop.names, sample.objects, crop.keypoints, crop.visibility, strict=True
         ):
-            if name in self._classes and visibility >= IGNORED_BELOW:
+            if name in self._classes and visibility >= MIN_TAUGHT_VISIBILITY:
                 size, distance = np.ptp(keypoints, axis=0).max(), np.linalg.norm(label.pose.translation)
                 self.rows.append((self._classes[name], self.pictures, visibility, size, distance))
         self.labels += len(sample.objects)
@@ -188,13 +190,13 @@ class _Survey:
         for what, count in self._faults.items():
             total = self.labels if what == "labels" else self.pictures
             line = f"{self.path}: {count} of {total} {what} are wrong; the first: {self._examples[what]}"
-            (refusals if what == "labels" and count > WRONG * total else warnings).append(line)
+            (refusals if what == "labels" and count > MAX_WRONG_SHARE * total else warnings).append(line)
         if len(self._on_edges) >= OUTLINES and (share := float(np.mean(self._on_edges))) < ON_EDGES:
             refusals.append(
                 f"{self.path}: the outlines of only {share:.0%} of its masks lie on edges of the pictures (by chance "
                 "it would be half): these labels seem to be those of other pictures, or resized, cropped or mirrored"
             )
-        if self.rows and (far := float(np.median([row[4] for row in self.rows]))) > DISTANCE:
+        if self.rows and (far := float(np.median([row[4] for row in self.rows]))) > MAX_DISTANCE:
             warnings.append(f"{self.path}: objects are {far:.0f} m away in the middle; are these metres?")
         return refusals, warnings
 

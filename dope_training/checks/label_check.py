@@ -13,12 +13,12 @@ from dope_datagen.inspection.label_consistency import FITS, misfit
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.objects.object_model import ObjectModel
 
-TOLERANCE = 2.0  # [px]; corners and masks farther off teach something wrong
+MAX_CORNER_ERROR = 2.0  # [px]; corners and masks farther off teach something wrong
 OFF_CENTRE = 0.35  # of width or height, between a principal point and the picture's middle
 VIEW = (3.0, 150.0)  # [deg], plausible horizontal fields of view
 RIM, OUTLINE = 3, 40  # [px]; outlines are followed inside of the rim, if they are as long as that
 NEXT = np.ones((3, 3), np.uint8)
-DISTANCE = 30.0  # [m]; beyond it, the unit is doubtful
+MAX_DISTANCE = 30.0  # [m]; beyond it, the unit is doubtful
 
 
 def label_faults(sample: Sample, models: Mapping[str, ObjectModel]) -> Iterator[str]:
@@ -32,7 +32,7 @@ def label_faults(sample: Sample, models: Mapping[str, ObjectModel]) -> Iterator[
     for label, middle in zip(sample.objects, middles, strict=True):
         if label.name not in models:
             yield f"class {label.name!r} is not an object of this store"
-        elif fault := misfit(label, models[label.name], sample.camera, TOLERANCE):
+        elif fault := misfit(label, models[label.name], sample.camera, MAX_CORNER_ERROR):
             yield fault + ("" if "it fits" in fault else _intrinsics(label, models[label.name], sample.camera))
         elif not _within(middle, label.keypoints):
             yield (
@@ -90,7 +90,7 @@ def camera_faults(camera: CameraModel) -> Iterator[str]:
 
 def _within(point: np.ndarray, keypoints: np.ndarray) -> bool:
     """Whether a pixel lies in the box around keypoints (9, 2), or there is none."""
-    low, high = keypoints.min(0) - TOLERANCE, keypoints.max(0) + TOLERANCE
+    low, high = keypoints.min(0) - MAX_CORNER_ERROR, keypoints.max(0) + MAX_CORNER_ERROR
     return bool(np.isnan(point).any() or ((point >= low) & (point <= high)).all())
 
 

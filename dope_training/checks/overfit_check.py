@@ -23,7 +23,7 @@ from dope_datagen.dataset.store import Dataset, Sample
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.object_crops import warp
 from dope_ros2.estimation.settings import Settings
-from dope_ros2.evaluation.matching import Instance, match
+from dope_ros2.evaluation.matching import LabelledPose, match
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.metadata import Metadata, TrainedObject
@@ -33,18 +33,18 @@ from dope_training.checks.data_check import preflight
 from dope_training.config import TrainConfig
 from dope_training.data.augmentation import Crop
 from dope_training.data.crops import Encoder, stack
-from dope_training.data.split import Source, held_out
+from dope_training.data.split import TrainingStore, held_out
 from dope_training.data.store_reader import readable
 from dope_training.objective.training_module import BeliefModule
 
-PICTURES = 32
+IMAGE_COUNT = 32
 LARGEST_CROP = 128  # [px]; larger ones take longer and prove no more
-BATCH = 16
-STEPS, MINUTES = 600, 6.0  # the test ends with the first of them
+BATCH_SIZE = 16
+MAX_STEPS, MAX_MINUTES = 600, 6.0  # the test ends with the first of them
 FIRST_LOOK, LOOK_EVERY = 100, 50  # steps
 LEARNING_RATE, CLIP = 1.5e-3, 5.0
-ENOUGH = 0.8  # share of the objects found
-VISIBLE = 0.6  # objects less visible are not asked for
+MIN_FOUND_SHARE = 0.8  # share of the objects found
+MIN_VISIBILITY = 0.6  # objects less visible are not asked for
 SPAN = (0.4, 0.75)  # of the crop, of the object that a window is around
 FALLEN = 0.5  # of its first value; a loss above it has not learned anything
 
@@ -54,7 +54,7 @@ class Outcome:
     """What the self-test found.
 
     Attributes:
-        passed: the share found is `ENOUGH`.
+        passed: the share found is `MIN_FOUND_SHARE`.
         found, asked: objects within 10 % of their distance and 20 degrees, of all that are visible enough.
         steps, seconds: that the training took.
         first, last: the loss at the start and at the end.
@@ -75,7 +75,7 @@ class Outcome:
         if not self.steps:
             return f"self-test: FAIL before the first step: {self.cause}"
         figures = (
-            f"{self.found} of {self.asked} objects found in {PICTURES} pictures after {self.steps} steps "
+            f"{self.found} of {self.asked} objects found in {IMAGE_COUNT} pictures after {self.steps} steps "
             f"({self.seconds:.0f} s), loss {self.first:.2f} -> {self.last:.2f}"
         )
         if self.passed:
@@ -83,7 +83,7 @@ class Outcome:
         return f"self-test: FAIL: {figures}; likely cause: {self.cause}"
 
 
-def self_test(config: TrainConfig, sources: list[Source], models: list[ObjectModel]) -> Outcome:
+def self_test(config: TrainConfig, sources: list[TrainingStore], models: list[ObjectModel]) -> Outcome:
     """Learn 32 pictures by heart and see whether their poses come out.
 
     Args:
@@ -99,7 +99,7 @@ def self_test(config: TrainConfig, sources: list[Source], models: list[ObjectMod
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rendered"
         _render(path, config.objects)
-        return _on_stores(config, [Source(path)], models)
+        return _on_stores(config, [TrainingStore(path)], models)
 
 
 def _render(path: Path, objects: list[str]) -> None:
@@ -112,17 +112,17 @@ def _render(path: Path, objects: list[str]) -> None:
         "modes": {"float": 1}, "nb_frames": 1, "nb_objects": [1, 2], "nb_distractors": [0, 0], "variety": 4,
         "pybullet_meshes": False,
     }  # fmt: skip
-    generate(parse_config(entry, "self-test"), path, 2 * PICTURES)
+    generate(parse_config(entry, "self-test"), path, 2 * IMAGE_COUNT)
 
 
-def _on_stores(config: TrainConfig, sources: list[Source], models: list[ObjectModel]) -> Outcome:
+def _on_stores(config: TrainConfig, sources: list[TrainingStore], models: list[ObjectModel]) -> Outcome:
     report = preflight(config, sources, models)
     print("\n".join(report.lines()), flush=True)
     if report.refusals:
         return Outcome(False, 0, 0, 0, 0.0, np.nan, np.nan, report.refusals[0])
     learner = Learner(config, models)
     for source in sources:
-        learner.add(source.path, -(-PICTURES // len(sources)))
+        learner.add(source.path, -(-IMAGE_COUNT // len(sources)))
     return learner.run()
 
 
@@ -143,7 +143,7 @@ class Learner:
         store, indices = Dataset.open(path), held_out(path, self._config.validation_share)[0]
         encoder, before = Encoder(store, self._config.objects), len(self._pictures)
         for sample in readable(store, np.random.default_rng(self._config.seed).permutation(indices)):
-            if any(label.name in encoder.names and label.visibility >= VISIBLE for label in sample.objects):
+            if any(label.name in encoder.names and label.visibility >= MIN_VISIBILITY for label in sample.objects):
                 self._pictures.append((encoder, sample))
             if len(self._pictures) - before == wanted:
                 break
@@ -154,14 +154,14 @@ class Learner:
         for loss in self._steps():
             losses.append(loss)
             steps, seconds = len(losses), time.monotonic() - since
-            over = steps == STEPS or seconds > 60 * MINUTES or not np.isfinite(loss)
+            over = steps == MAX_STEPS or seconds > 60 * MAX_MINUTES or not np.isfinite(loss)
             if over or (steps >= FIRST_LOOK and steps % LOOK_EVERY == 0):
                 found, asked = self._look() if np.isfinite(loss) else (0, 0)
                 print(f"self-test: step {steps}: loss {loss:.2f}, {found} of {asked} objects found", flush=True)
-            if over or (asked and found >= ENOUGH * asked):
+            if over or (asked and found >= MIN_FOUND_SHARE * asked):
                 break
         first, last = losses[0], float(np.mean(losses[-10:]))
-        passed = bool(asked and found >= ENOUGH * asked)
+        passed = bool(asked and found >= MIN_FOUND_SHARE * asked)
         outcome = Outcome(passed, found, asked, len(losses), time.monotonic() - since, first, last)
         return outcome if passed else replace(outcome, cause=_cause(outcome, self._config))
 
@@ -170,7 +170,7 @@ class Learner:
         optimiser = torch.optim.AdamW(self._module.parameters(), lr=LEARNING_RATE)
         for step in count():
             rng = np.random.default_rng([self._config.seed, step])
-            chosen = rng.choice(len(self._pictures), BATCH)
+            chosen = rng.choice(len(self._pictures), BATCH_SIZE)
             crops = [self._encoded(rng, *self._pictures[index]) for index in chosen]
             batch = {key: value.to(self._device) for key, value in stack(crops).items()}
             loss = self._module.train().losses(batch)["loss"]
@@ -197,7 +197,7 @@ class Learner:
         symmetries = {model.name: list(group(model)[1:, :3, :3]) for model in self._models}
         found = asked = 0
         for number, (encoder, sample) in enumerate(self._pictures):
-            rng = np.random.default_rng([config.seed, STEPS, number])
+            rng = np.random.default_rng([config.seed, MAX_STEPS, number])
             crop, camera = window(rng, sample, encoder.names, self._size)
             detected = [_instance(d.model, d.score, d.pose) for d in estimator(crop.image, camera, Settings())]
             shown = [(encoder.names.get(name), k) for k, name in enumerate(crop.names)]
@@ -206,14 +206,14 @@ class Learner:
                 for name, k in shown
                 if name in models
             ]
-            pairs = [pair for pair in match(truths, detected, symmetries) if truths[pair.truth].score >= VISIBLE]
+            pairs = [pair for pair in match(truths, detected, symmetries) if truths[pair.truth].score >= MIN_VISIBILITY]
             found, asked = found + sum(pair.found for pair in pairs), asked + len(pairs)
         return found, asked
 
 
 def window(rng: np.random.Generator, sample: Sample, names: Collection[str], size: int) -> tuple[Crop, CameraModel]:
     """Cut a window of `size` px around a well visible object of `names`, upright, unaltered; and its camera."""
-    candidates = [label for label in sample.objects if label.name in names and label.visibility >= VISIBLE]
+    candidates = [label for label in sample.objects if label.name in names and label.visibility >= MIN_VISIBILITY]
     label = candidates[rng.integers(len(candidates))]
     scale = size * rng.uniform(*SPAN) / np.ptp(label.keypoints, axis=0).max()
     shift = (size - 1) / 2 + rng.uniform(-0.1, 0.1, 2) * size - scale * label.keypoints.mean(0)
@@ -228,8 +228,8 @@ def window(rng: np.random.Generator, sample: Sample, names: Collection[str], siz
     return crop, CameraModel(np.vstack([A, [0, 0, 1]]) @ sample.camera.K, size, size)
 
 
-def _instance(model: ObjectModel, score: float, pose: Pose) -> Instance:
-    return Instance(model.name, score, pose, pose.apply(model.centre))
+def _instance(model: ObjectModel, score: float, pose: Pose) -> LabelledPose:
+    return LabelledPose(model.name, score, pose, pose.apply(model.centre))
 
 
 def _cause(outcome: Outcome, config: TrainConfig) -> str:
@@ -238,8 +238,8 @@ def _cause(outcome: Outcome, config: TrainConfig) -> str:
         return "the loss is not a number; look for NaN in the labels with `dope check`"
     if outcome.steps < FIRST_LOOK:
         return (
-            f"only {outcome.steps} steps of {config.architecture} in {MINUTES:g} minutes; this machine is too slow for "
-            "it: use a GPU, or test with dope-lite"
+            f"only {outcome.steps} steps of {config.architecture} in {MAX_MINUTES:g} minutes; this machine is too "
+            "slow for it: use a GPU, or test with dope-lite"
         )
     if outcome.last > FALLEN * outcome.first:
         return (

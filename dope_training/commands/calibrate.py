@@ -43,8 +43,8 @@ def calibrate_command(
     typer.echo(
         f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
         if trusted
-        else f"{path}: fewer than {pose_confidence.FEWEST} right poses in these pictures; scores and ellipsoids stay "
-        "as they were"
+        else f"{path}: fewer than {pose_confidence.MIN_RIGHT_POSES} right poses in these pictures; scores and "
+        "ellipsoids stay as they were"
     )
 
 

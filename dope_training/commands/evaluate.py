@@ -18,20 +18,20 @@ from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_training.evaluation import report
-from dope_training.evaluation.labelled_images import Pictures, open_pictures
-from dope_training.evaluation.object_points import Shape
-from dope_training.evaluation.run import Contender, Judged, judge
+from dope_training.evaluation.labelled_images import LabelledImages, open_pictures
+from dope_training.evaluation.object_points import ObjectPoints
+from dope_training.evaluation.run import EvaluationResult, Predictor, judge
 from dope_training.evaluation.summary import counts
 
 if TYPE_CHECKING:
     from dope_ros2.estimation.estimator import Estimator
     from dope_ros2.estimation.settings import Settings
 
-PICTURES = 200  # that weights are shown, unless asked otherwise
+DEFAULT_IMAGES = 200  # that weights are shown, unless asked otherwise
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """Figures of one class.
 
     Attributes:
@@ -51,22 +51,22 @@ class Report:
 
 def evaluate(
     estimator: Estimator, data: Path, indices: range, settings: Settings, min_visibility: float
-) -> dict[str, Report]:
+) -> dict[str, EvaluationReport]:
     """Run the estimator over labelled pictures and compare with their labels, class by class."""
-    contender = Contender.of_estimator(Path(data).name, estimator, settings)
+    contender = Predictor.of_estimator(Path(data).name, estimator, settings)
     return brief(judge(contender, open_pictures(Path(data), estimator.models), indices, {}), min_visibility)
 
 
-def brief(judged: Judged, min_visibility: float) -> dict[str, Report]:
+def brief(judged: EvaluationResult, min_visibility: float) -> dict[str, EvaluationReport]:
     """The main figures of each class."""
     return {model.name: _report(judged, model.name, min_visibility) for model in judged.contender.models}
 
 
-def _report(judged: Judged, name: str, min_visibility: float) -> Report:
+def _report(judged: EvaluationResult, name: str, min_visibility: float) -> EvaluationReport:
     visible = [row for row in judged.truths if row.name == name and counts(row.visibility, min_visibility)]
     hits = [row for row in visible if row.right]
     found = [row.right for row in judged.found if row.name == name]
-    return Report(
+    return EvaluationReport(
         instances=len(visible),
         recall=len(hits) / max(1, len(visible)),
         precision=sum(found) / max(1, len(found)),
@@ -92,11 +92,11 @@ def labels(paths: Sequence[Path]) -> list[str]:
 def contenders(
     weights: Sequence[Path],
     results: Sequence[Path],
-    data: Pictures,
+    data: LabelledImages,
     objects: dict[str, ObjectModel],
     device: str,
     min_score: float | None,
-) -> tuple[list[Contender], dict]:
+) -> tuple[list[Predictor], dict]:
     """Whom to judge: weights and results files; and the settings of the former, as values."""
     names = labels([*weights, *results])
     judged, settings = [], {}
@@ -108,11 +108,11 @@ def contenders(
         chosen = Settings() if min_score is None else Settings(min_score=min_score)
         settings = asdict(chosen)
         judged = [
-            Contender.of_estimator(name, Estimator.load(path, objects, device), chosen, sha256(path))
+            Predictor.of_estimator(name, Estimator.load(path, objects, device), chosen, sha256(path))
             for name, path in zip(names, weights, strict=False)
         ]
     files = zip(names[len(weights) :], results, strict=True)
-    return judged + [Contender.of_results(*file, data, objects.values()) for file in files], settings
+    return judged + [Predictor.of_results(*file, data, objects.values()) for file in files], settings
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -141,8 +141,8 @@ def evaluate_command(
         weights = [share() / "weights" / "dope-lite.safetensors"]
     known, settings = contenders(weights or [], csv or [], pictures, objects, device, min_score)
     count = len(pictures.keys)
-    indices = range(max(0, count - (images or (PICTURES if weights else count))), count)
-    shapes: dict[str, Shape] = {}
+    indices = range(max(0, count - (images or (DEFAULT_IMAGES if weights else count))), count)
+    shapes: dict[str, ObjectPoints] = {}
     judged = [judge(contender, pictures, indices, shapes) for contender in known]
     if out is None:
         for one in judged:
@@ -155,7 +155,7 @@ def evaluate_command(
         typer.echo(path)
 
 
-def _print_lines(judged: Judged, min_visibility: float, *, several: bool) -> None:
+def _print_lines(judged: EvaluationResult, min_visibility: float, *, several: bool) -> None:
     for name, figures in brief(judged, min_visibility).items():
         who = {"weights": judged.contender.label} if several else {}
         values = {k: round(v, 4) if v == v else None for k, v in vars(figures).items()}

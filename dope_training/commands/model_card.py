@@ -16,7 +16,7 @@ from dope_ros2.common import files
 from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.matching import MAX_ANGLE, MAX_DISTANCE
-from dope_ros2.network.calibration import Trust
+from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import load, sha256
 from dope_training.calibration.pose_confidence import biases_in_words
@@ -78,7 +78,7 @@ def _errs(metadata: Metadata) -> str:
     ]
     if off := biases_in_words(metadata.objects):
         lines.append(f"Distances are corrected for a bias of {off}.")
-    if trust == Trust():
+    if trust == ScoreModel():
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")
     else:
         lines.append(
@@ -163,7 +163,7 @@ def card_command(
         typer.echo(weights.with_suffix(".md"))
         typer.echo(add_sum(weights))
     except OSError as error:
-        raise files.refused(weights.parent, error) from error
+        raise files.write_error(weights.parent, error) from error
 
 
 def main(argv: list[str] | None = None) -> int:

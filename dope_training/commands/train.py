@@ -13,7 +13,7 @@ from dope_ros2.objects.object_model import load_objects, pick
 from dope_training.checks.data_check import ready
 from dope_training.checks.overfit_check import self_test
 from dope_training.config import load_config
-from dope_training.data.split import Source
+from dope_training.data.split import TrainingStore
 from dope_training.train import train
 from dope_training.trainer.distributed import ranks
 
@@ -59,7 +59,7 @@ def train_command(
     }  # fmt: skip
     recipe = load_config(config, changes)
     models = pick(load_objects(objects_file), recipe.objects)
-    sources = [Source.parse(text) for text in data or []]
+    sources = [TrainingStore.parse(text) for text in data or []]
     if learn_by_heart:
         outcome = self_test(recipe, sources, models)
         typer.echo(outcome.line())

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from dope_datagen.dataset.store import Sample
-from dope_ros2.estimation.object_crops import LARGEST, magnification, warp
+from dope_ros2.estimation.object_crops import MAX_MAGNIFICATION, magnification, warp
 from dope_ros2.geometry import cuboid
 
-WORTH_A_CROP = 0.3  # visible share of an object around which a crop is cut
+MIN_CROP_VISIBILITY = 0.3  # visible share of an object around which a crop is cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def augment(
     `random_window`.
     """
     keypoints = np.array([label.keypoints for label in sample.objects]).reshape(-1, 9, 2)
-    seen = np.array([label.visibility > WORTH_A_CROP for label in sample.objects], bool)
+    seen = np.array([label.visibility > MIN_CROP_VISIBILITY for label in sample.objects], bool)
     seen |= not seen.any()
     weights = np.array([(focus or {}).get(label.name, 1.0) for label in sample.objects], float)
     A = random_window(rng, keypoints[seen], sample.rgb.shape, size, weights[seen], closer)
@@ -79,7 +79,8 @@ def random_window(
 
     Mostly around one of the objects, which then spans a third of the crop to a little more than all of it, whatever
     its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which. A share of `closer` is
-    cut as `closer.view` does, with its errors of place and size: poses are made from those, the others are for finding.
+    cut as `object_crops.crop_and_scale` does, with its errors of place and size: poses are made from those, the others
+    are for finding.
     """
     whole = np.array(shape[1::-1])
     near = bool(closer and len(keypoints) and rng.random() < closer)
@@ -89,7 +90,7 @@ def random_window(
         if near:
             scale = magnification(extent * np.exp(rng.normal(0, 0.12)), size, whole)
         else:
-            scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.2, LARGEST)
+            scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.2, MAX_MAGNIFICATION)
         target = chosen[cuboid.CENTRE]
     else:
         scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), whole)

@@ -17,9 +17,9 @@ from dope_training.config import TrainConfig
 from dope_training.data.augmentation import Crop, augment
 from dope_training.data.object_names import check_objects, spelled
 from dope_training.data.split import held_out
-from dope_training.data.store_reader import Reading
+from dope_training.data.store_reader import ResilientReader
 
-MOST_OBJECTS = 12  # of the trained classes in one crop; further ones are ignored where they are
+MAX_OBJECTS_IN_CROP = 12  # of the trained classes in one crop; further ones are ignored where they are
 
 
 class Encoder:
@@ -37,13 +37,13 @@ class Encoder:
 
     def __call__(self, sample: Sample, crop: Crop) -> dict[str, np.ndarray]:
         """One crop of a picture, as `Crops` returns K of them."""
-        known = [i for i, name in enumerate(crop.names) if name in self._classes][:MOST_OBJECTS]
+        known = [i for i, name in enumerate(crop.names) if name in self._classes][:MAX_OBJECTS_IN_CROP]
         entry = {
             "image": crop.image,
-            "keypoints": np.zeros((MOST_OBJECTS, 9, 2), np.float32),
-            "classes": np.full(MOST_OBJECTS, -1),
-            "visibility": np.zeros(MOST_OBJECTS, np.float32),
-            "rays": np.zeros((MOST_OBJECTS, 3, 4), np.float32),
+            "keypoints": np.zeros((MAX_OBJECTS_IN_CROP, 9, 2), np.float32),
+            "classes": np.full(MAX_OBJECTS_IN_CROP, -1),
+            "visibility": np.zeros(MAX_OBJECTS_IN_CROP, np.float32),
+            "rays": np.zeros((MAX_OBJECTS_IN_CROP, 3, 4), np.float32),
         }
         slots = np.zeros(256, np.uint8)
         for slot, i in enumerate(known):
@@ -60,11 +60,11 @@ class Crops(TorchDataset):
     """Augmented crops of one store, several of each picture; they depend on the seed, the epoch and the ticket alone.
 
     A ticket is the picture's index, plus the store's length for each time that the epoch has had it already. A picture
-    that cannot be read is replaced by another one, see `reading`.
+    that cannot be read is replaced by another one, see `store_reader`.
     """
 
     def __init__(self, path: Path, config: TrainConfig, indices: range, seed: tuple[int, ...]) -> None:
-        self.reading = Reading(path)
+        self.reading = ResilientReader(path)
         self._encode = Encoder(self.reading.store, config.objects)
         self._focus = config.focus_of(self._encode.names)
         self._size, self._crops, self._indices, self._seed = config.crop, config.crops_per_picture, indices, seed
@@ -81,7 +81,7 @@ class Crops(TorchDataset):
 
         Returns:
             image (K, S, S, 3) uint8; keypoints (K, M, 9, 2) float32 [px], classes (K, M) with -1 where unused,
-            visibility (K, M), M = `MOST_OBJECTS`; seen (K, S, S) uint8, m + 1 where object m is seen;
+            visibility (K, M), M = `MAX_OBJECTS_IN_CROP`; seen (K, S, S) uint8, m + 1 where object m is seen;
             rays (K, M, 3, 4) float32, see `viewing_rays`.
         """
         epoch, (repeat, place) = visit[0], divmod(visit[1], len(self))
@@ -95,7 +95,7 @@ class Crops(TorchDataset):
 
 
 class Stores(ConcatDataset):
-    """Several stores as one, which takes visits: an epoch, and a ticket of `sampler.Mix` over all of them."""
+    """Several stores as one, which takes visits: an epoch, and a ticket of `sampler.WeightedSampler`."""
 
     @property
     def lengths(self) -> list[int]:

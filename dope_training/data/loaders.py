@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, Sampler
 from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
 from dope_training.data.crops import Stores, crops_of, stack
-from dope_training.data.progress import Place
-from dope_training.data.sampler import Mix
+from dope_training.data.progress import DataPosition
+from dope_training.data.sampler import WeightedSampler
 
-MOST_WORKERS = 16
+MAX_WORKERS = 16
 
 
 class Stream(Sampler[list[tuple[int, int]]]):
@@ -27,7 +27,9 @@ class Stream(Sampler[list[tuple[int, int]]]):
     the next one fills it.
     """
 
-    def __init__(self, mix: Mix, pictures: int, place: Place, steps: int, *, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self, mix: WeightedSampler, pictures: int, place: DataPosition, steps: int, *, rank: int = 0, ranks: int = 1
+    ) -> None:
         self._mix, self._pictures, self._place, self._steps = mix, pictures, place, steps
         self._own = slice(rank * pictures // ranks, (rank + 1) * pictures // ranks)
 
@@ -53,13 +55,13 @@ class Stream(Sampler[list[tuple[int, int]]]):
         return [(epoch, index) for index in self._mix]
 
 
-def mixed(stores: Stores, weights: list[float] | None, seed: int) -> Mix:
+def mixed(stores: Stores, weights: list[float] | None, seed: int) -> WeightedSampler:
     """The order of visits to stores, all of weight 1 if None is given.
 
     Raises:
         UserError: there are not as many weights as stores, or one is not above 0.
     """
-    return Mix(stores.lengths, weights or [1.0] * len(stores.lengths), seed)
+    return WeightedSampler(stores.lengths, weights or [1.0] * len(stores.lengths), seed)
 
 
 def pictures_a_step(config: TrainConfig, available: int, ranks: int) -> int:
@@ -108,7 +110,7 @@ def _loader(stores: Stores, batches: Iterable[list[tuple[int, int]]], workers: i
 def auto_workers(ranks: int) -> int:
     """Loader processes of each of the ranks of this machine: all cores but one for each of them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    return min(MOST_WORKERS, max(1, cores // ranks - 1))
+    return min(MAX_WORKERS, max(1, cores // ranks - 1))
 
 
 def outlive(_: int = 0) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class DataPosition(NamedTuple):
     """How far a run is in its data: the epoch, from 0, and how many pictures of it have been trained on."""
 
     epoch: int = 0
     seen: int = 0
 
-    def after(self, pictures: int, length: int) -> Place:
+    def after(self, pictures: int, length: int) -> DataPosition:
         """The place so many pictures later, in epochs of `length` pictures."""
         epochs, seen = divmod(self.seen + pictures, length)
-        return Place(self.epoch + epochs, seen)
+        return DataPosition(self.epoch + epochs, seen)

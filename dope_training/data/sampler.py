@@ -12,11 +12,11 @@ from dope_ros2.common.errors import UserError
 SHUFFLE = 2**32 - 1  # in the seed of an epoch's order, where that of a store's permutation has the store's number
 
 
-class Mix(Sampler[int]):
+class WeightedSampler(Sampler[int]):
     """Tickets of several stores, each with a weight, shared out to the processes of a training.
 
     A ticket below the number of all pictures is the index of one, over the stores one after the other. What a weight
-    above 1 brings again in the same epoch is `index + repeat * total`, so that `data.Stores` draws other crops of it.
+    above 1 brings again in the same epoch is `index + repeat * total`, so that `crops.Stores` draws other crops of it.
 
     A store of n pictures gives round(weight * n) tickets an epoch. They continue where those of the last epoch ended
     in an endless row of permutations of the store: with weight 1 an epoch has each picture once, with weight 3 three

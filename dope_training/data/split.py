@@ -11,7 +11,7 @@ from dope_ros2.common.errors import UserError
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingStore:
     """A store to train on.
 
     Attributes:
@@ -23,7 +23,7 @@ class Source:
     weight: float = 1.0
 
     @classmethod
-    def parse(cls, text: str) -> Source:
+    def parse(cls, text: str) -> TrainingStore:
         """Read `PATH` or `PATH=WEIGHT`; what is there as a whole is a path, also with `=` in its name.
 
         Raises:

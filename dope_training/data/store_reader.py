@@ -15,8 +15,8 @@ from dope_datagen.inspection import shard_reader
 from dope_ros2.common.errors import UserError
 
 UNREADABLE = (*shard_reader.UNREADABLE, OverflowError, cv2.error)
-MOST = 0.1  # share of the pictures drawn that may be unreadable
-FEWEST = 10  # unreadable pictures before that share is looked at
+MAX_UNREADABLE_SHARE = 0.1  # share of the pictures drawn that may be unreadable
+MIN_UNREADABLE = 10  # unreadable pictures before that share is looked at
 WORKERS = 256  # loader processes that count apart
 
 
@@ -28,7 +28,7 @@ class TooManyError(UserError):
         super().__init__(text.strip().splitlines()[-1].removeprefix(f"{__name__}.{type(self).__name__}: "))
 
 
-class Reading:
+class ResilientReader:
     """Reads pictures of a store, and keeps count of those that it cannot, over all loader processes."""
 
     def __init__(self, path: Path) -> None:
@@ -52,10 +52,10 @@ class Reading:
             tally[1] += 1
             self._name(index, error)
         drawn, bad = self.counts
-        if bad >= FEWEST and bad > MOST * drawn:
+        if bad >= MIN_UNREADABLE and bad > MAX_UNREADABLE_SHARE * drawn:
             raise TooManyError(
-                f"{self.store.path}: {bad} of the {drawn} pictures drawn cannot be read, more than {MOST:.0%}; "
-                f"`dope check {self.store.path}` says why, and its --mark leaves them out"
+                f"{self.store.path}: {bad} of the {drawn} pictures drawn cannot be read, more than "
+                f"{MAX_UNREADABLE_SHARE:.0%}; `dope check {self.store.path}` says why, and its --mark leaves them out"
             )
         return None
 

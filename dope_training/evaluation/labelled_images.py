@@ -34,7 +34,7 @@ class TrueObject:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class LabelledImage:
     """One picture.
 
     Attributes:
@@ -49,12 +49,12 @@ class Picture:
     truths: list[TrueObject]
 
 
-class Pictures(Protocol):
+class LabelledImages(Protocol):
     """Labelled pictures by index.
 
     Attributes:
         path: where they are.
-        keys: of each picture, as `Picture.key`.
+        keys: of each picture, as `LabelledImage.key`.
         names: classes of the objects in them.
     """
 
@@ -62,11 +62,11 @@ class Pictures(Protocol):
     keys: list[tuple[int, int]]
     names: set[str]
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> LabelledImage:
         """Read one."""
 
 
-class StorePictures:
+class StoreImages:
     """Pictures of a dataset written by `dope generate` or `dope convert`."""
 
     def __init__(self, path: Path) -> None:
@@ -74,14 +74,14 @@ class StorePictures:
         self.keys = [(0, self._store.number(index)) for index in range(len(self._store))]
         self.names = {record["name"] for record in self._store.objects}
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> LabelledImage:
         """Read one."""
         sample = self._store[index]
         truths = [TrueObject(label.name, label.pose, label.visibility) for label in sample.objects]
-        return Picture(self.keys[index], sample.camera, sample.rgb, truths)
+        return LabelledImage(self.keys[index], sample.camera, sample.rgb, truths)
 
 
-class BopPictures:
+class BopImages:
     """Pictures of BOP scenes."""
 
     def __init__(self, path: Path, folders: Iterable[Path], objects: Iterable[ObjectModel]) -> None:
@@ -93,7 +93,7 @@ class BopPictures:
         self.keys = [(frame.scene_id, frame.im_id) for frame in self._frames]
         self.names = {self._name(truth) for frame in self._frames for truth in frame.truth or ()}
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> LabelledImage:
         """Read one."""
         frame: Frame = self._frames[index]
         rgb = read_image(frame.path)
@@ -101,13 +101,13 @@ class BopPictures:
             TrueObject(self._name(truth), truth.pose, np.nan if truth.visibility is None else truth.visibility)
             for truth in frame.truth or ()
         ]
-        return Picture(self.keys[index], frame.camera(rgb.shape[1], rgb.shape[0]), rgb, truths)
+        return LabelledImage(self.keys[index], frame.camera(rgb.shape[1], rgb.shape[0]), rgb, truths)
 
     def _name(self, truth: Truth) -> str:
         return self._names.get(truth.obj_id, f"obj_id {truth.obj_id}")
 
 
-def open_pictures(path: Path, objects: Iterable[ObjectModel]) -> Pictures:
+def open_pictures(path: Path, objects: Iterable[ObjectModel]) -> LabelledImages:
     """Open a dataset of ours, a BOP scene or a folder of BOP scenes.
 
     Args:
@@ -118,5 +118,5 @@ def open_pictures(path: Path, objects: Iterable[ObjectModel]) -> Pictures:
         UserError: it is none of these, or has no labelled picture.
     """
     if folders := scenes(path):
-        return BopPictures(path, folders, objects)
-    return StorePictures(path)
+        return BopImages(path, folders, objects)
+    return StoreImages(path)

@@ -14,12 +14,15 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group
 
-MOST = 2000  # points of which means are taken
-FINEST, MOST_TURNS = 315, 4096  # steps of a continuous symmetry, as BOP has it; fewer each where there are several
+MAX_POINTS = 2000  # points of which means are taken
+CONTINUOUS_STEPS, MOST_TURNS = (
+    315,
+    4096,
+)  # steps of a continuous symmetry, as BOP has it; fewer each where there are several
 
 
 @dataclass(frozen=True, eq=False)
-class Shape:
+class ObjectPoints:
     """An object as the measures need it.
 
     Attributes:
@@ -34,7 +37,7 @@ class Shape:
     source: str
 
     @classmethod
-    def of(cls, model: ObjectModel) -> Shape:
+    def of(cls, model: ObjectModel) -> ObjectPoints:
         """From the object's mesh where its file is there, else from the corners of its cuboid.
 
         Raises:
@@ -46,7 +49,7 @@ class Shape:
             corners = model.keypoints[:8]
             return cls(model, corners, corners, "8 corners of the cuboid, for want of a mesh")
         vertices = np.unique(object_mesh(model).positions.astype(float), axis=0)
-        chosen = np.linspace(0, len(vertices) - 1, min(MOST, len(vertices))).round().astype(int)
+        chosen = np.linspace(0, len(vertices) - 1, min(MAX_POINTS, len(vertices))).round().astype(int)
         return cls(model, vertices[chosen], _hull(vertices), f"{len(chosen)} of {len(vertices)} vertices of the mesh")
 
     @cached_property
@@ -58,7 +61,7 @@ class Shape:
     def symmetries(self) -> np.ndarray:
         """(S, 4, 4) transforms of the object's frame that change nothing to be seen, the identity first [m]."""
         turning = len(self.model.symmetries_continuous)
-        return group(self.model, min(FINEST, int(MOST_TURNS ** (1 / max(1, turning)))))
+        return group(self.model, min(CONTINUOUS_STEPS, int(MOST_TURNS ** (1 / max(1, turning)))))
 
     @property
     def is_symmetric(self) -> bool:

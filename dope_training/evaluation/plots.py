@@ -11,19 +11,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 COLORS = ("#222222", "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bb7733", "#999999")
-SIZE, DPI = (5.4, 3.7), 110  # [inch]
-MOST = len(COLORS)  # lines in a plot
-FEWEST = 4  # groups of bars that fill a plot
+FIGURE_SIZE, DPI = (5.4, 3.7), 110  # [inch]
+MAX_LINES = len(COLORS)  # lines in a plot
+MIN_GROUPS = 4  # groups of bars that fill a plot
 Series = Mapping[str, dict]  # curves by label
 
 
 def series(contents: Sequence[dict]) -> Series:
     """What gets a line of its own: each contender, or all and each class of a single one."""
     if len(contents) > 1:
-        return {content["label"]: content["curves"]["all"] for content in contents[:MOST]}
+        return {content["label"]: content["curves"]["all"] for content in contents[:MAX_LINES]}
     [content] = contents
     shown = ["all", *(name for name, figures in content["classes"].items() if figures["instances"])]
-    return {name: content["curves"][name] for name in (shown if len(shown) > 2 else shown[:1])[:MOST]}
+    return {name: content["curves"][name] for name in (shown if len(shown) > 2 else shown[:1])[:MAX_LINES]}
 
 
 def plots(contents: Sequence[dict]) -> list[tuple[str, str]]:
@@ -92,7 +92,7 @@ def _recall(contents: Sequence[dict], key: str, what: str) -> str:
         axes.bar_label(bars, [str(own[b]["instances"]) for b in bins if b in own], fontsize=7)
     names = ["unknown" if low is None else f"{low:g}-{high:g}" if high else f"{low:g}+" for low, high in bins]
     axes.set_xticks(range(len(bins)), names)
-    axes.set(xlim=(-0.6, max(len(bins), FEWEST) - 0.4), ylim=(0, 1.08))
+    axes.set(xlim=(-0.6, max(len(bins), MIN_GROUPS) - 0.4), ylim=(0, 1.08))
     return _finish(figure, axes)
 
 
@@ -107,7 +107,7 @@ def _histograms(curves: Series, key: str, what: str) -> str:
 
 
 def _new(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=SIZE, dpi=DPI)
+    figure = Figure(figsize=FIGURE_SIZE, dpi=DPI)
     axes = figure.add_axes((0.15, 0.14, 0.83, 0.83))
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.25)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from dope_ros2.evaluation.matching import MAX_ANGLE, Instance, match
+from dope_ros2.evaluation.matching import MAX_ANGLE, LabelledPose, match
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.symmetry import nearest
-from dope_training.evaluation.labelled_images import Picture, TrueObject
-from dope_training.evaluation.object_points import Shape
+from dope_training.evaluation.labelled_images import LabelledImage, TrueObject
+from dope_training.evaluation.object_points import ObjectPoints
 from dope_training.metrics import bop
-from dope_training.metrics.add import CLOSE, LIMIT, add, adds
+from dope_training.metrics.add import MAX_ADD, MAX_ADD_OF_DIAMETER, add, adds
 from dope_training.metrics.coverage import PARTS, motion, squared_lengths
 
 
@@ -76,7 +76,7 @@ class FoundRow:
 
 
 def measure(
-    number: int, picture: Picture, detections: Sequence[Detection], shapes: Mapping[str, Shape]
+    number: int, picture: LabelledImage, detections: Sequence[Detection], shapes: Mapping[str, ObjectPoints]
 ) -> tuple[list[TruthRow], list[FoundRow]]:
     """Judge one picture.
 
@@ -110,15 +110,15 @@ def measure(
     return rows, found
 
 
-def _in_front(truth: TrueObject, shape: Shape) -> bool:
+def _in_front(truth: TrueObject, shape: ObjectPoints) -> bool:
     return truth.pose.apply(shape.model.keypoints)[:, 2].min() > 0
 
 
-def _instance(shape: Shape, score: float, pose: Pose) -> Instance:
-    return Instance(shape.model.name, score, pose, pose.apply(shape.model.centre))
+def _instance(shape: ObjectPoints, score: float, pose: Pose) -> LabelledPose:
+    return LabelledPose(shape.model.name, score, pose, pose.apply(shape.model.centre))
 
 
-def _place(row: TruthRow, picture: Picture, truth: TrueObject, found: Detection, shape: Shape) -> None:
+def _place(row: TruthRow, picture: LabelledImage, truth: TrueObject, found: Detection, shape: ObjectPoints) -> None:
     """Fill in what follows from the pair; of the poses that look like the true one the nearest counts."""
     model, K = shape.model, picture.camera.K
     true = nearest(truth.pose, found.pose, model, shape.symmetries)
@@ -134,13 +134,13 @@ def _place(row: TruthRow, picture: Picture, truth: TrueObject, found: Detection,
 
 
 def _by_add(
-    rows: Sequence[TruthRow], found: Sequence[FoundRow], trues: list[np.ndarray], poses: list[Pose], shape: Shape
+    rows: Sequence[TruthRow], found: Sequence[FoundRow], trues: list[np.ndarray], poses: list[Pose], shape: ObjectPoints
 ) -> None:
     """Pair objects of one class with detections, so that the sum of errors, each cut at the limit, is least.
 
     ADD and ADD-S are paired each for itself.
     """
-    limit = max(LIMIT, CLOSE * shape.diameter)
+    limit = max(MAX_ADD, MAX_ADD_OF_DIAMETER * shape.diameter)
     errors = np.reshape([_add_errors(t, p, shape, limit) for t in trues for p in poses], (len(trues), len(poses), 2))
     for kind, name in enumerate(("add", "adds")):
         costs = errors[:, :, kind]
@@ -148,10 +148,10 @@ def _by_add(
             setattr(rows[i], name, float(costs[i, j]))
             if kind == shape.is_symmetric:
                 rows[i].add_s = float(costs[i, j])
-                rows[i].close = found[j].close = bool(costs[i, j] < CLOSE * shape.diameter)
+                rows[i].close = found[j].close = bool(costs[i, j] < MAX_ADD_OF_DIAMETER * shape.diameter)
 
 
-def _add_errors(trues: np.ndarray, found: Pose, shape: Shape, limit: float) -> tuple[float, float]:
+def _add_errors(trues: np.ndarray, found: Pose, shape: ObjectPoints, limit: float) -> tuple[float, float]:
     """ADD and ADD-S [m]; infinite where the points' centroids are so far apart that both exceed the limit."""
     centroid = shape.points.mean(0)
     if np.linalg.norm(Pose.from_matrix(trues[0]).apply(centroid) - found.apply(centroid)) > limit + 2 * shape.diameter:
@@ -161,7 +161,7 @@ def _add_errors(trues: np.ndarray, found: Pose, shape: Shape, limit: float) -> t
 
 
 def _by_bop(
-    rows: Sequence[TruthRow], trues: list[np.ndarray], poses: list[Pose], shape: Shape, picture: Picture
+    rows: Sequence[TruthRow], trues: list[np.ndarray], poses: list[Pose], shape: ObjectPoints, picture: LabelledImage
 ) -> None:
     """Recall at BOP's thresholds: as many detections, best first, as there are objects visible enough."""
     targets = [k for k, row in enumerate(rows) if not row.visibility < bop.LEAST_VISIBLE]

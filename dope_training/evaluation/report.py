@@ -12,15 +12,15 @@ from dope_ros2.common import files
 from dope_ros2.io.bop import write_results
 from dope_training.evaluation import tables
 from dope_training.evaluation.html_report import page
-from dope_training.evaluation.labelled_images import Pictures
-from dope_training.evaluation.run import Judged
+from dope_training.evaluation.labelled_images import LabelledImages
+from dope_training.evaluation.run import EvaluationResult
 from dope_training.evaluation.worst_images import worst
 
 SCHEMA = "dope-evaluation/1"
 WORST = 12  # pictures on the page, of all contenders together
 
 
-def content_of(judged: Sequence[Judged], data: Pictures, min_visibility: float, settings: dict) -> dict:
+def content_of(judged: Sequence[EvaluationResult], data: LabelledImages, min_visibility: float, settings: dict) -> dict:
     """What report.json holds; docs/evaluate.md explains it.
 
     Args:
@@ -57,7 +57,9 @@ def text(content: dict) -> str:
     return "\n\n".join(blocks)
 
 
-def write(out: Path, content: dict, judged: Sequence[Judged], data: Pictures, estimated: set[str]) -> list[Path]:
+def write(
+    out: Path, content: dict, judged: Sequence[EvaluationResult], data: LabelledImages, estimated: set[str]
+) -> list[Path]:
     """Write the report's files, each under a temporary name first.
 
     Args:
@@ -86,5 +88,5 @@ def write(out: Path, content: dict, judged: Sequence[Judged], data: Pictures, es
             files.write(out / name, f"{text}\n".encode())
             written.append(out / name)
     except OSError as error:
-        raise files.refused(out, error) from error
+        raise files.write_error(out, error) from error
     return written

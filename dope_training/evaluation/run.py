@@ -17,8 +17,8 @@ from dope_ros2.io.bop import Estimate, read_results
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.evaluation import summary
-from dope_training.evaluation.labelled_images import Picture, Pictures
-from dope_training.evaluation.object_points import Shape
+from dope_training.evaluation.labelled_images import LabelledImage, LabelledImages
+from dope_training.evaluation.object_points import ObjectPoints
 from dope_training.evaluation.pose_errors import FoundRow, TruthRow, measure
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Contender:
+class Predictor:
     """Someone who says what is in a picture.
 
     Attributes:
@@ -40,15 +40,15 @@ class Contender:
 
     label: str
     models: Sequence[ObjectModel]
-    answer: Callable[[Picture], tuple[list[Detection], float]]
+    answer: Callable[[LabelledImage], tuple[list[Detection], float]]
     notes: tuple[str, ...] = ()
     sha256: str = ""
 
     @classmethod
-    def of_estimator(cls, label: str, estimator: Estimator, settings: Settings, sha256: str = "") -> Contender:
+    def of_estimator(cls, label: str, estimator: Estimator, settings: Settings, sha256: str = "") -> Predictor:
         """Weights, and their checksum where it is to be told."""
 
-        def answer(picture: Picture) -> tuple[list[Detection], float]:
+        def answer(picture: LabelledImage) -> tuple[list[Detection], float]:
             start = time.perf_counter()
             found = estimator(picture.rgb, picture.camera, settings)
             return found, time.perf_counter() - start
@@ -56,7 +56,7 @@ class Contender:
         return cls(label, estimator.models, answer, sha256=sha256)
 
     @classmethod
-    def of_results(cls, label: str, path: Path, data: Pictures, objects: Iterable[ObjectModel]) -> Contender:
+    def of_results(cls, label: str, path: Path, data: LabelledImages, objects: Iterable[ObjectModel]) -> Predictor:
         """A BOP results file; it is judged by all known objects that are in the data or in the file.
 
         Raises:
@@ -92,7 +92,7 @@ class _Lookup:
         self._by_picture = {k: list(group) for k, group in groupby(sorted(rows, key=key), key)}
         self._by_id = by_id
 
-    def __call__(self, picture: Picture) -> tuple[list[Detection], float]:
+    def __call__(self, picture: LabelledImage) -> tuple[list[Detection], float]:
         rows = self._by_picture.get(picture.key, [])
         known = [row for row in rows if row.obj_id in self._by_id]
         found = [
@@ -103,7 +103,7 @@ class _Lookup:
 
 
 @dataclass
-class Judged:
+class EvaluationResult:
     """A contender's answers to some pictures, and how good they are.
 
     Attributes:
@@ -112,8 +112,8 @@ class Judged:
         seconds: of each picture.
     """
 
-    contender: Contender
-    shapes: dict[str, Shape]
+    contender: Predictor
+    shapes: dict[str, ObjectPoints]
     indices: Sequence[int]
     truths: list[TruthRow] = field(default_factory=list)
     found: list[FoundRow] = field(default_factory=list)
@@ -138,7 +138,7 @@ class Judged:
             | {name: summary.curves(*rows, min_visibility) for name, rows in of_class.items()},
         }
 
-    def estimates(self, data: Pictures) -> list[Estimate]:
+    def estimates(self, data: LabelledImages) -> list[Estimate]:
         """The answers as rows of BOP's results."""
         answers = zip(self.indices, self.detections, self.seconds, strict=True)
         return [
@@ -148,7 +148,9 @@ class Judged:
         ]
 
 
-def judge(contender: Contender, data: Pictures, indices: Sequence[int], shapes: dict[str, Shape]) -> Judged:
+def judge(
+    contender: Predictor, data: LabelledImages, indices: Sequence[int], shapes: dict[str, ObjectPoints]
+) -> EvaluationResult:
     """Let a contender look at pictures, and measure its answers.
 
     Args:
@@ -168,8 +170,8 @@ def judge(contender: Contender, data: Pictures, indices: Sequence[int], shapes: 
         )
     for model in contender.models:
         if model.name not in shapes:
-            shapes[model.name] = Shape.of(model)
-    result = Judged(contender, {name: shapes[name] for name in known}, list(indices))
+            shapes[model.name] = ObjectPoints.of(model)
+    result = EvaluationResult(contender, {name: shapes[name] for name in known}, list(indices))
     for position, index in enumerate(tqdm(result.indices, contender.label, unit="picture", disable=None, leave=False)):
         picture = data[index]
         detections, seconds = contender.answer(picture)

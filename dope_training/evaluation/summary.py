@@ -8,13 +8,13 @@ from itertools import pairwise
 import numpy as np
 
 from dope_training.evaluation.pose_errors import FoundRow, TruthRow
-from dope_training.metrics.add import LIMIT, accuracy, auc
+from dope_training.metrics.add import MAX_ADD, accuracy, auc
 from dope_training.metrics.calibration import expected_error, reliability
 from dope_training.metrics.coverage import PARTS, coverage
 from dope_training.metrics.ranking import average_precision, precision_recall
 
-VISIBILITY = (0.0, 0.1, 0.2, 0.5, 0.8, 1.0)  # edges of the bins
-DISTANCE = (0.0, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, np.inf)  # [m]
+VISIBILITY_BINS = (0.0, 0.1, 0.2, 0.5, 0.8, 1.0)  # edges of the bins
+DISTANCE_BINS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, np.inf)  # [m]
 CURVE_POINTS = 200  # of a stored precision-recall curve at most
 ERRORS = {"translation": "translation_cm", "rotation": "rotation_deg", "projected": "projected_px"}
 
@@ -80,7 +80,7 @@ def _ranked(found: Sequence[FoundRow], truths: int, min_visibility: float) -> tu
 def curves(truths: Sequence[TruthRow], found: Sequence[FoundRow], min_visibility: float) -> dict:
     """What the plots show, JSON-able; arguments as of `summary`."""
     counted = [row for row in truths if counts(row.visibility, min_visibility)]
-    thresholds = np.linspace(0, LIMIT, 101)
+    thresholds = np.linspace(0, MAX_ADD, 101)
     add_s = np.array([row.add_s for row in counted])
     scores, precision, recall = _ranked(found, len(counted), min_visibility)
     chosen = np.unique(np.linspace(0, len(scores) - 1, min(CURVE_POINTS, len(scores))).round().astype(int))
@@ -104,7 +104,7 @@ def curves(truths: Sequence[TruthRow], found: Sequence[FoundRow], min_visibility
 
 def by_visibility(truths: Sequence[TruthRow], pictures: int) -> list[dict]:
     """Figures of the objects, all of them, in bins of visibility; false detections have none and are left out."""
-    edges = pairwise(VISIBILITY)
+    edges = pairwise(VISIBILITY_BINS)
     bins = [
         {"low": low, "high": high}
         | summary([r for r in truths if low <= r.visibility < high or r.visibility == high == 1], None, pictures, 0)
@@ -121,7 +121,7 @@ def by_distance(
 ) -> list[dict]:
     """Figures in bins of distance, of objects by their own and of detections by theirs."""
     bins = []
-    for low, high in pairwise(DISTANCE):
+    for low, high in pairwise(DISTANCE_BINS):
         own, theirs = ([row for row in rows if low <= row.distance < high] for rows in (truths, found))
         entry = {"low": low, "high": high if np.isfinite(high) else None}
         bins.append(entry | summary(own, theirs, pictures, min_visibility))

@@ -9,9 +9,9 @@ import numpy as np
 
 from dope_ros2.evaluation.matching import MAX_ANGLE, MAX_DISTANCE
 from dope_ros2.visualization import overlay
-from dope_training.evaluation.labelled_images import Picture, Pictures
+from dope_training.evaluation.labelled_images import LabelledImage, LabelledImages
 from dope_training.evaluation.pose_errors import FoundRow, TruthRow
-from dope_training.evaluation.run import Judged
+from dope_training.evaluation.run import EvaluationResult
 from dope_training.evaluation.summary import counts
 
 TRUTH = (255, 255, 255)  # RGB of the true cuboids' wires
@@ -32,7 +32,7 @@ class Worst:
     image: np.ndarray
 
 
-def worst(judged: Judged, data: Pictures, count: int, min_visibility: float) -> list[Worst]:
+def worst(judged: EvaluationResult, data: LabelledImages, count: int, min_visibility: float) -> list[Worst]:
     """At most `count` pictures, the worst first: wrong ones count one a piece, inexact ones up to a half."""
     truths: list[list[TruthRow]] = [[] for _ in judged.indices]
     found: list[list[FoundRow]] = [[] for _ in judged.indices]
@@ -76,8 +76,8 @@ def _false(truths: Sequence[TruthRow], found: Sequence[FoundRow]) -> list[str]:
     ]
 
 
-def _shown(judged: Judged, data: Pictures, position: int, faults: list[str]) -> Worst:
-    picture: Picture = data[judged.indices[position]]
+def _shown(judged: EvaluationResult, data: LabelledImages, position: int, faults: list[str]) -> Worst:
+    picture: LabelledImage = data[judged.indices[position]]
     image = np.ascontiguousarray(picture.rgb).copy()
     for truth in picture.truths:
         if truth.name in judged.shapes:

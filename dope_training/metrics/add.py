@@ -7,8 +7,10 @@ from scipy.spatial import cKDTree
 
 from dope_ros2.geometry.pose import Pose
 
-LIMIT = 0.10  # [m], to which the curve of PoseCNN's and DOPE's papers goes
-CLOSE = 0.10  # of the diameter; a pose whose ADD(-S) is below counts as right (Hinterstoisser et al. 2012)
+MAX_ADD = 0.10  # [m], to which the curve of PoseCNN's and DOPE's papers goes
+MAX_ADD_OF_DIAMETER = (
+    0.10  # of the diameter; a pose whose ADD(-S) is below counts as right (Hinterstoisser et al. 2012)
+)
 
 
 def add(points: np.ndarray, trues: np.ndarray, found: Pose) -> float:
@@ -39,7 +41,7 @@ def distances(points: np.ndarray, trues: np.ndarray, found: Pose) -> np.ndarray:
     return np.linalg.norm(placed - found.apply(points), axis=2)
 
 
-def auc(errors: np.ndarray, limit: float = LIMIT) -> float:
+def auc(errors: np.ndarray, limit: float = MAX_ADD) -> float:
     """Area under the share of objects below a threshold, over thresholds from 0 to `limit`; in [0, 1].
 
     PoseCNN (Xiang et al., RSS 2018) and DOPE (Tremblay et al., CoRL 2018). The area is exact:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-BINS = 10
+BIN_COUNT = 10
 
 
 class Bin(NamedTuple):
@@ -19,7 +19,7 @@ class Bin(NamedTuple):
     right: float
 
 
-def reliability(scores: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[Bin]:
+def reliability(scores: np.ndarray, right: np.ndarray, bins: int = BIN_COUNT) -> list[Bin]:
     """The reliability curve; bins without detections are left out.
 
     Args:

@@ -10,7 +10,9 @@ from dope_ros2.geometry.pose import Pose
 
 CLAIM = 0.95
 PARTS = {"translation": slice(0, 3), "rotation": slice(3, 6), "pose": slice(0, 6)}
-LIMITS = {part: float(chdtri(rows.stop - rows.start, 1 - CLAIM)) for part, rows in PARTS.items()}  # chi-square
+CHI_SQUARE_LIMITS = {
+    part: float(chdtri(rows.stop - rows.start, 1 - CLAIM)) for part, rows in PARTS.items()
+}  # chi-square
 
 
 def motion(true: Pose, found: Pose) -> np.ndarray:
@@ -46,4 +48,4 @@ def coverage(squared: np.ndarray, part: str) -> float | None:
     """Share of squared lengths (N,) within the ellipsoid that should hold 95 % of them; None without any."""
     known = np.asarray(squared, float)
     known = known[~np.isnan(known)]
-    return float((known <= LIMITS[part]).mean()) if len(known) else None
+    return float((known <= CHI_SQUARE_LIMITS[part]).mean()) if len(known) else None

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from dope_ros2.network.belief_maps import OFFSET_SCALE, MapSpec
 
-IGNORED_BELOW = 0.25  # visible share under which an instance is neither asked for nor forbidden
+MIN_TAUGHT_VISIBILITY = 0.25  # visible share under which an instance is neither asked for nor forbidden
 
 
 class Targets(NamedTuple):
@@ -39,7 +39,7 @@ def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targe
     squared = dx[..., None, :] ** 2 + dy[..., :, None] ** 2  # (B, M, 9, h, w)
     in_map = (cells > -0.5).all(-1) & (cells < cells.new_tensor([width - 0.5, height - 0.5])).all(-1)
     squared = squared.masked_fill(~in_map[..., None, None], torch.inf)
-    wanted = batch["visibility"] >= IGNORED_BELOW
+    wanted = batch["visibility"] >= MIN_TAUGHT_VISIBILITY
     maps = [_class_targets(squared, cells, wanted, batch["classes"] == c, spec) for c in range(objects)]
     belief, affinity, belief_counts, affinity_counts = (torch.stack(m, 1) for m in zip(*maps, strict=True))
     return Targets(belief, affinity, belief_counts, affinity_counts)
@@ -80,7 +80,7 @@ def draw_surface(batch: dict[str, Tensor], objects: int, stride: int) -> Surface
     neither depth nor mesh, and tells the object's sides apart as well.
 
     Args:
-        batch: seen (B, S, S), rays (B, M, 3, 4), classes (B, M), as of `data.Crops`.
+        batch: seen (B, S, S), rays (B, M, 3, 4), classes (B, M), as of `crops.Crops`.
         objects: number of classes C.
         stride: pixels per cell.
     """

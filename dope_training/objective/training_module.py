@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dope_ros2.network.architectures import begin
+from dope_ros2.network.architectures import initial_network
 from dope_ros2.network.dope_paper import Paper
 from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
 from dope_training.config import TrainConfig
@@ -22,7 +22,7 @@ from dope_training.objective.targets import (
 )
 
 
-class Wanted(NamedTuple):
+class TrainingTargets(NamedTuple):
     """What a network should say of a batch; `counts` are what its losses are divided by."""
 
     maps: Targets
@@ -36,31 +36,31 @@ class BeliefModule(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = begin(config.architecture, len(config.objects)).to(memory_format=torch.channels_last)
+        self.network = initial_network(config.architecture, len(config.objects)).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD) * 255, persistent=False)
 
     @torch.no_grad()
-    def wanted(self, batch: dict[str, Tensor]) -> Wanted:
-        """Draw the targets of a batch as `data.Crops` makes it."""
+    def wanted(self, batch: dict[str, Tensor]) -> TrainingTargets:
+        """Draw the targets of a batch as `crops.Crops` makes it."""
         objects, spec = len(self.config.objects), self.config.map_spec
         maps = draw_targets(batch, objects, spec)
         if isinstance(self.network, Paper):
-            return Wanted(maps, None, count_maps(maps))
+            return TrainingTargets(maps, None, count_maps(maps))
         surface = draw_surface(batch, objects, spec.stride)
-        return Wanted(maps, surface, count_maps(maps) | count_surface(surface))
+        return TrainingTargets(maps, surface, count_maps(maps) | count_surface(surface))
 
     def normalised(self, batch: dict[str, Tensor]) -> Tensor:
         """The images of a batch as the network takes them, (B, 3, S, S), channels last in memory."""
         return ((batch["image"] - self.mean) / self.std).permute(0, 3, 1, 2)
 
     def forward(
-        self, batch: dict[str, Tensor], wanted: Wanted | None = None, counts: dict[str, Tensor] | None = None
+        self, batch: dict[str, Tensor], wanted: TrainingTargets | None = None, counts: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """The losses of a batch, `loss` and its parts.
 
         Args:
-            batch: as `data.Crops` makes it.
+            batch: as `crops.Crops` makes it.
             wanted: its targets; drawn if None.
             counts: of the larger batch that this one is a part of; its own if None.
         """
@@ -78,7 +78,7 @@ class BeliefModule(nn.Module):
 
     losses = forward
 
-    def empty_loss(self, wanted: Wanted) -> Tensor:
+    def empty_loss(self, wanted: TrainingTargets) -> Tensor:
         """The belief loss of maps that are zero everywhere: a network that does not beat it has learnt nothing."""
         empty = torch.zeros_like(wanted.maps.belief), torch.zeros_like(wanted.maps.affinity)
         return belief_loss(*empty, wanted.maps, wanted.counts)["belief"]

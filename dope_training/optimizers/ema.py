@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 
-class Average:
+class ExponentialMovingAverage:
     """Exponential moving average of a module's tensors; quicker at first, so that a short run has one too."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:

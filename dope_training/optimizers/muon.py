@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.95
-QUINTIC, ROUNDS = (3.4445, -4.775, 2.0315), 5  # of the Newton-Schulz iteration
+QUINTIC, NEWTON_SCHULZ_STEPS = (3.4445, -4.775, 2.0315), 5  # of the Newton-Schulz iteration
 MATCH = 0.2  # root mean square of AdamW's steps at the same rate (Liu et al., 2025)
 TINY = 1e-8
 
@@ -58,7 +58,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     gram = X @ X.T
     eye = torch.eye(len(gram), device=gram.device)
     whole = eye
-    for _ in range(ROUNDS):
+    for _ in range(NEWTON_SCHULZ_STEPS):
         factor = a * eye + b * gram + c * (gram @ gram)
         whole = factor @ whole
         gram = factor @ gram @ factor

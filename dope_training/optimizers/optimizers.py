@@ -10,8 +10,8 @@ from torch import nn
 from dope_training.config import TrainConfig
 from dope_training.optimizers.muon import Muon, hidden_matrices
 
-LEAST = 0.01  # of the learning rate, at the end
-MOMENTUM = 0.9
+MIN_RATE_RATIO = 0.01  # of the learning rate, at the end
+SGD_MOMENTUM = 0.9
 
 
 def make_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -26,7 +26,7 @@ def make_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
         groups += [{"params": [p for p in decayed if id(p) not in hidden], "weight_decay": decay, "muon": False}]
         return Muon([*groups, {"params": plain, "weight_decay": 0.0, "muon": False}], lr=config.learning_rate)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=MOMENTUM, nesterov=True)
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=SGD_MOMENTUM, nesterov=True)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, lr=config.learning_rate)
 
@@ -36,4 +36,4 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     progress = min(1.0, (step - config.warmup) / max(1, steps - config.warmup))
-    return config.learning_rate * (LEAST + (1 - LEAST) * (1 + math.cos(math.pi * progress)) / 2)
+    return config.learning_rate * (MIN_RATE_RATIO + (1 - MIN_RATE_RATIO) * (1 + math.cos(math.pi * progress)) / 2)

@@ -54,7 +54,7 @@ class Checkpoints:
         path = self.folder / f"step-{state['step']:08d}.ckpt"
         write(path, {"format": FORMAT} | state)
         if best:
-            place = self.folder / files.name(BEST)
+            place = self.folder / files.temporary_name(BEST)
             try:
                 _second_name(path, place)
                 os.replace(place, self.folder / BEST)
@@ -90,7 +90,7 @@ def write(path: Path, content: object, *, zipped: bool = True) -> None:
     Raises:
         UserError: the disk is full or cannot be written.
     """
-    place = path.parent / files.name(path.name)
+    place = path.parent / files.temporary_name(path.name)
     try:
         with place.open("wb") as file:
             torch.save(content, file, _use_new_zipfile_serialization=zipped)
@@ -161,7 +161,7 @@ def restore_random_state(states: dict) -> None:
 
 def refused(path: Path, error: OSError) -> UserError:
     """The user's view of a folder that did not take what was to be written."""
-    advice = "make room" if error.errno in files.FULL else "mend this"
+    advice = "make room" if error.errno in files.DISK_FULL else "mend this"
     return UserError(
         f"{path}: cannot be written ({error.strerror or error}); {advice} and go on with --resume, "
         "the last good checkpoint is kept"

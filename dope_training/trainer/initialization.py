@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.checkpoints import read_checkpoint
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.weights import load
 from dope_training.trainer.checkpoints import read
 
@@ -97,7 +97,7 @@ def read_given(path: Path) -> Given:
 def repeats_of(architecture: str) -> dict[str, Repeat]:
     """Which tensors of a network grow with the number of objects, and where: told from networks of one and of two."""
     with torch.device("meta"):
-        one, two = (build(architecture, count).state_dict() for count in (1, 2))
+        one, two = (make_network(architecture, count).state_dict() for count in (1, 2))
     repeats: dict[str, Repeat] = {}
     for name, tensor in one.items():
         for axis, (short, long) in enumerate(zip(tensor.shape, two[name].shape, strict=True)):

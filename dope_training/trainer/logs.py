@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dope_training.data.progress import Place
-from dope_training.trainer.validation import Held
+from dope_training.data.progress import DataPosition
+from dope_training.trainer.validation import ValidationResult
 
 # Regular expressions for log scrapers; docs/train.md has them too, and a test reads what is printed with them.
 TRAIN_LINE = (
@@ -23,7 +23,7 @@ VERDICT_LINE = r"Verdict: (?P<verdict>.+)"
 HINT = "TensorBoard is not installed (pip install tensorboard); train.csv and validation.csv have the same figures"
 
 
-def train_line(place: Place, length: int, losses: dict[str, float], rate: float, left: float) -> str:
+def train_line(place: DataPosition, length: int, losses: dict[str, float], rate: float, left: float) -> str:
     """A line as published code prints it, with more behind it.
 
     Args:
@@ -40,7 +40,7 @@ def train_line(place: Place, length: int, losses: dict[str, float], rate: float,
     )
 
 
-def validation_line(place: Place, step: int, steps: int, held: Held) -> str:
+def validation_line(place: DataPosition, step: int, steps: int, held: ValidationResult) -> str:
     """The same for a validation."""
     line = f"Validation Epoch: {place.epoch + 1} [step {step}/{steps}]\tLoss: {held.losses['loss']:.6f}"
     if held.poses is None:
@@ -81,7 +81,7 @@ def _whole(row: dict) -> bool:
     return None not in row and None not in row.values() and str(row.get("step", "")).isdigit()
 
 
-class Log:
+class RunLog:
     """The logs of one run, written by one process."""
 
     def __init__(self, out: Path, steps: int, length: int, crops: int, *, at: int, board: bool = True) -> None:
@@ -91,7 +91,7 @@ class Log:
         self._board = _board(out / "tensorboard", at) if board else None
 
     def train(
-        self, step: int, place: Place, losses: dict[str, float], *, rate: float, waiting: float, lr: float
+        self, step: int, place: DataPosition, losses: dict[str, float], *, rate: float, waiting: float, lr: float
     ) -> None:
         """Say how training goes: mean losses since the last time, crops a second, share of time without data."""
         print(train_line(place, self._length, losses, rate, self._left(step, rate)), flush=True)
@@ -99,7 +99,7 @@ class Log:
         self._train.add({"step": step, "epoch": place.epoch + 1, **losses, **figures})
         self._scalars("train", losses | figures, step)
 
-    def validation(self, step: int, place: Place, held: Held, verdict: str) -> None:
+    def validation(self, step: int, place: DataPosition, held: ValidationResult, verdict: str) -> None:
         """Say what a validation found."""
         print(validation_line(place, step, self._steps, held), flush=True)
         print(f"Verdict: {verdict}", flush=True)

@@ -14,15 +14,15 @@ from torch.utils.data import DataLoader
 
 from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
-from dope_training.data.progress import Place
-from dope_training.optimizers.ema import Average
+from dope_training.data.progress import DataPosition
+from dope_training.optimizers.ema import ExponentialMovingAverage
 from dope_training.optimizers.optimizers import learning_rate
 from dope_training.trainer.checkpoints import Checkpoints, random_state
 from dope_training.trainer.diagnosis import Validation, verdict
-from dope_training.trainer.logs import Log
+from dope_training.trainer.logs import RunLog
 from dope_training.trainer.step import train_step
 from dope_training.trainer.stopping import Stop
-from dope_training.trainer.validation import Held, Watch
+from dope_training.trainer.validation import ValidationResult, Validator
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Progress:
     """
 
     step: int = 0
-    place: Place = field(default_factory=Place)
+    place: DataPosition = field(default_factory=DataPosition)
     history: list[Validation] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     summed: int = 0
@@ -53,7 +53,7 @@ class Progress:
         """The reverse of `state`; the sums are those of all ranks, so only the first one takes them over."""
         history = [Validation(*entry) for entry in state["history"]]
         sums = {name: value * first for name, value in state["sums"].items()}
-        return cls(**state | {"place": Place(*state["place"]), "history": history, "sums": sums})
+        return cls(**state | {"place": DataPosition(*state["place"]), "history": history, "sums": sums})
 
     @property
     def stale(self) -> int:
@@ -63,25 +63,25 @@ class Progress:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """Everything that takes part in training; `run` does it."""
 
     config: TrainConfig
     fabric: Fabric
     model: nn.Module  # a BeliefModule that fabric has set up
     optimiser: torch.optim.Optimizer
-    average: Average
+    average: ExponentialMovingAverage
     progress: Progress
     steps: int  # in all
     length: int  # pictures of an epoch
     pictures: int  # of a step
     loader: DataLoader
-    watch: Watch
+    watch: Validator
     stop: Stop
     checkpoints: Checkpoints
-    log: Log | None  # on the first rank only
+    log: RunLog | None  # on the first rank only
     facts: dict  # further entries of a checkpoint
-    also: Callable[[nn.Module, Place], None] | None = None  # called with each checkpoint's averaged network
+    also: Callable[[nn.Module, DataPosition], None] | None = None  # called with each checkpoint's averaged network
 
     def run(self) -> int:
         """Train to the last step, or until told to stop; returns the code of `Stop`, 0 at the end.
@@ -168,7 +168,7 @@ class Run:
 
     def _validate(self) -> bool:
         """Validate on the first rank while the others wait; returns whether this is the best so far."""
-        held: Held | None = None
+        held: ValidationResult | None = None
         if self.log is not None:
             held = self.watch(self.average.module, self.fabric, self.stop)
         entry = None if held is None else self._entry(held)
@@ -182,7 +182,7 @@ class Run:
             self.log.validation(progress.step, progress.place, held, words)
         return progress.stale == 0
 
-    def _entry(self, held: Held) -> Validation:
+    def _entry(self, held: ValidationResult) -> Validation:
         recall = held.poses.recall if held.poses and held.poses.objects else None
         losses = held.losses
         return Validation(self.progress.step, self.progress.last, losses["loss"], losses["belief"], held.empty, recall)

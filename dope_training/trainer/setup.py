@@ -24,22 +24,22 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of
 from dope_training.data.loaders import Stream, auto_workers, mixed, pictures_a_step, training_loader, validation_loader
-from dope_training.data.progress import Place
-from dope_training.data.split import Source
+from dope_training.data.progress import DataPosition
+from dope_training.data.split import TrainingStore
 from dope_training.objective.training_module import BeliefModule
-from dope_training.optimizers.ema import Average
+from dope_training.optimizers.ema import ExponentialMovingAverage
 from dope_training.optimizers.optimizers import make_optimiser
 from dope_training.trainer.checkpoints import OLDER, Checkpoints, check_fits, load_tensors, restore_random_state
 from dope_training.trainer.distributed import ranks
 from dope_training.trainer.initialization import start_from
-from dope_training.trainer.logs import Log
-from dope_training.trainer.loop import Progress, Run
+from dope_training.trainer.logs import RunLog
+from dope_training.trainer.loop import Progress, TrainingRun
 from dope_training.trainer.stopping import Stop
-from dope_training.trainer.validation import Watch
+from dope_training.trainer.validation import Validator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class RunOptions:
     """What a run is given besides its recipe; see `train.train`."""
 
     data: list[Path]
@@ -54,12 +54,14 @@ class Options:
     tensorboard: bool = True
 
     @property
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[TrainingStore]:
         """The stores with their weights."""
-        return [Source(*source) for source in zip(self.data, self.weights or [1.0] * len(self.data), strict=False)]
+        return [
+            TrainingStore(*source) for source in zip(self.data, self.weights or [1.0] * len(self.data), strict=False)
+        ]
 
 
-def check_folder(config: TrainConfig, options: Options) -> None:
+def check_folder(config: TrainConfig, options: RunOptions) -> None:
     """Refuse what would overwrite a run, or cannot be resumed.
 
     Raises:
@@ -74,7 +76,7 @@ def check_folder(config: TrainConfig, options: Options) -> None:
         raise UserError(f"--save-legacy: DOPE's code does not know {config.architecture}; set `architecture: paper`")
 
 
-def prepare(config: TrainConfig, options: Options, fabric: Fabric, stop: Stop) -> Run:
+def prepare(config: TrainConfig, options: RunOptions, fabric: Fabric, stop: Stop) -> TrainingRun:
     """Put a run together.
 
     Raises:
@@ -94,7 +96,7 @@ def prepare(config: TrainConfig, options: Options, fabric: Fabric, stop: Stop) -
     if world > 1 and fabric.device.type == "cuda":
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
     model, optimiser = fabric.setup(module, make_optimiser(module.network, config))
-    average = Average(module, config.ema)
+    average = ExponentialMovingAverage(module, config.ema)
     progress = Progress() if state is None else Progress.from_state(state["progress"], first=first)
     if state is not None:
         _restore(state, checkpoints.folder, module, average, optimiser, fabric)
@@ -107,11 +109,11 @@ def prepare(config: TrainConfig, options: Options, fabric: Fabric, stop: Stop) -
         mix, pictures, progress.place, max(0, steps - progress.step), rank=fabric.global_rank, ranks=world
     )  # fmt: skip
     held = validation_loader(options.data, config, workers)
-    return Run(
+    return TrainingRun(
         config=config, fabric=fabric, model=model, optimiser=optimiser, average=average, progress=progress,
         steps=steps, length=len(mix), pictures=pictures, stop=stop, checkpoints=checkpoints,
         loader=training_loader(stores, stream, workers),
-        watch=Watch(config, options.data, options.models, held, metadata_of(config, options, progress.step)),
+        watch=Validator(config, options.data, options.models, held, metadata_of(config, options, progress.step)),
         log=_log(config, options, steps, len(mix), progress) if first else None,
         facts={"architecture": config.architecture, "objects": config.objects, "optimizer": config.optimizer},
         also=_legacy_writer(options, config.keep) if options.save_legacy else None,
@@ -126,7 +128,7 @@ def total_steps(config: TrainConfig, progress: Progress, length: int, pictures: 
     return progress.step + math.ceil(max(0, config.epochs * length - done) / pictures)
 
 
-def metadata_of(config: TrainConfig, options: Options, steps: int) -> Metadata:
+def metadata_of(config: TrainConfig, options: RunOptions, steps: int) -> Metadata:
     """What is needed to use the network, and how it was made."""
     stores = [Dataset.open(path) for path in options.data]
     return Metadata(
@@ -141,7 +143,7 @@ def metadata_of(config: TrainConfig, options: Options, steps: int) -> Metadata:
     )
 
 
-def export(path: Path, network: nn.Module, config: TrainConfig, options: Options, steps: int) -> None:
+def export(path: Path, network: nn.Module, config: TrainConfig, options: RunOptions, steps: int) -> None:
     """Write the trained network with what is needed to use it.
 
     Raises:
@@ -160,7 +162,7 @@ def _state(checkpoints: Checkpoints, config: TrainConfig) -> dict | None:
     return state
 
 
-def _begin(module: BeliefModule, config: TrainConfig, options: Options, fabric: Fabric) -> None:
+def _begin(module: BeliefModule, config: TrainConfig, options: RunOptions, fabric: Fabric) -> None:
     """Say that a run begins, and from what."""
     if options.resume:
         fabric.print(f"{options.out}: nothing to resume; the run begins", flush=True)
@@ -172,7 +174,7 @@ def _restore(
     state: dict,
     path: Path,
     module: BeliefModule,
-    average: Average,
+    average: ExponentialMovingAverage,
     optimiser: torch.optim.Optimizer,
     fabric: Fabric,
 ) -> None:
@@ -185,15 +187,15 @@ def _restore(
     fabric.print(f"{path}: going on after step {state['step']}", flush=True)
 
 
-def _log(config: TrainConfig, options: Options, steps: int, length: int, progress: Progress) -> Log:
-    return Log(options.out, steps, length, config.batch_size, at=progress.step, board=options.tensorboard)
+def _log(config: TrainConfig, options: RunOptions, steps: int, length: int, progress: Progress) -> RunLog:
+    return RunLog(options.out, steps, length, config.batch_size, at=progress.step, board=options.tensorboard)
 
 
-def _legacy_writer(options: Options, keep: int) -> Callable[[nn.Module, Place], None]:
+def _legacy_writer(options: RunOptions, keep: int) -> Callable[[nn.Module, DataPosition], None]:
     """Writes `net_<name>_<epoch>.pth`, and keeps the last few."""
     name = options.models[0].name
 
-    def write(network: nn.Module, place: Place) -> None:
+    def write(network: nn.Module, place: DataPosition) -> None:
         save_legacy(options.out / f"net_{name}_{place.epoch:04d}.pth", network)
         for old in sorted(options.out.glob(f"net_{name}_*.pth"))[:-keep]:
             files.remove(old)

@@ -14,9 +14,9 @@ from types import FrameType
 
 from dope_ros2.common.errors import UserError
 
-TIME_IS_OVER, TOLD = 1, 2
+TIME_IS_OVER, SIGNALLED = 1, 2
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-IMPATIENT = 2.0  # [s]; a launcher may pass on a signal that the process had itself, but not so late
+REPEAT_SECONDS = 2.0  # [s]; a launcher may pass on a signal that the process had itself, but not so late
 
 
 class Stop:
@@ -30,11 +30,11 @@ class Stop:
     def code(self) -> int:
         """TOLD after a signal, TIME_IS_OVER past the time limit, else 0."""
         if self.signal:
-            return TOLD
+            return SIGNALLED
         return TIME_IS_OVER if self._end is not None and time.monotonic() >= self._end else 0
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if self.signal and time.monotonic() - self._at > IMPATIENT:  # asked again: end at once
+        if self.signal and time.monotonic() - self._at > REPEAT_SECONDS:  # asked again: end at once
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif not self.signal:

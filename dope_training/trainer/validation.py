@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from dope_datagen.dataset.store import Dataset, Sample
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.evaluation.matching import Instance, match
+from dope_ros2.evaluation.matching import LabelledPose, match
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.config import TrainConfig
@@ -25,8 +25,8 @@ from dope_training.data.split import held_out
 from dope_training.objective.training_module import BeliefModule
 from dope_training.trainer.stopping import Stop
 
-VISIBLE = 0.5  # objects less visible do not count
-LONGEST = 60.0  # [s]; for estimating poses, after which the pictures so far must do
+MIN_VISIBILITY = 0.5  # objects less visible do not count
+MAX_POSE_SECONDS = 60.0  # [s]; for estimating poses, after which the pictures so far must do
 GRIDS = 4  # crops whose maps are shown
 
 
@@ -46,7 +46,7 @@ class Poses(NamedTuple):
     rotation: float
 
 
-class Held(NamedTuple):
+class ValidationResult(NamedTuple):
     """What a validation measures: losses by name, the belief loss of empty maps, poses, and a picture of the maps."""
 
     losses: dict[str, float]
@@ -55,7 +55,7 @@ class Held(NamedTuple):
     grid: np.ndarray
 
 
-class Watch:
+class Validator:
     """Validates on the held-out crops of a loader and on some whole pictures of the same stores."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Watch:
         self._models, self._loader, self._metadata = models, loader, metadata
         self._pictures = chosen(data, config.validation_share, config.validation_poses)
 
-    def __call__(self, module: BeliefModule, fabric: Fabric, stop: Stop) -> Held | None:
+    def __call__(self, module: BeliefModule, fabric: Fabric, stop: Stop) -> ValidationResult | None:
         """Validate a module in evaluation mode; None when the run is told to end meanwhile."""
         total: dict[str, Tensor] = {}
         batches, grid = 0, np.zeros((1, 1, 3), np.uint8)
@@ -81,12 +81,12 @@ class Watch:
             batches += 1
         means = {name: float(value) / batches for name, value in total.items()}
         poses = self._poses(module, fabric.device, stop) if self._pictures else None
-        return None if stop.code else Held(means, means.pop("empty"), poses, grid)
+        return None if stop.code else ValidationResult(means, means.pop("empty"), poses, grid)
 
     def _poses(self, module: BeliefModule, device: torch.device, stop: Stop) -> Poses:
         estimator = Estimator.of_network(copy.deepcopy(module.network), self._metadata, self._models, str(device))
         errors: list[tuple[float, float]] = []
-        end = time.monotonic() + LONGEST
+        end = time.monotonic() + MAX_POSE_SECONDS
         for sample in self._samples():
             errors += pose_errors(estimator, sample)
             if stop.code or time.monotonic() > end:
@@ -110,18 +110,18 @@ def pose_errors(estimator: Estimator, sample: Sample) -> list[tuple[float, float
     """Of each object that is visible enough: relative translation and rotation [rad] error, infinite where missed."""
     models = {model.name: model for model in estimator.models}
     found = [
-        Instance(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre))
+        LabelledPose(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre))
         for d in estimator(sample.rgb, sample.camera)
     ]
     truths = [
-        Instance(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
+        LabelledPose(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
         for label in sample.objects
         if label.name in models
     ]
     return [
         (pair.translation, pair.rotation) if pair.found else (np.inf, np.inf)
         for pair in match(truths, found)
-        if truths[pair.truth].score >= VISIBLE
+        if truths[pair.truth].score >= MIN_VISIBILITY
     ]
 
 

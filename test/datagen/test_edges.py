@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dope_datagen.renderers.raster import antialiasing
-from dope_datagen.renderers.raster.matrices import NEAR, in_view, projection
-from dope_datagen.renderers.unoccluded_tiles import LARGEST, PAGE, pages
+from dope_datagen.renderers.raster.matrices import NEAR_PLANE, in_view, projection
+from dope_datagen.renderers.unoccluded_tiles import MAX_TILE_SIZE, PAGE, pages
 from dope_datagen.scenes.scene import Body, Scene
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
@@ -71,7 +71,7 @@ def test_tiles_lie_apart_and_on_the_page(assets):
     for page in pages(shown, assets):
         covered = np.zeros((PAGE, PAGE), int)
         for number, tile in page:
-            assert max(tile.width, tile.height) <= LARGEST
+            assert max(tile.width, tile.height) <= MAX_TILE_SIZE
             part = covered[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
             assert part.shape == (tile.height, tile.width)
             part += 1
@@ -101,7 +101,7 @@ def test_what_may_be_seen_is_never_left_out():
     around *= (rng.random((2000, 1)) ** (1 / 3)) / np.linalg.norm(around, axis=1, keepdims=True)  # in the unit ball
     for centre, radius, may in zip(centres, radii, seen, strict=True):
         points = centre + radius * around
-        u, v = CAMERA.project(points[points[:, 2] > NEAR]).T
+        u, v = CAMERA.project(points[points[:, 2] > NEAR_PLANE]).T
         inside = (u > -0.5) & (u < CAMERA.width - 0.5) & (v > -0.5) & (v < CAMERA.height - 0.5)
         assert may or not inside.any()
     assert 0.02 < seen.mean() < 0.5

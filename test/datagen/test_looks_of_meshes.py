@@ -103,7 +103,7 @@ def shown(mesh, turn=0.0):
 @pytest.fixture(scope="session")
 def tracer(assets):
     pytest.importorskip("mitsuba")
-    from dope_datagen.renderers.path.path_tracer import Path as PathTracer
+    from dope_datagen.renderers.path.path_tracer import PathTracer as PathTracer
 
     return PathTracer(assets, samples=4)
 

@@ -25,7 +25,7 @@ FINE = 16  # times finer pixels show where a corner lies to a sixteenth of a pix
 
 @pytest.fixture(scope="module")
 def path(assets):
-    from dope_datagen.renderers.path.path_tracer import Path as PathTracer
+    from dope_datagen.renderers.path.path_tracer import PathTracer as PathTracer
 
     return PathTracer(assets, samples=4)
 

@@ -73,7 +73,7 @@ def test_the_page_needs_nothing_but_itself(data, tmp_path):
 
 def test_the_table_says_what_the_labels_say():
     sample = picture(4)
-    content = Page(html_page.page("t", "f", [html_page.Shown(4, sample, sample.rgb)]))
+    content = Page(html_page.page("t", "f", [html_page.PageImage(4, sample, sample.rgb)]))
     [label] = sample.objects
     assert len(content.cells) == len(html_page.COLUMNS)
     assert content.cells[0].strip() == "0"

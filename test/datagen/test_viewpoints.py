@@ -5,8 +5,8 @@ import pytest
 
 from dope_datagen.scenes.appearance import Looks
 from dope_datagen.scenes.config import DatagenConfig
-from dope_datagen.scenes.physics_scenes import Arranger, bin_walls
-from dope_datagen.scenes.viewpoints import NEAREST, Boxes, Surroundings, standpoint
+from dope_datagen.scenes.physics_scenes import PhysicsSceneSampler, bin_walls
+from dope_datagen.scenes.viewpoints import MIN_BODY_DISTANCE, Boxes, Surroundings, standpoint
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 
@@ -49,7 +49,7 @@ def sees(eye, target, walls, things):
 
 @pytest.fixture(scope="module")
 def heap(assets):
-    arranger = Arranger(config(), assets, Looks(config()), [])
+    arranger = PhysicsSceneSampler(config(), assets, Looks(config()), [])
     world = arranger.world(np.random.default_rng(1), "settle")
     return arranger.surroundings(world, world.poses[0])
 
@@ -60,7 +60,7 @@ def test_over_a_bin_every_camera_is_outside_of_everything_and_sees_a_target(heap
     for seed in range(100):
         T = standpoint(np.random.default_rng(seed), chosen, CAMERA, heap)
         eye = T.inverse().translation
-        assert not holds(heap.walls, eye, NEAREST / 2).any()
+        assert not holds(heap.walls, eye, MIN_BODY_DISTANCE / 2).any()
         assert not holds(heap.things, eye).any()
         in_picture = [t for t in heap.targets if (np.abs(CAMERA.project(T.apply(t)) - [79.5, 59.5]) <= [80, 60]).all()]
         assert any(sees(eye, target, heap.walls, heap.things) for target in in_picture)

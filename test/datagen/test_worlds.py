@@ -9,7 +9,7 @@ import pytest
 from dope_datagen.scenes import physics_scenes
 from dope_datagen.scenes.appearance import Looks
 from dope_datagen.scenes.config import DatagenConfig
-from dope_datagen.scenes.physics_scenes import Arranger, bin_walls
+from dope_datagen.scenes.physics_scenes import PhysicsSceneSampler, bin_walls
 from dope_datagen.scenes.sampler import Sampler
 from dope_datagen.simulation import physics
 from dope_datagen.simulation.physics import Falling, Slab, UnsettledError, hull, settle, table, tumble
@@ -60,7 +60,7 @@ def test_a_bin_keeps_what_falls_into_it():
 
 def test_things_that_never_rest_are_reported_with_what_to_do(monkeypatch):
     monkeypatch.setattr(physics, "SLOW", -1.0)
-    monkeypatch.setattr(physics, "LONGEST", 0.1)
+    monkeypatch.setattr(physics, "MAX_FALL_TIME", 0.1)
     with pytest.raises(UserError, match=r"settle: .* still move .* use fewer bodies \(nb_objects, nb_distractors\)"):
         settle(dropped(2), table((1, 1)))
 
@@ -153,7 +153,7 @@ def test_things_that_do_not_rest_fall_anew(assets, monkeypatch):
         return settle(falling, fixed, batch)
 
     monkeypatch.setattr(physics_scenes, "settle", restless)
-    arranger = Arranger(config(), assets, Looks(config()), [])
+    arranger = PhysicsSceneSampler(config(), assets, Looks(config()), [])
     arranger.world(np.random.default_rng(0), "settle")
     assert len(tries) == 3
     assert tries[0][0].pose.distance_to(tries[1][0].pose) > 1e-3
@@ -162,7 +162,7 @@ def test_things_that_do_not_rest_fall_anew(assets, monkeypatch):
 def test_all_surfaces_occur_and_a_bin_has_walls(assets):
     kinds = set()
     for seed in range(12):
-        world = Arranger(config(), assets, Looks(config()), []).world(np.random.default_rng(seed), "settle")
+        world = PhysicsSceneSampler(config(), assets, Looks(config()), []).world(np.random.default_rng(seed), "settle")
         kinds.add((len(world.scenery), max(world.scenery[0][0].scale) == 12.0))
     assert kinds == {(1, False), (1, True), (5, False)}
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.stage_timer import Stages
+from dope_ros2.common.stage_timer import StageTimer
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.nodes.base.run import run
 from dope_ros2.nodes.dope_node import DopeNode
@@ -27,7 +27,7 @@ class Foretold:
     They take as many hundredths of a second as its blue says.
     """
 
-    models, can_follow, stages = MODELS, False, Stages()
+    models, can_follow, stages = MODELS, False, StageTimer()
     engine = SimpleNamespace(name="foretold", fallback="", memory=lambda: None)
 
     def __call__(self, image, camera, settings):

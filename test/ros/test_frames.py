@@ -9,7 +9,7 @@ from tf2_msgs.msg import TFMessage
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.nodes.base.transforms import KEPT, OwnFrames
+from dope_ros2.nodes.base.transforms import BUFFER_SECONDS, TransformBuffer
 from dope_ros2.nodes.messages import geometry
 
 pytestmark = pytest.mark.ros
@@ -37,7 +37,7 @@ def at(seconds):
 
 @pytest.fixture
 def known():
-    frames = OwnFrames(Nobody())
+    frames = TransformBuffer(Nobody())
     for k in range(11):  # the arm goes a metre a second along x, and turns at 0.2 rad/s about it
         frames._on_moving(tf("base", "arm", Pose.from_rotvec([0.02 * k, 0, 0], [0.1 * k, 0, 0]), 0.1 * k))
     frames._on_fixed(tf("arm", "/camera", Pose.from_rotvec([0, 1.0, 0], [0, 0, 0.3]), 0))
@@ -80,7 +80,7 @@ def test_what_is_not_known_is_said(known, target, source, seconds, text):
 
 
 def test_old_transforms_are_forgotten_and_a_clock_may_go_back(known):
-    known._on_moving(tf("base", "arm", Pose.identity(), 1 + KEPT))
+    known._on_moving(tf("base", "arm", Pose.identity(), 1 + BUFFER_SECONDS))
     with pytest.raises(UserError, match="before the oldest"):
         known.find("base", "arm", at(0.5))
     known._on_moving(tf("base", "arm", Pose.from_rotvec([0, 0, 0], [7, 0, 0]), -100))

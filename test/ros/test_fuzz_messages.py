@@ -127,7 +127,7 @@ def test_any_camera_info_is_a_camera_that_can_be_reckoned_with_or_refused(msg, w
     scaled = tried(camera_info.fitted, camera, 2 * camera.width, 2 * camera.height, "/image_rect", "/camera_info")
     for one in filter(None, (camera, fit, scaled)):
         assert np.isfinite(np.linalg.inv(one.K)).all()
-        assert np.isfinite(object_crops.between(one, CameraModel.from_focal(600, 640, 480))).all()
+        assert np.isfinite(object_crops.pixel_transform(one, CameraModel.from_focal(600, 640, 480))).all()
         assert np.isfinite(one.unproject(np.zeros(2), np.ones(1))).all()
     if camera.width * camera.height < 1e5:
         camera.rectify(np.zeros((camera.height, camera.width, 3), np.uint8))

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_dope_node import Foretold, load
 
 from dope_ros2.engines.registry import pick_device
-from dope_ros2.nodes.base.transforms import OwnFrames
+from dope_ros2.nodes.base.transforms import TransformBuffer
 from dope_ros2.nodes.dope.parameters import load_estimator
 from dope_ros2.nodes.dope_node import DopeNode
 
@@ -191,7 +191,7 @@ def transforms(draw):
 @fuzz("tf")
 @given(st.lists(transforms(), max_size=6), st.lists(transforms(), max_size=3), frame, frame, stamps)
 def test_any_transforms_are_used_or_left_out(bench, moving, fixed, target, source, stamp):
-    frames = OwnFrames(Listener(bench.node.get_logger))
+    frames = TransformBuffer(Listener(bench.node.get_logger))
     frames._on_moving(TFMessage(transforms=moving))
     frames._on_fixed(TFMessage(transforms=fixed))
     for at in (stamp, *(each.header.stamp for each in moving)):

@@ -24,7 +24,7 @@ from talk import call, info, picture, set_parameter
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.network.architectures import build
+from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import save
 from dope_ros2.nodes.dope.detect_action import PATIENCE
@@ -178,7 +178,7 @@ def test_a_goal_in_a_frame_that_never_comes_is_answered_and_holds_nobody_up(node
 def test_garbage_in_place_of_the_weights_leaves_the_old_ones(start, observer, tmp_path):
     carton, file = load_objects()["carton"], tmp_path / "w.safetensors"
     trained = TrainedObject(name="carton", size=carton.size, centre=carton.centre)
-    save(file, build("dope-lite", 1), Metadata(architecture="dope-lite", objects=(trained,), input_height=0))
+    save(file, make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(trained,), input_height=0))
     good = file.read_bytes()
     process, stream = begin(
         start, observer, "/weights", "-p", f"weights:={file}", program=("-m", "dope_ros2.nodes.dope_node")

@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from talk import FRAME, header, info, picture
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.nodes.view.viewed_camera import KEPT, ViewedCamera
+from dope_ros2.nodes.view.viewed_camera import MAX_WAITING_BYTES, ViewedCamera
 
 pytestmark = pytest.mark.ros
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -109,4 +109,4 @@ def test_pictures_that_wait_for_answers_take_bounded_memory(camera):
         kept._on_image(picture(number, width=width, height=height))
     waiting = [kept.find(header(number)) for number in range(20)]
     count = sum(each is not None for each in waiting)
-    assert 1 < count <= KEPT / (3 * width * height)
+    assert 1 < count <= MAX_WAITING_BYTES / (3 * width * height)

@@ -20,10 +20,10 @@ from dope_ros2.common.errors import UserError
 BOUNCES = 6
 CLEAN = 256  # samples a pixel from which on nothing is denoised
 FEATURE_SAMPLES = 8  # of the albedo and normals that guide the denoiser: cheap, and it takes them to be exact
-BRIGHTEST = 50.0  # linear light; brighter single samples would leave spots
+MAX_SAMPLE_RADIANCE = 50.0  # linear light; brighter single samples would leave spots
 
 
-class Path:
+class PathTracer:
     """Renders scenes with light that goes round corners.
 
     Args:
@@ -72,7 +72,7 @@ class Path:
         seed = zlib.crc32(json.dumps(scene.to_dict(), sort_keys=True).encode())
         layers = np.array(self._mi.render(built, integrator=self._tracer, spp=self._samples, seed=seed))
         shows_behind = (1 - np.clip(layers[..., 3:4], 0, 1)) * behind
-        light = np.clip(layers[..., :3], 0, BRIGHTEST) + shows_behind
+        light = np.clip(layers[..., :3], 0, MAX_SAMPLE_RADIANCE) + shows_behind
         if self._denoise is None:
             return light
         guides = np.array(self._mi.render(built, integrator=self._features, spp=FEATURE_SAMPLES, seed=seed))

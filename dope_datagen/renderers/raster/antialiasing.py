@@ -25,7 +25,7 @@ def find(numbers: np.ndarray, z: np.ndarray) -> np.ndarray:
     return outline | ((bend > CREASE * slope) & (bend > 1e-5 * inverse))
 
 
-class Shield:
+class EdgeMask:
     """Covers all pixels but some, so that nothing is drawn there."""
 
     def __init__(self, ctx: moderngl.Context) -> None:

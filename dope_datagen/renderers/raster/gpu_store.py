@@ -19,7 +19,7 @@ SRGB8_ALPHA8 = 0x8C43
 MOST_MESHES, MOST_TEXTURES, MOST_PANORAMAS = 150, 150, 20  # about 0.2 GB; more are quickly made again
 
 
-class Kept(Generic[T]):
+class CachedBuffer(Generic[T]):
     """The most recently used values by key; the rest is released."""
 
     def __init__(self, make: Callable[[str | bytes], T], release: Callable[[T], None], most: int) -> None:
@@ -41,9 +41,9 @@ class Store:
     def __init__(self, ctx: moderngl.Context, programs: list[moderngl.Program], assets: Assets) -> None:
         self._ctx, self._programs, self._assets = ctx, programs, assets
         self._software = "llvmpipe" in ctx.info["GL_RENDERER"]  # where sharp slanted textures cost a quarter more
-        self._meshes = Kept(self._mesh, lambda parts: [part.release() for part in parts], MOST_MESHES)
-        self._textures = Kept(self._texture, lambda texture: texture.release(), MOST_TEXTURES)
-        self._panoramas = Kept(self._panorama, lambda pair: [t.release() for t in pair[1:]], MOST_PANORAMAS)
+        self._meshes = CachedBuffer(self._mesh, lambda parts: [part.release() for part in parts], MOST_MESHES)
+        self._textures = CachedBuffer(self._texture, lambda texture: texture.release(), MOST_TEXTURES)
+        self._panoramas = CachedBuffer(self._panorama, lambda pair: [t.release() for t in pair[1:]], MOST_PANORAMAS)
         self._white = self._upload(np.full((1, 1, 3), 255, np.uint8))
 
     def mesh(self, key: str) -> list[moderngl.VertexArray]:

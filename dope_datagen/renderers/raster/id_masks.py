@@ -12,7 +12,7 @@ from dope_datagen.renderers.unoccluded_tiles import PAGE, pages
 from dope_datagen.scenes.scene import Scene
 
 
-class Marks:
+class IdMasks:
     """Draws where bodies are, one sample at each pixel's centre.
 
     Args:

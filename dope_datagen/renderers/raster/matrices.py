@@ -6,7 +6,7 @@ import numpy as np
 
 from dope_datagen.scenes.scene import Body
 
-NEAR, FAR = 0.02, 30.0  # [m]
+NEAR_PLANE, FAR_PLANE = 0.02, 30.0  # [m]
 
 
 def projection(K: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -14,7 +14,10 @@ def projection(K: np.ndarray, width: int, height: int) -> np.ndarray:
     P = np.zeros((4, 4))
     P[0, :3] = 2 / width * (K[0] + [0, 0, 0.5]) - [0, 0, 1]
     P[1, :3] = 2 / height * (K[1] + [0, 0, 0.5]) - [0, 0, 1]
-    P[2, 2:] = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
+    P[2, 2:] = (
+        (FAR_PLANE + NEAR_PLANE) / (FAR_PLANE - NEAR_PLANE),
+        -2 * FAR_PLANE * NEAR_PLANE / (FAR_PLANE - NEAR_PLANE),
+    )
     P[3, 2] = 1
     return P
 

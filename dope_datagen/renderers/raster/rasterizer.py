@@ -13,9 +13,9 @@ import numpy as np
 
 from dope_datagen.assets.library import Assets
 from dope_datagen.renderers.raster import antialiasing, shaders
-from dope_datagen.renderers.raster.antialiasing import Shield
+from dope_datagen.renderers.raster.antialiasing import EdgeMask
 from dope_datagen.renderers.raster.gpu_store import Store
-from dope_datagen.renderers.raster.id_masks import Marks, read
+from dope_datagen.renderers.raster.id_masks import IdMasks, read
 from dope_datagen.renderers.raster.matrices import gl, in_view, model_matrix, projection, shadow_matrix
 from dope_datagen.renderers.renderer import Rendering
 from dope_datagen.scenes.scene import Body, Scene
@@ -82,12 +82,12 @@ class Raster:
         self._screen = self._ctx.vertex_array(self._backdrop, [(corners, "2f", "in_corner")])
         self._assets = assets
         self._store = Store(self._ctx, [self._surface, mask], assets)
-        self._marks = Marks(self._ctx, mask, self._store, assets)
+        self._marks = IdMasks(self._ctx, mask, self._store, assets)
         self._shadow_map = self._ctx.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
         self._shadow_map.compare_func = "<="
         self._shadow_map.filter = moderngl.LINEAR, moderngl.LINEAR
         self._shadow = self._ctx.framebuffer(depth_attachment=self._shadow_map)
-        self._shield = Shield(self._ctx)
+        self._shield = EdgeMask(self._ctx)
         self._picture: moderngl.Framebuffer | None = None  # colour, body's number, depth
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-REAL = 1e-4  # imaginary part of a root that noise may have given it
-EXACT = 1e-4  # of the distance; roots that lie together are not known well enough to give a pose
-SMALLEST = 1e-12
-FLATTEST = 1e-5  # area of a triangle over its longest side squared
+MAX_IMAGINARY = 1e-4  # imaginary part of a root that noise may have given it
+MAX_RELATIVE_ERROR = 1e-4  # of the distance; roots that lie together are not known well enough to give a pose
+EPSILON = 1e-12
+MIN_TRIANGLE_AREA = 1e-5  # area of a triangle over its longest side squared
 
 
 def p3p(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,7 +38,8 @@ def p3p(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     rotations = _frames(seen) @ _frames(points).transpose(0, 2, 1)
     translations = seen[:, 0] - (rotations @ points[:, 0, :, None])[..., 0]
     exact = (
-        np.abs(points @ rotations.transpose(0, 2, 1) + translations[:, None] - seen).max((1, 2)) < EXACT * seen[:, 0, 2]
+        np.abs(points @ rotations.transpose(0, 2, 1) + translations[:, None] - seen).max((1, 2))
+        < MAX_RELATIVE_ERROR * seen[:, 0, 2]
     )
     return rotations[exact], translations[exact], np.flatnonzero(usable)[which[good]][exact]
 
@@ -47,7 +48,7 @@ def _spread_out(triangles: np.ndarray) -> np.ndarray:
     """(M,) whether the corners (M, 3, 3) are not on one line."""
     one, other = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     area = np.linalg.norm(np.cross(one, other), axis=1)
-    return area > FLATTEST * np.maximum((one**2).sum(1), (other**2).sum(1))
+    return area > MIN_TRIANGLE_AREA * np.maximum((one**2).sum(1), (other**2).sum(1))
 
 
 def _roots(squares: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -62,8 +63,8 @@ def _roots(squares: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.nda
         (1 + d) ** 2 - 4 * p * cg**2,
     ], axis=1)  # fmt: skip
     leading = quartic[:, :1]
-    roots = quartic_roots(quartic[:, 1:] / np.where(np.abs(leading) < SMALLEST, SMALLEST, leading))
-    real = (np.abs(roots.imag) < REAL * np.maximum(1, np.abs(roots.real))) & (roots.real > 0)
+    roots = quartic_roots(quartic[:, 1:] / np.where(np.abs(leading) < EPSILON, EPSILON, leading))
+    real = (np.abs(roots.imag) < MAX_IMAGINARY * np.maximum(1, np.abs(roots.real))) & (roots.real > 0)
     which, column = np.nonzero(real)
     return which, roots.real[which, column]
 
@@ -80,7 +81,7 @@ def quartic_roots(coefficients: np.ndarray) -> np.ndarray:
     m = _largest_cubic_root(p, p**2 / 4 - r, -(q**2) / 8)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         slope = np.sqrt(2 * m)
-        tilt = np.where(np.abs(slope) > SMALLEST, np.sqrt(2) * q / np.sqrt(m), 0)
+        tilt = np.where(np.abs(slope) > EPSILON, np.sqrt(2) * q / np.sqrt(m), 0)
         inner = np.sqrt(-(2 * p + 2 * m + tilt)), np.sqrt(-(2 * p + 2 * m - tilt))
         y = np.stack([slope + inner[0], slope - inner[0], -slope + inner[1], -slope - inner[1]], 1) / 2
         x = y - a[:, None] / 4
@@ -117,5 +118,5 @@ def _frames(triangles: np.ndarray) -> np.ndarray:
     """(H, 3, 3) right-handed axes, as columns, that go with triangles (H, 3, 3)."""
     x = triangles[:, 1] - triangles[:, 0]
     z = np.cross(x, triangles[:, 2] - triangles[:, 0])
-    x, z = (axis / np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), SMALLEST) for axis in (x, z))
+    x, z = (axis / np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), EPSILON) for axis in (x, z))
     return np.stack([x, np.cross(z, x), z], axis=2)

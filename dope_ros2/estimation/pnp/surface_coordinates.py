@@ -9,10 +9,10 @@ import numpy as np
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
 
-SEEN = 0.5  # a cell shows an object when the network says so with this probability
-MOST_CELLS = 128  # around a centroid; more of a large object would say the same again
-ERROR = 0.6  # standard deviation of a point's place in the picture; measured [cells]
-INDEPENDENT = 30  # neighbouring cells err together: however many there are, they count as so many
+MIN_VISIBLE_PROBABILITY = 0.5  # a cell shows an object when the network says so with this probability
+MAX_CELLS = 128  # around a centroid; more of a large object would say the same again
+CELL_ERROR = 0.6  # standard deviation of a point's place in the picture; measured [cells]
+INDEPENDENT_CELLS = 30  # neighbouring cells err together: however many there are, they count as so many
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Cells:
     @property
     def weight(self) -> float:
         """How many independent points each of them is worth."""
-        return min(1.0, INDEPENDENT / max(1, len(self)))
+        return min(1.0, INDEPENDENT_CELLS / max(1, len(self)))
 
     def where(self, chosen: np.ndarray) -> Cells:
         """Those at the given indices or True in the given mask."""
@@ -41,7 +41,7 @@ class Cells:
         Cells of a neighbour of the same class may be among them; the pose search treats them as outliers.
         """
         distance = np.linalg.norm(self.pixels - centre, axis=1)
-        return self.where(np.argsort(distance, kind="stable")[:MOST_CELLS])
+        return self.where(np.argsort(distance, kind="stable")[:MAX_CELLS])
 
     def explained_by(self, pose: Pose, K: np.ndarray, within: float) -> np.ndarray:
         """(M,) whether an object at this pose would put a point no farther than `within` from where it is seen [px]."""
@@ -65,7 +65,7 @@ def read(surface: np.ndarray | None, model: ObjectModel, stride: int) -> Cells:
     """
     if surface is None:
         return NO_CELLS
-    rows, columns = np.nonzero(surface[0] > SEEN)
+    rows, columns = np.nonzero(surface[0] > MIN_VISIBLE_PROBABILITY)
     pixels = np.column_stack([columns, rows]) * float(stride) + (stride - 1) / 2
     across = surface[1:, rows, columns].T.astype(float)
-    return Cells((across - 0.5) * model.size + model.centre, pixels, ERROR * stride)
+    return Cells((across - 0.5) * model.size + model.centre, pixels, CELL_ERROR * stride)

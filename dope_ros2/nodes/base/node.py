@@ -18,11 +18,11 @@ from rclpy.task import Future
 
 from dope_ros2.common.errors import UserError, one_line
 
-QUIET_S, MOST_FAULTS = 5.0, 10  # a fault is told again after this time [s]; so many different ones meanwhile
+REPEAT_AFTER, MAX_FAULTS = 5.0, 10  # a fault is told again after this time [s]; so many different ones meanwhile
 Range = tuple[float, float] | None
 
 
-class Shell:
+class NodeBase:
     """What is common to our nodes: spinning ends when `done` gets the exit status. To be mixed with a kind of node."""
 
     def __init__(self, name: str, **options: object) -> None:
@@ -47,14 +47,14 @@ class Shell:
             descriptor.floating_point_range = [FloatingPointRange(from_value=limits[0], to_value=limits[1])]
         given = self.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
         self.undeclare_parameter(name)  # it was declared only to see what was given, of whatever type
-        value = meant(given, default)
+        value = coerce_parameter(given, default)
         if type(value) is type(default):
             return self.declare_parameter(name, value, descriptor, ignore_override=True).value
         return self.declare_parameter(name, default, descriptor).value  # which refuses it
 
     def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
         known = [p for p in parameters if self.has_parameter(p.name)]
-        meaning = {p.name: meant(p.value, self.get_parameter(p.name).value) for p in known}
+        meaning = {p.name: coerce_parameter(p.value, self.get_parameter(p.name).value) for p in known}
         return [Parameter(p.name, value=meaning[p.name]) if p.name in meaning else p for p in parameters]
 
     def value(self, name: str) -> object:
@@ -64,13 +64,13 @@ class Shell:
     def complain(self, fault: str) -> None:
         """Log a fault, each one at most every QUIET_S seconds, and MOST_FAULTS different ones in that time."""
         now = time.monotonic()
-        self._told = {text: at for text, at in self._told.items() if now - at < QUIET_S}
-        if fault not in self._told and len(self._told) < MOST_FAULTS:
+        self._told = {text: at for text, at in self._told.items() if now - at < REPEAT_AFTER}
+        if fault not in self._told and len(self._told) < MAX_FAULTS:
             self._told[fault] = now
             self.get_logger().error(fault)
 
 
-def meant(value: object, like: object) -> object:
+def coerce_parameter(value: object, like: object) -> object:
     """A parameter's value as the type of another one: fps:=30 means 30.0, source:=0 means "0", height:=320.0 means 320.
 
     What else is of another type is left as it is, for ROS to refuse.
@@ -82,11 +82,11 @@ def meant(value: object, like: object) -> object:
     return value
 
 
-class ShellNode(Shell, Node):
+class PlainNode(NodeBase, Node):
     """A plain node."""
 
 
-class ManagedNode(Shell, LifecycleNode):
+class ManagedNode(NodeBase, LifecycleNode):
     """A node with a life cycle: unconfigured, inactive, active. No message and no call of a service ends it."""
 
     def spin(self) -> None:

@@ -12,7 +12,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.nodes.base.node import Shell
+from dope_ros2.nodes.base.node import NodeBase
 
 USER_ERROR = 2  # exit status
 
@@ -34,7 +34,7 @@ def node_parser(prog: str, text: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=prog, description=text, epilog=epilog)
 
 
-def run(make: Callable[[], Shell], prog: str, argv: list[str]) -> int:
+def run(make: Callable[[], NodeBase], prog: str, argv: list[str]) -> int:
     """Start ROS, make the node and spin it until it is done, interrupted (Ctrl-C) or terminated.
 
     Returns:
@@ -64,7 +64,7 @@ def _init(argv: list[str]) -> None:
         raise UserError(f"ROS arguments {' '.join(argv)}: {reason}; see `ros2 run --help`") from error
 
 
-def _spin(make: Callable[[], Shell]) -> int:
+def _spin(make: Callable[[], NodeBase]) -> int:
     try:
         node = make()
     except ParameterException as error:

@@ -15,27 +15,27 @@ from tf2_msgs.msg import TFMessage
 
 from dope_ros2.common.errors import UserError, closest, short
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.nodes.base.node import QUIET_S
+from dope_ros2.nodes.base.node import REPEAT_AFTER
 from dope_ros2.nodes.messages import geometry
 
-KEPT = 10.0  # seconds of transforms that are remembered, as in tf2
-NEARLY, FARTHEST = 0.01, 1e9  # a quaternion's length is 1, and a frame is not beyond [m]
+BUFFER_SECONDS = 10.0  # seconds of transforms that are remembered, as in tf2
+QUATERNION_TOLERANCE, MAX_DISTANCE = 0.01, 1e9  # a quaternion's length is 1, and a frame is not beyond [m]
 STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def frames(node: Node) -> TfFrames | OwnFrames:
+def frames(node: Node) -> Tf2Buffer | TransformBuffer:
     """What listens to transforms for this node."""
-    return TfFrames(node) if find_spec("tf2_ros") else OwnFrames(node)
+    return Tf2Buffer(node) if find_spec("tf2_ros") else TransformBuffer(node)
 
 
 def is_motion(msg: Transform) -> bool:
     """Whether it has a unit quaternion, nearly, and a finite translation."""
     q, t = msg.rotation, msg.translation
     norm = np.linalg.norm([q.x, q.y, q.z, q.w])
-    return bool(abs(norm - 1) < NEARLY and np.linalg.norm([t.x, t.y, t.z]) < FARTHEST)
+    return bool(abs(norm - 1) < QUATERNION_TOLERANCE and np.linalg.norm([t.x, t.y, t.z]) < MAX_DISTANCE)
 
 
-class TfFrames:
+class Tf2Buffer:
     """tf2's buffer."""
 
     def __init__(self, node: Node) -> None:
@@ -58,7 +58,7 @@ class TfFrames:
             raise UserError(f"no transform from {source} to {target}: {error}") from error
 
 
-class OwnFrames:
+class TransformBuffer:
     """The newest transforms of /tf, interpolated along screws, and those of /tf_static."""
 
     def __init__(self, node: Node) -> None:
@@ -77,13 +77,13 @@ class OwnFrames:
         for child, time, pose in self._usable(msg):
             known = self._moving.setdefault(child, deque())
             if known and time <= known[-1][0]:
-                if known[-1][0] - time > KEPT:  # the clock has gone back
+                if known[-1][0] - time > BUFFER_SECONDS:  # the clock has gone back
                     known.clear()
                 else:
                     continue
             x, y, z, w = pose.quaternion
             known.append((time, np.array([*pose.translation, w, x, y, z])))
-            while time - known[0][0] > KEPT:
+            while time - known[0][0] > BUFFER_SECONDS:
                 known.popleft()
 
     def _usable(self, msg: TFMessage) -> Iterator[tuple[str, float, Pose]]:
@@ -94,7 +94,7 @@ class OwnFrames:
                 text = (
                     f"/tf: what leads from {short(child)} to {short(parent)} is no rotation and place; it is left out"
                 )
-                self._node.get_logger().warning(text, throttle_duration_sec=QUIET_S)
+                self._node.get_logger().warning(text, throttle_duration_sec=REPEAT_AFTER)
                 continue
             self._parents[child] = parent
             yield child, geometry.seconds(transform.header.stamp), geometry.transform_to_pose(transform.transform)

@@ -18,10 +18,10 @@ from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.camera_pipeline import Find
 from dope_ros2.pipeline.diagnostics import Condition, Level
-from dope_ros2.refinement.depth_correction import RangeCorrection
+from dope_ros2.refinement.depth_correction import DepthCorrection
 
-KEPT = 10  # of the newest depth images
-APART = 0.05  # that a depth image may have been taken before or after the colour image [s]
+MAX_DEPTH_IMAGES = 10  # of the newest depth images
+MAX_STAMP_DIFFERENCE = 0.05  # that a depth image may have been taken before or after the colour image [s]
 
 
 class DepthInput:
@@ -37,11 +37,11 @@ class DepthInput:
         name: str = node.value("depth")
         self.topic = node.resolve_topic_name(name if name.startswith("/") else f"{namespace}/{name}".lstrip("/"))
         self._node, self._image_topic = node, image_topic
-        self._correct = RangeCorrection(models)
+        self._correct = DepthCorrection(models)
         for model in models:
             if why := self._correct.shape(model).why:
                 node.get_logger().warning(f"depth trusts the box of {model.name}, not its mesh, and so less: {why}")
-        self._kept: deque[Image] = deque(maxlen=KEPT)
+        self._kept: deque[Image] = deque(maxlen=MAX_DEPTH_IMAGES)
         self._counts = Counter(with_depth=0, without_depth=0, corrected=0, left_as_they_were=0)
         self._message, self._fault = "no image looked at yet", ""
         self.used: Image | None = None
@@ -49,7 +49,7 @@ class DepthInput:
             Image,
             self.topic,
             lambda msg: self._kept.append(msg),  # rclpy wants a signature, which the method itself has not
-            QoSProfile(depth=KEPT, reliability=ReliabilityPolicy.BEST_EFFORT),
+            QoSProfile(depth=MAX_DEPTH_IMAGES, reliability=ReliabilityPolicy.BEST_EFFORT),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
@@ -100,9 +100,9 @@ class DepthInput:
         if not self._kept:
             raise UserError(f"{self.topic}: no depth yet; is the camera running, and does it publish this topic?")
         msg = min(self._kept, key=lambda kept: _apart(kept, header))
-        if _apart(msg, header) > APART:
+        if _apart(msg, header) > MAX_STAMP_DIFFERENCE:
             raise UserError(
-                f"{self.topic}: no depth within {APART:g} s of the image; "
+                f"{self.topic}: no depth within {MAX_STAMP_DIFFERENCE:g} s of the image; "
                 "is the camera running, and do both have their stamps from one clock?"
             )
         if msg.header.frame_id != header.frame_id:

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from dope_ros2.nodes.dope_node import DopeNode
 
 Result = DetectObjects.Result
-PATIENCE, PAUSE = 1.0, 0.05  # how long a transform is waited for, and between two looks [s]
+PATIENCE, POLL_PAUSE = 1.0, 0.05  # how long a transform is waited for, and between two looks [s]
 AT_REST = Smoothing(coast=3600.0, max_age=3600.0, at_rest=True)  # objects and camera, while images are fused
 
 
 @dataclass(eq=False)
-class Search:
+class DetectGoal:
     """A goal that is being worked on.
 
     Attributes:
@@ -79,7 +79,7 @@ class DetectServer:
 
     def __init__(self, node: DopeNode) -> None:
         self._node, self._frames, self._steady = node, frames(node), Clock(clock_type=ClockType.STEADY_TIME)
-        self.searches: list[Search] = []
+        self.searches: list[DetectGoal] = []
         self._server = ActionServer(
             node, DetectObjects, "~/detect", execute_callback=self._execute, cancel_callback=self._cancel
         )
@@ -125,16 +125,16 @@ class DetectServer:
                 self._node.destroy_timer(timer)
         return await self._answer(search)
 
-    def _search(self, handle: ServerGoalHandle) -> Search:
+    def _search(self, handle: ServerGoalHandle) -> DetectGoal:
         """What a goal asks for; everything where it is empty."""
         goal: DetectObjects.Goal = handle.request
         settings = self._node.settings()
         names = parameters.chosen(goal.class_ids, self._node.names())
         settings = replace(settings, objects=tuple(names), min_score=float(goal.min_score) or settings.min_score)
         roi = Roi(goal.roi.x_offset, goal.roi.y_offset, goal.roi.width, goal.roi.height)
-        return Search(handle, settings, roi, max(1, goal.num_frames), Tracker(self._node.models()))
+        return DetectGoal(handle, settings, roi, max(1, goal.num_frames), Tracker(self._node.models()))
 
-    async def _answer(self, search: Search) -> Result:
+    async def _answer(self, search: DetectGoal) -> Result:
         handle, done = search.handle, f"{search.done} of {search.frames} images looked at"
         result = Result(status=search.status, message=search.fault or done)
         if search.status == Result.STATUS_TIMEOUT and search.done == 0:
@@ -167,7 +167,7 @@ class DetectServer:
                 if time.monotonic() > end:
                     raise
             over = Future()
-            timer = self._node.create_timer(PAUSE, lambda over=over: over.set_result(None), clock=self._steady)
+            timer = self._node.create_timer(POLL_PAUSE, lambda over=over: over.set_result(None), clock=self._steady)
             await over
             self._node.destroy_timer(timer)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dope_ros2.common.errors import SHORT, UserError, closest, short
+from dope_ros2.common.errors import MAX_VALUE_LENGTH, UserError, closest, short
 from dope_ros2.common.resources import resolve, share
 from dope_ros2.engines.registry import NAMES
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
-from dope_ros2.nodes.base.node import Shell
+from dope_ros2.nodes.base.node import NodeBase
 from dope_ros2.objects.object_model import load_objects
 from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Smoothing
@@ -19,7 +19,7 @@ TRANSPORTS = ("raw", "compressed")
 ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
 
 
-def declare(node: Shell) -> None:
+def declare(node: NodeBase) -> None:
     """Declare all of them."""
     add, start, smoothing = node.parameter, Settings(), Smoothing()
     add("autostart", True, "Configure and activate at the start; else the node waits for its life cycle's services.")
@@ -91,11 +91,13 @@ def chosen(names: Iterable[str], known: list[str]) -> list[str]:
     names = [name for name in names if name]
     for name in names:
         if name not in known:
-            raise UserError(f"parameter objects: the weights know no {short(name)}{closest(name[:SHORT], known)}")
+            raise UserError(
+                f"parameter objects: the weights know no {short(name)}{closest(name[:MAX_VALUE_LENGTH], known)}"
+            )
     return names or known
 
 
-def settings(node: Shell, known: list[str]) -> Settings:
+def settings(node: NodeBase, known: list[str]) -> Settings:
     """What the estimator is asked for now."""
     names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
     objects = tuple(chosen(node.value("objects"), known))
@@ -112,7 +114,7 @@ def check_transport(name: str) -> None:
         raise UserError(f"parameter image_transport: {short(name)} is not one of {', '.join(TRANSPORTS)}")
 
 
-def request(node: Shell, known: list[str]) -> Request:
+def request(node: NodeBase, known: list[str]) -> Request:
     """What is asked of an image now."""
     smoothing = Smoothing(node.value("smoothing"), node.value("coast"), node.value("max_age"))
     return Request(settings(node, known), Roi.of(node.value("roi")), smoothing if node.value("tracking") else None)

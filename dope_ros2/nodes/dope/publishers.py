@@ -25,7 +25,7 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization import overlay
 
 
-class Outputs:
+class Publishers:
     """The publishers; they are silent while the node is not active."""
 
     def __init__(self, node: ManagedNode, models: list[ObjectModel]) -> None:

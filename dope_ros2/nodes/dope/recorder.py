@@ -27,25 +27,25 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.io.rosbag_writer import Message
 from dope_ros2.network.weights import sha256
-from dope_ros2.nodes.base.node import Shell
+from dope_ros2.nodes.base.node import NodeBase
 from dope_ros2.nodes.dope import parameters
 from dope_ros2.nodes.messages import detections
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.recording import Answer, Recording, Topics, write
 from dope_ros2.pipeline.request import Request
-from dope_ros2.pipeline.ring_buffer import Kept, Ring
+from dope_ros2.pipeline.ring_buffer import BufferedMessage, RingBuffer
 from dope_ros2.tracking.tracker import Memory
 
 if TYPE_CHECKING:
     from dope_ros2.nodes.dope.camera_input import CameraInput
 
-PAUSE = 1e-3  # after each message that is written: new images come first [s]
+WRITE_PAUSE = 1e-3  # after each message that is written: new images come first [s]
 SMALL, DETECTION = 4_000, 6_000  # about the bytes of a message without pixels, and of a detection with its track
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class AnsweredImage:
     """An answer as it went out.
 
     Attributes:
@@ -69,8 +69,8 @@ class Said:
 class Recorder:
     """Keeps what comes in and goes out, without copies, and writes it in a thread when it is asked to."""
 
-    def __init__(self, node: Shell) -> None:
-        self._node, self._ring = node, Ring()
+    def __init__(self, node: NodeBase) -> None:
+        self._node, self._ring = node, RingBuffer()
         self._images: dict[str, int] = {}  # when the newest one of each topic came [ns]
         self._topics: dict[str, Topics] = {}  # of each topic of images
         self._served: dict[str, tuple[Image, int]] = {}  # the newest depth for each, and when it was kept [ns]
@@ -101,7 +101,7 @@ class Recorder:
         """What has been published of the newest image of a camera."""
         topic, before = camera.image_topic, camera.sight.before
         self._topics[topic] = Topics(camera.info_topic, camera.depth.topic if camera.depth else None)
-        said = Said(found, header, topic, self._images[topic], self._depth(camera), request, before)
+        said = AnsweredImage(found, header, topic, self._images[topic], self._depth(camera), request, before)
         self._keep(self._topic(), said, SMALL + DETECTION * (len(found) + len(before.tracks)))
 
     def _depth(self, camera: CameraInput) -> int | None:
@@ -167,12 +167,12 @@ class Recorder:
         return await done
 
 
-def answers(kept: Iterable[Kept]) -> list[Answer]:
+def answers(kept: Iterable[BufferedMessage]) -> list[Answer]:
     """Those of images that are still there, with what the tracker knew where it cannot be told from what was before."""
     times, begun, result = {None, *(entry.time for entry in kept)}, set(), []
     for entry in kept:
         said = entry.message
-        if isinstance(said, Said) and {said.image, said.depth} <= times:
+        if isinstance(said, AnsweredImage) and {said.image, said.depth} <= times:
             begins = said.camera not in begun or not np.isfinite(said.before.now)
             begun.add(said.camera)
             before = said.before if begins else None
@@ -180,13 +180,13 @@ def answers(kept: Iterable[Kept]) -> list[Answer]:
     return result
 
 
-def to_messages(kept: deque[Kept]) -> Iterator[Message]:
+def to_messages(kept: deque[BufferedMessage]) -> Iterator[Message]:
     """What is kept, as it stands in a bag; `kept` is emptied, so that written messages take no memory."""
     while kept:
         entry = kept.popleft()
         msg = entry.message
-        if isinstance(msg, Said):
+        if isinstance(msg, AnsweredImage):
             msg = detections.detections_to_msg(msg.found, msg.header)
         package = type(msg).__module__.partition(".")[0]
         yield Message(entry.topic, f"{package}/msg/{type(msg).__name__}", entry.time, serialize_message(msg))
-        time.sleep(PAUSE)
+        time.sleep(WRITE_PAUSE)

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
-from dope_ros2.evaluation.matching import Instance
+from dope_ros2.evaluation.matching import LabelledPose
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.nodes.messages.geometry import (
     pose_to_msg,
@@ -48,16 +48,16 @@ def _detection(detection: Detection, header: Header) -> Detection3D:
     return msg
 
 
-def msg_to_instances(msg: Detection3DArray) -> list[Instance]:
+def msg_to_instances(msg: Detection3DArray) -> list[LabelledPose]:
     """The detections of a message by their first hypothesis; those without one are left out."""
     return [_instance(detection) for detection in msg.detections if detection.results]
 
 
-def _instance(msg: Detection3D) -> Instance:
+def _instance(msg: Detection3D) -> LabelledPose:
     best = msg.results[0]
     p, q, c = best.pose.pose.position, best.pose.pose.orientation, msg.bbox.center.position
     pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
-    return Instance(best.hypothesis.class_id, best.hypothesis.score, pose, np.array([c.x, c.y, c.z]))
+    return LabelledPose(best.hypothesis.class_id, best.hypothesis.score, pose, np.array([c.x, c.y, c.z]))
 
 
 def msg_to_detections(msg: Detection3DArray, models: Mapping[str, ObjectModel]) -> list[Detection]:

@@ -11,7 +11,7 @@ from dope_ros2.io import image_encodings
 
 
 def image_to_array(msg: Image | CompressedImage, topic: str = "image") -> np.ndarray:
-    """The picture as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `pixels.decode`."""
+    """The picture as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `image_encodings.decode`."""
     if isinstance(msg, CompressedImage):
         return image_encodings.decompress(msg.data, topic)
     big = bool(msg.is_bigendian)
@@ -19,7 +19,7 @@ def image_to_array(msg: Image | CompressedImage, topic: str = "image") -> np.nda
 
 
 def depth_to_array(msg: Image, topic: str = "depth") -> np.ndarray:
-    """The depths as (H, W) float32 [m]. See `pixels.decode_depth`."""
+    """The depths as (H, W) float32 [m]. See `image_encodings.decode_depth`."""
     big = bool(msg.is_bigendian)
     return image_encodings.decode_depth(
         msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic

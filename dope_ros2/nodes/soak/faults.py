@@ -74,7 +74,7 @@ def late(msg: Image) -> Image:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Fault:
     """A fault that lasts for a while.
 
     Attributes:
@@ -88,24 +88,24 @@ class Trouble:
     after: tuple[Call, ...] = ()
 
 
-TROUBLES = {
-    "unknown encoding": Trouble(image=changed(encoding="rgb9")),
-    "half an image": Trouble(image=cut),
-    "camera unplugged": Trouble(image=lambda _: None, info=lambda _: None),
-    "another resolution": Trouble(image=smaller),
-    "old stamps": Trouble(image=late),
-    "camera_info of another camera": Trouble(info=changed(width=100, height=100)),
-    "camera_info of zeros": Trouble(info=changed(p=[0.0] * 12)),
-    "other settings": Trouble(
+FAULTS = {
+    "unknown encoding": Fault(image=changed(encoding="rgb9")),
+    "half an image": Fault(image=cut),
+    "camera unplugged": Fault(image=lambda _: None, info=lambda _: None),
+    "another resolution": Fault(image=smaller),
+    "old stamps": Fault(image=late),
+    "camera_info of another camera": Fault(info=changed(width=100, height=100)),
+    "camera_info of zeros": Fault(info=changed(p=[0.0] * 12)),
+    "other settings": Fault(
         before=(settings(min_score=0.9, tracking=False, roi=[10, 10, 200, 100]),),
         after=(settings(min_score=0.3, tracking=True, roi=[0, 0, 0, 0]),),
     ),
-    "settings that are refused": Trouble(before=(settings(min_score=7.0, roi=[-1, 0, 0, 0], objects=["nothing"]),)),
-    "weights read again": Trouble(before=(settings(weights=""),)),
-    "switched off": Trouble(before=(enabled(False),), after=(enabled(True),)),
-    "deactivated": Trouble(
+    "settings that are refused": Fault(before=(settings(min_score=7.0, roi=[-1, 0, 0, 0], objects=["nothing"]),)),
+    "weights read again": Fault(before=(settings(weights=""),)),
+    "switched off": Fault(before=(enabled(False),), after=(enabled(True),)),
+    "deactivated": Fault(
         before=(transition(Transition.TRANSITION_DEACTIVATE),), after=(transition(Transition.TRANSITION_ACTIVATE),)
     ),
-    "an impossible transition": Trouble(before=(transition(Transition.TRANSITION_ACTIVATE),)),
-    "reset": Trouble(before=(Call(Trigger, "reset", Trigger.Request()),)),
+    "an impossible transition": Fault(before=(transition(Transition.TRANSITION_ACTIVATE),)),
+    "reset": Fault(before=(Call(Trigger, "reset", Trigger.Request()),)),
 }

@@ -17,7 +17,7 @@ from dope_ros2.io import camera_info
 from dope_ros2.nodes.base.qos import NEWEST, RELIABLE_NEWEST
 from dope_ros2.nodes.messages import images
 
-KEPT = 64_000_000  # bytes of pictures that wait for their answers
+MAX_WAITING_BYTES = 64_000_000  # bytes of pictures that wait for their answers
 KINDS = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 INFO = "sensor_msgs/msg/CameraInfo"
 Picture = Image | CompressedImage
@@ -97,7 +97,10 @@ class ViewedCamera:
     def _on_image(self, msg: Picture) -> None:
         self.frame_id = msg.header.frame_id
         self._pictures[_key(msg.header)] = msg
-        while len(self._pictures) > 1 and sum(len(picture.data) for picture in self._pictures.values()) > KEPT:
+        while (
+            len(self._pictures) > 1
+            and sum(len(picture.data) for picture in self._pictures.values()) > MAX_WAITING_BYTES
+        ):
             self._pictures.popitem(last=False)
 
     def find(self, header: Header) -> Picture | None:

@@ -19,15 +19,15 @@ from dope_ros2.pipeline.diagnostics import Condition, Level
 from dope_ros2.visualization import overlay
 from dope_ros2.visualization.viewer import scene
 from dope_ros2.visualization.viewer.blueprint import TIMELINE, blueprint
-from dope_ros2.visualization.viewer.meshes import Mesh, Meshes, Recording
+from dope_ros2.visualization.viewer.meshes import Meshes, Recording, ViewedMesh
 
 WIDEST = 640  # of the pictures, columns
 BACK = 1.0  # a stamp so much older than the last one begins a new recording [s]
 FLUSH = 5.0  # longest wait for the viewer at the end [s]
 RATED = 2.0  # seconds over which answers are counted
-DISTANCE = 1.0  # of the objects, until some are seen [m]
+INITIAL_DISTANCE = 1.0  # of the objects, until some are seen [m]
 PLANE = 0.4  # of this distance: where the picture stands in space
-SEEN, HIDDEN = 1.5, 0.5  # half the width of edges in the picture [points of the screen]
+FOUND_LINE_WIDTH, LOST_LINE_WIDTH = 1.5, 0.5  # half the width of edges in the picture [points of the screen]
 GREY = (150, 150, 150)
 HALF = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])  # rerun's pixels have their centres at halves, ours do not
 LEVELS = {Level.OK: "INFO", Level.WARN: "WARN", Level.ERROR: "ERROR"}
@@ -37,7 +37,7 @@ class LiveView:
     """Turns what a node says into entities of rerun; times are the images' stamps [s]."""
 
     def __init__(
-        self, rr: ModuleType, open_recording: Callable[[], Recording], read_mesh: Callable[[ObjectModel], Mesh]
+        self, rr: ModuleType, open_recording: Callable[[], Recording], read_mesh: Callable[[ObjectModel], ViewedMesh]
     ) -> None:
         """Begin; `open_recording` is asked again when stamps jump back, for another one or the same."""
         self._rr, self._open, self._read_mesh = rr, open_recording, read_mesh
@@ -114,7 +114,7 @@ class LiveView:
             image_from_camera=camera.K + HALF,
             resolution=size,
             camera_xyz=rr.ViewCoordinates.RDF,
-            image_plane_distance=PLANE * (self._distance or DISTANCE),
+            image_plane_distance=PLANE * (self._distance or INITIAL_DISTANCE),
         )
         recording.log("camera", pinhole)
         # Half the size of RGB; JPEG is smaller still, but the browser decodes it late, and boxes run ahead of it.
@@ -135,11 +135,15 @@ class LiveView:
             axes = camera.project(scene.axes(detection))
             strips += [*hidden, *seen, *axes]
             inks += [GREY] * len(hidden) + [color] * len(seen) + list(overlay.AXES)
-            radii += [-HIDDEN] * len(hidden) + [-SEEN] * (len(seen) + 3)  # below 0: points of the screen
+            radii += [-LOST_LINE_WIDTH] * len(hidden) + [-FOUND_LINE_WIDTH] * (
+                len(seen) + 3
+            )  # below 0: points of the screen
         recording.log("camera/boxes", self._rr.LineStrips2D([s + 0.5 for s in strips], colors=inks, radii=radii))
         labels = [f"{name} {detection.score:.2f}" for name, detection, _ in drawn]
         highest = [min(seen.reshape(-1, 2), key=lambda pixel: pixel[1]) + 0.5 for _, _, (seen, _) in drawn]
-        recording.log("camera/labels", self._rr.Points2D(highest, colors=colors, labels=labels, radii=-SEEN))
+        recording.log(
+            "camera/labels", self._rr.Points2D(highest, colors=colors, labels=labels, radii=-FOUND_LINE_WIDTH)
+        )
 
     def _show_scene(self, recording: Recording, found: Sequence[Detection]) -> None:
         """Boxes, axes, uncertainties and tracks, in space."""
@@ -166,7 +170,7 @@ class LiveView:
         trails = self._trails(self._last, found)
         colors = list(map(scene.color, trails))
         strips = rr.LineStrips3D(
-            list(trails.values()), colors=colors, labels=list(trails), show_labels=False, radii=-SEEN
+            list(trails.values()), colors=colors, labels=list(trails), show_labels=False, radii=-FOUND_LINE_WIDTH
         )
         recording.log("scene/tracks", strips)
 

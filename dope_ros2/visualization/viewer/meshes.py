@@ -22,7 +22,7 @@ NOWHERE = Pose.identity()
 Recording = Any  # rerun.RecordingStream, where rerun is installed
 
 
-class Mesh(Protocol):
+class ViewedMesh(Protocol):
     """Triangles, in the unit of the file.
 
     Attributes:
@@ -42,7 +42,7 @@ class Mesh(Protocol):
 class Meshes:
     """The meshes of one recording."""
 
-    def __init__(self, rr: ModuleType, recording: Recording, read: Callable[[ObjectModel], Mesh]) -> None:
+    def __init__(self, rr: ModuleType, recording: Recording, read: Callable[[ObjectModel], ViewedMesh]) -> None:
         """`read` raises UserError for what cannot be read."""
         self._rr, self._recording, self._read = rr, recording, read
         self._worker = ThreadPoolExecutor(1)  # large meshes take seconds, and poses go on meanwhile

@@ -45,10 +45,10 @@ def color(name: str) -> tuple[int, int, int]:
 def outline(camera: CameraModel, detection: Detection) -> Outline | None:
     """The cuboid's edges in the picture; None when a part of it lies behind the camera."""
     corners = detection.pose.apply(detection.model.keypoints)
-    if (corners[:, 2] <= overlay.NEAR).any():
+    if (corners[:, 2] <= overlay.NEAR_PLANE).any():
         return None
     pixels = camera.project(corners)
-    faces = cuboid.seen_faces(corners)
+    faces = cuboid.visible_faces(corners)
     seen = [any(set(edge) <= set(face) for face in faces) for edge in cuboid.EDGES]
     edges = pixels[np.array(cuboid.EDGES)]
     return edges[seen], edges[np.logical_not(seen)]
