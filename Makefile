@@ -29,7 +29,7 @@ test: setup  ## all tests that this machine can run
 
 EXAMPLES ?= 10000
 fuzz: setup  ## random malformed messages, files, configurations and maps, 10,000 of them (some minutes)
-	DOPE_FUZZ=$(EXAMPLES) $(PY) -m pytest test/test_fuzz_*.py test/ros/test_fuzz_*.py $(ARGS)
+	DOPE_FUZZ=$(EXAMPLES) $(PY) -m pytest $(shell find test -name "test_fuzz_*.py") $(ARGS)
 
 soak: setup  ## half an hour of the live node at 30 Hz among faults: memory, latency, recovery, exceptions
 	$(PY) -m dope_ros2.benchmarks.soak --source demo --out $(OUT)/soak.json $(ARGS)

@@ -1,5 +1,7 @@
 import pytest
 
+pytest_plugins = ["helpers.node_processes"]
+
 
 @pytest.fixture
 def denormals():

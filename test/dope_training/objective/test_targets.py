@@ -1,0 +1,171 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from dope_ros2.estimation.object_crops import Region, crop_and_scale, warp
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
+from dope_ros2.network import belief_maps
+from dope_ros2.network.belief_maps import MapSpec
+from dope_training.config import TrainConfig
+from dope_training.data import crops
+from dope_training.data.augmentation import augment, photograph, random_window
+from dope_training.data.crops import crops_of, viewing_rays
+from dope_training.objective.losses import belief_loss, surface_loss
+from dope_training.objective.targets import draw_surface, draw_targets
+from helpers.tiny_training import RECIPE, make_store
+
+
+def batch_of(keypoints, classes, visibility, size):
+    return {
+        "image": torch.zeros(1, size, size, 3, dtype=torch.uint8),
+        "keypoints": torch.tensor(keypoints, dtype=torch.float32)[None],
+        "classes": torch.tensor(classes)[None],
+        "visibility": torch.tensor(visibility)[None],
+    }
+
+
+@pytest.mark.parametrize("affinity", ["unit", "offset"])
+def test_targets_on_the_device_equal_the_encoders(affinity):
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(-40, 300, (4, 9, 2))
+    spec = MapSpec(affinity=affinity)
+    targets = draw_targets(batch_of(keypoints, [0, 1, 0, -1], [1.0, 1.0, 0.5, 1.0], 256), 2, spec)
+    for index, chosen in enumerate(([0, 2], [1])):
+        belief, affinities = belief_maps.encode(keypoints[chosen], (256, 256), spec)
+        np.testing.assert_allclose(targets.belief[0, index], belief, atol=1e-5)
+        np.testing.assert_allclose(targets.affinity[0, index], affinities, atol=1e-4)
+
+
+def test_a_hidden_instance_is_neither_asked_for_nor_forbidden():
+    keypoints = np.full((1, 9, 2), 100.0)
+    targets = draw_targets(batch_of(keypoints, [0], [0.05], 256), 1, MapSpec())
+    assert targets.belief.max() == 0
+    assert targets.belief_counts[0, 0, 0, 12, 12] == 0
+    assert targets.belief_counts[0, 0, 0, 25, 25] == 1
+
+
+def test_the_loss_is_zero_for_perfect_maps_and_only_there():
+    keypoints = np.random.default_rng(1).uniform(20, 230, (2, 9, 2))
+    targets = draw_targets(batch_of(keypoints, [0, 0], [1.0, 1.0], 256), 1, MapSpec())
+    assert belief_loss(targets.belief, targets.affinity, targets)["loss"] == 0
+    assert belief_loss(targets.belief + 0.01, targets.affinity, targets)["loss"] > 0
+
+
+def surface_of(pose, window, size):
+    """The surface's targets of one object that fills the crop; and the camera, the cuboid's centre and half edges."""
+    camera, centre, half = (
+        CameraModel.from_focal(500, 640, 480),
+        np.array([0.01, 0.02, -0.03]),
+        np.array([0.3, 0.2, 0.1]),
+    )
+    rays = viewing_rays(camera.K, pose, window, centre, half)
+    batch = {
+        "seen": torch.ones(1, size, size, dtype=torch.uint8),
+        "rays": torch.tensor(rays, dtype=torch.float32)[None, None],
+        "classes": torch.tensor([[1]]),
+    }
+    return draw_surface(batch, 2, 8), camera, centre, half
+
+
+def test_surface_coordinates_project_to_their_cells_and_are_on_the_near_side():
+    rng = np.random.default_rng(7)
+    window = np.array([[0.9, -0.4, 20.0], [0.4, 0.9, -90.0]])
+    centre_in_crop = np.linalg.solve(window[:, :2], [64, 64] - window[:, 2])
+    for _ in range(20):
+        camera = CameraModel.from_focal(500, 640, 480)
+        pose = Pose(Pose.random(rng).rotation, camera.unproject(centre_in_crop, 0.9))
+        targets, camera, centre, half = surface_of(pose, window, 128)
+        np.testing.assert_array_equal(targets.seen[0].amax((1, 2)), [0, 1])
+        inside = targets.coordinates[0, :, 7, 7].numpy().astype(float)  # the cell around (59.5, 59.5)
+        point = pose.apply((2 * inside - 1) * half + centre)
+        pixel = window[:, :2] @ camera.project(point) + window[:, 2]
+        np.testing.assert_allclose(pixel, [59.5, 59.5], atol=0.05)
+        behind = pose.apply(centre)
+        assert np.abs(2 * inside - 1).max() == pytest.approx(1, abs=1e-4)
+        assert np.linalg.norm(point) < np.linalg.norm(behind)
+
+
+def test_the_surface_loss_is_least_where_the_logits_say_the_targets():
+    targets, *_ = surface_of(Pose(np.eye(3), np.array([0, 0, 0.8])), np.eye(2, 3), 128)
+    wanted = torch.stack([targets.seen, *targets.coordinates[0][:, None, None].expand(3, 1, 2, 16, 16)], 2)
+    best = torch.logit(wanted.clamp(1e-4, 1 - 1e-4))
+    least = surface_loss(best, targets)["loss"]
+    assert surface_loss(best + 0.3, targets)["loss"] > least
+    assert surface_loss(best - 0.3, targets)["loss"] > least
+    assert torch.isfinite(surface_loss(functional.pad(best[..., :0], (0, 16)), targets)["loss"])
+
+
+def test_shrinking_does_not_alias_and_keeps_the_place():
+    board = np.kron(np.indices((160, 214)).sum(0) % 2, np.ones((3, 3), np.uint8)).astype(np.uint8) * 255
+    picture = np.repeat(board[..., None], 3, 2)
+    cv2.circle(picture, (400, 240), 24, (0, 0, 0), -1)
+    small = warp(picture, np.array([[0.2, 0, 0.0], [0, 0.2, 0.0]]), 96, (0, 0, 0)).astype(float)
+    plain = small[5:40, 5:40]
+    assert plain.std() < 30
+    ys, xs = np.nonzero(small[10:, 10:, 0] < 40)
+    np.testing.assert_allclose([xs.mean() + 10, ys.mean() + 10], [80, 48], atol=0.5)
+
+
+def test_keypoints_move_with_the_pixels():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        image = np.zeros((480, 640, 3), np.uint8)
+        cv2.circle(image, (300, 200), 8, (255, 255, 255), -1)
+        keypoints = np.tile([300.0, 200.0], (1, 9, 1)) + rng.uniform(-60, 60, (1, 9, 2))
+        keypoints[0, 8] = [300, 200]
+        A = random_window(rng, keypoints, image.shape, 320, np.ones(len(keypoints)))
+        moved = A[:, :2] @ [300, 200] + A[:, 2]
+        crop = cv2.warpAffine(image, A, (320, 320))[..., 0].astype(float)
+        ys, xs = np.mgrid[:320, :320]
+        centre = np.array([(crop * xs).sum(), (crop * ys).sum()]) / max(crop.sum(), 1)
+        if (moved > 20).all() and (moved < 300).all():
+            np.testing.assert_allclose(centre, moved, atol=0.3)
+
+
+def test_crops_are_cut_as_often_around_an_object_as_its_weight_says():
+    rng = np.random.default_rng(4)
+    keypoints = np.array([np.full((9, 2), (200.0, 240.0)), np.full((9, 2), (440.0, 240.0))])
+    keypoints += rng.uniform(-20, 20, keypoints.shape)
+    counts = np.zeros(2)
+    for _ in range(400):
+        A = random_window(rng, keypoints, (480, 640), 160, np.array([1.0, 3.0]))
+        away = np.linalg.norm(keypoints[:, 8] @ A[:, :2].T + A[:, 2] - 79.5, axis=1)
+        counts[away.argmin()] += 1
+    assert 2 < counts[1] / counts[0] < 4.5
+
+
+def test_crops_can_be_cut_as_the_pose_search_looks():
+    rng = np.random.default_rng(6)
+    keypoints = rng.uniform(-40, 40, (1, 9, 2)) + np.array([300.0, 250.0])
+    keypoints[0, 8] = keypoints[0, :8].mean(0)
+    camera = CameraModel(np.array([[600, 0, 320], [0, 600, 240], [0, 0, 1.0]]), 640, 480)
+    place = Region(0, keypoints[0, 8], float(np.ptp(keypoints[0], 0).max()))
+    _, seen = crop_and_scale(np.zeros((480, 640, 3), np.uint8), camera, place, 160)
+    scale = seen.K[0, 0] / camera.K[0, 0]
+    windows = [random_window(rng, keypoints, (480, 640), 160, np.ones(1), closer=1.0) for _ in range(300)]
+    scales = np.sqrt([np.linalg.det(A[:, :2]) for A in windows]) / scale
+    centres = np.array([A[:, :2] @ keypoints[0, 8] + A[:, 2] for A in windows]) - 79.5
+    assert abs(np.median(scales) - 1) < 0.03
+    assert 0.08 < np.log(scales).std() < 0.16
+    assert np.abs(np.median(centres, 0)).max() < 3
+    assert centres.std(0).max() < 16
+
+
+def test_held_out_crops_are_of_all_sizes_whatever_the_recipe_says(tmp_path, monkeypatch):
+    store, asked = make_store(tmp_path / "store"), []
+    config = TrainConfig(**RECIPE | {"closer": 1.0})
+    monkeypatch.setattr(crops, "augment", lambda *given: asked.append(given[-1]) or augment(*given))
+    for training in (True, False):
+        crops_of([store], config, training=training)[0, 0]
+    assert asked == [1.0, 0.0]
+
+
+def test_a_photograph_keeps_shape_and_type():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        image = photograph(rng, rng.integers(0, 256, (96, 96, 3), np.uint8))
+        assert image.shape == (96, 96, 3)
+        assert image.dtype == np.uint8
