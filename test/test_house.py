@@ -1,7 +1,8 @@
-"""The rules of the house, so that nobody has to remember them."""
+"""The rules of the house, so that nobody has to remember them. docs/architecture.md explains them."""
 
 import ast
 import re
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 from statistics import median, quantiles
@@ -15,6 +16,31 @@ IDS = [str(path.relative_to(ROOT)) for path in FILES]
 ROS = re.compile(r"(rclpy|launch|launch_ros|ament_index_python|tf2_\w+|[a-z_]+_msgs|[a-z_]+_interfaces|std_srvs)$")
 LOOSE_RANDOMNESS = r"np\.random\.(?!Generator|default_rng|SeedSequence)\w+|\brandom\.(?:random|choice|uniform|seed)\("
 FORBIDDEN = {"dope_ros2": ("dope_datagen", "dope_training"), "dope_datagen": ("dope_training", "torch", "lightning")}
+MAX_MODULES = 12  # of a folder
+
+# Folders (and modules that lie beside them) from the top floor down: each imports only what stands below it.
+LAYOUT = {
+    "dope_ros2": """
+        cli nodes nodes.dope nodes.view nodes.soak nodes.base nodes.messages commands visualization.viewer visualization
+        benchmarks pipeline estimation estimation.pnp refinement engines legacy tracking evaluation meshes network
+        harness objects io geometry common
+    """,
+    "dope_datagen": """
+        commands benchmarks generation inspection formats dataset renderers.path renderers.raster renderers scenes
+        assets mesh_preparation simulation carton
+    """,
+    "dope_training": """
+        commands train benchmarks trainer checks calibration evaluation data objective optimizers metrics config
+    """,
+}
+FLOORS = {package: rooms.split() for package, rooms in LAYOUT.items()}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in FILES}
 
 
 def imported(path: Path) -> set[str]:
@@ -22,6 +48,44 @@ def imported(path: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(path.read_text())))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return {n.split(".")[0] for n in plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}}
+
+
+def own_imports(path: Path) -> set[str]:
+    """Modules of these packages that a file imports, also inside its functions and for types alone."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            names |= inner | ({node.module} if len(inner) < len(node.names) else set())
+    return (names & MODULES.keys()) - {module_of(path)}
+
+
+IMPORTS = {module: own_imports(path) for module, path in MODULES.items()}
+
+
+def room_of(module: str) -> tuple[str, str]:
+    """Package and room: the folder's dotted path below the package, or the module's name where it lies beside them."""
+    package, _, rest = module.partition(".")
+    return package, rest.rpartition(".")[0] or rest
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Ways along arrows that come back to where they began."""
+    done: set[str] = set()
+    found: list[list[str]] = []
+
+    def follow(node: str, way: list[str]) -> None:
+        if node in way:
+            found.append([*way[way.index(node) :], node])
+        elif node not in done:
+            for other in sorted(arrows.get(node, ())):
+                follow(other, [*way, node])
+            done.add(node)
+
+    for node in sorted(arrows):
+        follow(node, [])
+    return found
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:
@@ -33,14 +97,53 @@ def length(function: ast.FunctionDef) -> int:
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_imports_point_one_way(path):
+def test_packages_import_one_way(path):
     package = path.relative_to(ROOT).parts[0]
     assert not imported(path) & set(FORBIDDEN.get(package, ()))
 
 
+def test_every_folder_has_its_floor():
+    rooms = {room_of(module) for module in MODULES if "." in module}
+    listed = {(package, room) for package, floors in FLOORS.items() for room in floors}
+    assert rooms == listed
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if "." in m])
+def test_a_folder_imports_only_folders_on_lower_floors(module):
+    package, room = room_of(module)
+    floor = FLOORS[package].index(room)
+    others = {room_of(other) for other in IMPORTS[module] if "." in other}
+    above = [r for p, r in others if p == package and FLOORS[package].index(r) < floor]
+    assert not above, f"{room} stands below {above}: turn the import round, or move what both need further down"
+
+
+def test_the_finder_of_circles_finds_them():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles(IMPORTS) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_folder_has_more_modules_than_one_can_survey(package):
+    counts = Counter(path.parent.relative_to(ROOT) for path in FILES if path.name != "__init__.py")
+    assert {str(folder): n for folder, n in counts.items() if folder.parts[0] == package and n > MAX_MODULES} == {}
+
+
+def test_no_two_classes_have_the_same_name():
+    places: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 @pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_ros_is_imported_in_nodes_only(path):
-    if path.relative_to(ROOT).parts[:2] != ("dope_ros2", "nodes"):
+def test_ros_is_imported_only_in_folders_named_nodes(path):
+    if "nodes" not in path.relative_to(ROOT).parts[:-1]:
         assert not [name for name in imported(path) if ROS.match(name)]
 
 
@@ -55,10 +158,11 @@ def test_files_and_functions_are_short(path):
     assert not [f"{f.name}: {length(f)} lines" for f in functions(path) if length(f) > 60]
 
 
-def test_most_functions_are_very_short():
+def test_most_functions_and_files_are_very_short():
     lengths = [length(function) for path in FILES for function in functions(path)]
     assert median(lengths) <= 8
     assert quantiles(lengths, n=10)[-1] <= 30
+    assert median(len(path.read_text().splitlines()) for path in FILES) <= 120
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
