@@ -44,8 +44,8 @@ def test_a_can_that_is_found_spun_is_right_when_its_symmetry_is_known(start, obs
     options += ["--objects-file", tmp_path / "objects.yaml"] if told == "file" else []
     monitor = start("-m", "dope_ros2.nodes.monitor_node", *options)
     for number in range(2):
-        observer.publish(message(number, turned(TRUE, CAN, 0, 1.0)), f"/{told}/dope/detections")
-        observer.publish(message(number, TRUE), f"/{told}/truth")
+        observer.publish(message(number, turned(TRUE, CAN, 0, 1.0)), f"/{told}/dope/detections", 10)
+        observer.publish(message(number, TRUE), f"/{told}/truth", 10)
         if told == "object_info" and number == 0:  # which may come late
             observer.spin(0.5)
             observer.publish(objects.objects_to_msg([CAN], header(0)), f"/{told}/dope/object_info", LATCHED)
