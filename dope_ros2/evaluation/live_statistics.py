@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dope_ros2.evaluation.matching import LabelledPose, Match, match
+from dope_ros2.evaluation.matching import MIN_VISIBILITY, LabelledPose, Match, match
+from dope_ros2.objects.object_model import ObjectModel
 
 
 @dataclass
@@ -17,7 +19,7 @@ class LiveStatistics:
         min_visibility: true objects of which less can be seen do not count for recall.
     """
 
-    min_visibility: float = 0.6
+    min_visibility: float = MIN_VISIBILITY
     _truths: dict[int, list[LabelledPose]] = field(default_factory=dict)
     _detections: dict[int, list[LabelledPose]] = field(default_factory=dict)
     _arrivals: dict[int, float] = field(default_factory=dict)
@@ -32,6 +34,14 @@ class LiveStatistics:
         """What was found in the image of this stamp [ns], received at `arrival` [s, same clock as the stamp]."""
         self._detections[stamp], self._arrivals[stamp] = detections, arrival
         self._match(stamp)
+
+    def know(self, models: Mapping[str, ObjectModel]) -> None:
+        """Judge by these objects, known by name, also what has come already; others stay as they came."""
+        for given in (self._truths, self._detections):
+            for stamp, poses in given.items():
+                given[stamp] = [replace(pose, model=models.get(pose.name, pose.model)) for pose in poses]
+        for stamp in self._matches:
+            self._match(stamp)
 
     def _match(self, stamp: int) -> None:
         if stamp in self._truths and stamp in self._detections:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dope_ros2.evaluation.matching import LabelledPose, rotation_error
+from dope_ros2.evaluation.matching import LabelledPose
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io.bop import Truth
 from dope_ros2.objects.detection import Detection
@@ -29,26 +29,31 @@ class PoseError:
 
 
 def compare(camera: CameraModel, model: ObjectModel, detection: Detection, truth: Truth) -> PoseError:
-    """Measure a detection against the truth; of the discrete symmetries the nearest counts."""
-    centre, true_centre = detection.pose.apply(model.centre), truth.pose.apply(model.centre)
-    turns = [np.reshape(symmetry, (4, 4))[:3, :3] for symmetry in model.symmetries_discrete]
-    found = LabelledPose(model.name, detection.score, detection.pose, centre)
-    true = LabelledPose(model.name, 1.0, truth.pose, true_centre)
+    """Measure a detection against the truth; of the poses that look like the true one the nearest counts."""
+    found = LabelledPose(model, detection.score, detection.pose)
+    true = LabelledPose(model, 1.0, truth.pose).nearest_to(found)
     return PoseError(
-        centre=float(np.linalg.norm(camera.project(centre) - camera.project(true_centre))),
-        rotation=float(np.degrees(rotation_error(true, found, turns))),
-        depth=float((centre[2] / true_centre[2] - 1) * 100),
+        centre=_pixels_apart(camera, found, true),
+        rotation=float(np.degrees(true.pose.angle_to(found.pose))),
+        depth=float((found.centre[2] / true.centre[2] - 1) * 100),
     )
+
+
+def _pixels_apart(camera: CameraModel, one: LabelledPose, other: LabelledPose) -> float:
+    """Distance of the two centres in the image [px]."""
+    return float(np.linalg.norm(camera.project(one.centre) - camera.project(other.centre)))
 
 
 def assign(
     camera: CameraModel, model: ObjectModel, detections: Sequence[Detection], truths: Sequence[Truth]
 ) -> list[tuple[int, int]]:
     """Pair (detection, truth) indices of one class, nearest centres in the image first, each used once."""
-    centres = np.array([camera.project(d.pose.apply(model.centre)) for d in detections]).reshape(-1, 1, 2)
-    pictures = np.array([camera.project(t.pose.apply(model.keypoints)) for t in truths]).reshape(-1, 9, 2)
-    distance = np.linalg.norm(centres - pictures[None, :, 8], axis=-1)
-    distance = np.where(distance <= MAX_CENTRE_OFFSET * np.ptp(pictures, axis=1).max(-1)[None], distance, np.inf)
+    found = [LabelledPose(model, d.score, d.pose) for d in detections]
+    true = [LabelledPose(model, 1.0, t.pose) for t in truths]
+    distance = np.array([[_pixels_apart(camera, d, t.nearest_to(d)) for t in true] for d in found])
+    distance = distance.reshape(len(found), len(true))
+    extents = np.array([np.ptp(camera.project(t.pose.apply(model.keypoints)), axis=0).max() for t in truths])
+    distance = np.where(distance <= MAX_CENTRE_OFFSET * extents, distance, np.inf)
     pairs = []
     while distance.size and np.isfinite(distance.min()):
         row, column = np.unravel_index(distance.argmin(), distance.shape)

@@ -12,13 +12,18 @@ from pathlib import Path
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from dope_msgs.msg import ObjectInfoArray
 from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
+from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
+from dope_ros2.evaluation.matching import MIN_VISIBILITY, LabelledPose
 from dope_ros2.nodes.base.node import PlainNode
+from dope_ros2.nodes.base.qos import LATCHED
 from dope_ros2.nodes.base.run import parse, run
-from dope_ros2.nodes.messages import detections
+from dope_ros2.nodes.messages import detections, objects
+from dope_ros2.objects.object_model import ObjectModel, load_objects
 
 DEPTH = QoSProfile(depth=100)
 SECOND = 1.0  # between two lines of the table [s]
@@ -26,9 +31,18 @@ TICK = 0.1  # how often the end is looked for [s]
 
 
 class MonitorNode(PlainNode):
-    """Prints a line a second; done after so many images of truth, or when nothing comes any more."""
+    """Prints a line a second; done after so many images of truth, or when nothing comes any more.
+
+    The objects' symmetries and centres are those of a file, else those that the node under test publishes, else an
+    object has none and its centre is that of its message's box.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
+        """Listen.
+
+        Raises:
+            UserError: the file of the objects cannot be used.
+        """
         super().__init__("monitor")
         self._options = options
         self._tally = LiveStatistics(options.min_visibility)
@@ -37,21 +51,42 @@ class MonitorNode(PlainNode):
         self.create_subscription(Detection3DArray, options.truth, self._on_truth, DEPTH)
         self.create_subscription(Detection3DArray, options.detections, self._on_detections, DEPTH)
         self._node, self._figures = options.detections.rpartition("/")[0], {}
+        self._models: dict[str, ObjectModel] = load_objects(options.objects_file) if options.objects_file else {}
+        if options.objects_file is None:
+            self.create_subscription(ObjectInfoArray, f"{self._node}/object_info", self._on_objects, LATCHED)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, DEPTH)
         self.create_timer(TICK, self._on_timer)
         print(HEADING, flush=True)
 
+    def _on_objects(self, msg: ObjectInfoArray) -> None:
+        try:
+            self._models |= {model.name: model for model in objects.msg_to_models(msg)}
+        except UserError as error:
+            self.complain(f"{self._node}/object_info: {error}")
+        self._tally.know(self._models)
+
+    def _poses(self, msg: Detection3DArray) -> list[LabelledPose]:
+        """What a message says; what cannot be an object is told and left out."""
+        poses = []
+        for detection in msg.detections:
+            try:
+                found = detections.msg_to_detections(Detection3DArray(detections=[detection]), self._models)
+                poses += [LabelledPose.of_detection(each) for each in found]
+            except UserError as error:
+                self.complain(f"left out: {error}")
+        return poses
+
     def _on_truth(self, msg: Detection3DArray) -> None:
         if not self._has_enough():
             self._last_truth = time.monotonic()
-            self._tally.add_truth(_nanoseconds(msg.header.stamp), detections.msg_to_instances(msg))
+            self._tally.add_truth(_nanoseconds(msg.header.stamp), self._poses(msg))
 
     def _has_enough(self) -> bool:
         return bool(self._options.frames) and self._tally.frames >= self._options.frames
 
     def _on_detections(self, msg: Detection3DArray) -> None:
         arrival = self.get_clock().now().nanoseconds * 1e-9
-        self._tally.add_detections(_nanoseconds(msg.header.stamp), detections.msg_to_instances(msg), arrival)
+        self._tally.add_detections(_nanoseconds(msg.header.stamp), self._poses(msg), arrival)
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
@@ -103,11 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--truth", default="/camera/ground_truth", help="topic of the truth")
     add("--detections", default="/dope/detections", help="topic of the node's answers")
+    add("--objects-file", type=Path, help="objects.yaml with symmetries; without: as the node's object_info says")
     add("--frames", type=int, default=0, help="end after so many images; 0: when none come any more")
     add("--grace", type=float, default=5.0, help="wait so long for answers after the last image [s]")
     add("--timeout", type=float, default=600.0, help="end after this time in any case [s]")
     add("--min-recall", type=float, default=0.0, help="recall below this gives exit status 1")
-    add("--min-visibility", type=float, default=0.6, help="objects less visible do not count")
+    add("--min-visibility", type=float, default=MIN_VISIBILITY, help="objects less visible do not count")
     add("--json", type=Path, help="write the figures to this file")
     return parser
 

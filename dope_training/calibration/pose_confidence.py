@@ -13,17 +13,16 @@ from scipy.special import expit
 from dope_datagen.dataset.store import Sample
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
-from dope_ros2.evaluation.matching import MAX_ANGLE, LabelledPose, match
+from dope_ros2.evaluation.matching import LabelledPose, match, true_poses
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import TrainedObject
 from dope_ros2.objects.detection import ConfidenceFeatures, Detection
-from dope_ros2.objects.symmetry import nearest
 from dope_training.metrics.coverage import CHI_SQUARE_LIMITS, CLAIM, motion, squared_lengths
 
 MIN_RIGHT_POSES = 100  # right poses; fewer say too little
 MIN_RIGHT_POSES_OF_ONE = 25  # right poses of one object, for its distance
-MIN_VISIBILITY = 0.7  # objects less visible say more of what hides them than of the network
+MIN_VISIBILITY = 0.7  # more than elsewhere: objects less visible say more of what hides them than of the network
 BIAS_SIGMAS = 2.0  # so many standard errors of a bias may be chance
 RENDERER_BIAS = 0.01  # by so much biases differ between pictures of one renderer and of another
 BIAS_ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
@@ -42,26 +41,16 @@ class Labelled(NamedTuple):
 
     def right(self) -> list[tuple[Detection, Pose | None]]:
         """Each detection, with the true pose that it is right about; None where it is wrong."""
-        given = [LabelledPose(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre)) for d in self.found]
-        poses: list[Pose | None] = [None] * len(given)
-        for pair in match(self.truths, given):
-            if pair.detection is None:
-                continue
-            detection = self.found[pair.detection]
-            pose = nearest(self.truths[pair.truth].pose, detection.pose, detection.model)
-            if pose.angle_to(detection.pose) <= MAX_ANGLE:
-                poses[pair.detection] = pose
+        poses: list[Pose | None] = [None] * len(self.found)
+        for pair in match(self.truths, [LabelledPose.of_detection(d) for d in self.found]):
+            if pair.found:
+                poses[pair.detection] = pair.nearest
         return list(zip(self.found, poses, strict=True))
 
 
 def compare(estimator: Estimator, sample: Sample) -> Labelled:
     """Let an estimator look at a stored picture."""
-    models = {model.name: model for model in estimator.models}
-    truths = [
-        LabelledPose(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
-        for label in sample.objects
-        if label.name in models
-    ]
+    truths = true_poses(sample.objects, estimator.models)
     return Labelled(truths, estimator(sample.rgb, sample.camera, Settings(min_score=0)))
 
 

@@ -23,12 +23,10 @@ from dope_datagen.dataset.store import Dataset, Sample
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.object_crops import warp
 from dope_ros2.estimation.settings import Settings
-from dope_ros2.evaluation.matching import LabelledPose, match
+from dope_ros2.evaluation.matching import MIN_VISIBILITY, LabelledPose, match
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.objects.symmetry import group
 from dope_training.checks.data_check import preflight
 from dope_training.config import TrainConfig
 from dope_training.data.augmentation import Crop
@@ -44,7 +42,6 @@ MAX_STEPS, MAX_MINUTES = 600, 6.0  # the test ends with the first of them
 FIRST_LOOK, LOOK_EVERY = 100, 50  # steps
 LEARNING_RATE, CLIP = 1.5e-3, 5.0
 MIN_FOUND_SHARE = 0.8  # share of the objects found
-MIN_VISIBILITY = 0.6  # objects less visible are not asked for
 SPAN = (0.4, 0.75)  # of the crop, of the object that a window is around
 FALLEN = 0.5  # of its first value; a loss above it has not learned anything
 
@@ -194,19 +191,18 @@ class Learner:
             sigma=config.sigma, affinity=config.affinity, input_height=0,
         )  # fmt: skip
         estimator = Estimator.of_network(deepcopy(self._module.network), metadata, self._models, self._device)
-        symmetries = {model.name: list(group(model)[1:, :3, :3]) for model in self._models}
         found = asked = 0
         for number, (encoder, sample) in enumerate(self._pictures):
             rng = np.random.default_rng([config.seed, MAX_STEPS, number])
             crop, camera = window(rng, sample, encoder.names, self._size)
-            detected = [_instance(d.model, d.score, d.pose) for d in estimator(crop.image, camera, Settings())]
+            detected = [LabelledPose.of_detection(d) for d in estimator(crop.image, camera, Settings())]
             shown = [(encoder.names.get(name), k) for k, name in enumerate(crop.names)]
             truths = [
-                _instance(models[name], crop.visibility[k], sample.objects[k].pose)
+                LabelledPose(models[name], crop.visibility[k], sample.objects[k].pose)
                 for name, k in shown
                 if name in models
             ]
-            pairs = [pair for pair in match(truths, detected, symmetries) if truths[pair.truth].score >= MIN_VISIBILITY]
+            pairs = [pair for pair in match(truths, detected) if truths[pair.truth].score >= MIN_VISIBILITY]
             found, asked = found + sum(pair.found for pair in pairs), asked + len(pairs)
         return found, asked
 
@@ -226,10 +222,6 @@ def window(rng: np.random.Generator, sample: Sample, names: Collection[str], siz
     image = warp(sample.rgb, A, size, (0, 0, 0))
     crop = Crop(image, [label.name for label in objects], keypoints, pixels / np.maximum(alone, 1), mask, A)
     return crop, CameraModel(np.vstack([A, [0, 0, 1]]) @ sample.camera.K, size, size)
-
-
-def _instance(model: ObjectModel, score: float, pose: Pose) -> LabelledPose:
-    return LabelledPose(model.name, score, pose, pose.apply(model.centre))
 
 
 def _cause(outcome: Outcome, config: TrainConfig) -> str:

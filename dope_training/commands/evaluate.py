@@ -16,6 +16,7 @@ from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.files import make_folder
 from dope_ros2.common.resources import share
+from dope_ros2.evaluation.matching import MIN_VISIBILITY
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_training.evaluation import report
 from dope_training.evaluation.labelled_images import LabelledImages, open_pictures
@@ -127,7 +128,7 @@ def evaluate_command(
     csv: Annotated[list[Path] | None, typer.Option(help="BOP results to judge, of `dope predict` or others")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for report.html, report.json and results.csv")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="how many pictures, from the end [200; --csv: all]")] = None,
-    min_visibility: Annotated[float, typer.Option(help="truths less visible do not count as missed")] = 0.6,
+    min_visibility: Annotated[float, typer.Option(help="truths less visible do not count as missed")] = MIN_VISIBILITY,
     min_score: Annotated[float | None, typer.Option(min=0, max=1, help="weights report nothing below")] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",

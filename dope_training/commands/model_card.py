@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 import yaml
 
 from dope_ros2.common import files
 from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
-from dope_ros2.evaluation.matching import MAX_ANGLE, MAX_DISTANCE
+from dope_ros2.evaluation.matching import DEFINITION
 from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import load, sha256
@@ -82,9 +81,8 @@ def _errs(metadata: Metadata) -> str:
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")
     else:
         lines.append(
-            f"A score is the probability that the pose is within {100 * MAX_DISTANCE:g} % of the distance and "
-            f"{np.degrees(MAX_ANGLE):g} degrees, fitted to held-out pictures. Covariances are {trust.spread**2:.3g} "
-            "times those of independent errors."
+            f"A score is the probability that the pose is {DEFINITION}, fitted to held-out pictures. "
+            f"Covariances are {trust.spread**2:.3g} times those of independent errors."
         )
     return " ".join(lines)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from dope_ros2.evaluation.matching import MAX_ANGLE, LabelledPose, match
+from dope_ros2.evaluation.matching import LabelledPose, Match, match
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.symmetry import nearest
@@ -89,14 +89,14 @@ def measure(
         shapes: by class.
     """
     truths = [t for t in picture.truths if t.name in shapes and _in_front(t, shapes[t.name])]
-    true = [_instance(shapes[t.name], t.visibility, t.pose) for t in truths]
-    given = [_instance(shapes[d.model.name], d.score, d.pose) for d in detections]
+    true = [LabelledPose(shapes[t.name].model, t.visibility, t.pose) for t in truths]
+    given = [LabelledPose(shapes[d.model.name].model, d.score, d.pose) for d in detections]
     rows = [TruthRow(number, i.name, i.score, float(np.linalg.norm(i.centre))) for i in true]
     found = [FoundRow(number, i.name, i.score, float(np.linalg.norm(i.centre))) for i in given]
     for pair in match(true, given):
         if pair.detection is not None:
             shape = shapes[rows[pair.truth].name]
-            _place(rows[pair.truth], picture, truths[pair.truth], detections[pair.detection], shape)
+            _place(rows[pair.truth], picture, pair, detections[pair.detection], shape)
             rows[pair.truth].detection = pair.detection
             found[pair.detection].right = rows[pair.truth].right
             found[pair.detection].visibility = rows[pair.truth].visibility
@@ -114,17 +114,11 @@ def _in_front(truth: TrueObject, shape: ObjectPoints) -> bool:
     return truth.pose.apply(shape.model.keypoints)[:, 2].min() > 0
 
 
-def _instance(shape: ObjectPoints, score: float, pose: Pose) -> LabelledPose:
-    return LabelledPose(shape.model.name, score, pose, pose.apply(shape.model.centre))
-
-
-def _place(row: TruthRow, picture: LabelledImage, truth: TrueObject, found: Detection, shape: ObjectPoints) -> None:
+def _place(row: TruthRow, picture: LabelledImage, pair: Match, found: Detection, shape: ObjectPoints) -> None:
     """Fill in what follows from the pair; of the poses that look like the true one the nearest counts."""
-    model, K = shape.model, picture.camera.K
-    true = nearest(truth.pose, found.pose, model, shape.symmetries)
+    model, true, K = shape.model, pair.nearest, picture.camera.K
     row.translation = float(np.linalg.norm(true.apply(model.centre) - found.pose.apply(model.centre)))
-    row.rotation = float(np.degrees(true.angle_to(found.pose)))
-    row.right = row.rotation <= np.degrees(MAX_ANGLE)  # `match` has seen to the distance
+    row.rotation, row.right = float(np.degrees(pair.rotation)), pair.found
     pixels = bop.project(true.apply(model.keypoints), K)
     row.projected = float(np.linalg.norm(bop.project(found.pose.apply(model.keypoints), K) - pixels, axis=1).mean())
     seen = np.isfinite(found.keypoints).all(1)
@@ -156,7 +150,7 @@ def _add_errors(trues: np.ndarray, found: Pose, shape: ObjectPoints, limit: floa
     centroid = shape.points.mean(0)
     if np.linalg.norm(Pose.from_matrix(trues[0]).apply(centroid) - found.apply(centroid)) > limit + 2 * shape.diameter:
         return np.inf, np.inf
-    alike = nearest(Pose.from_matrix(trues[0]), found, shape.model, shape.symmetries)
+    alike = nearest(Pose.from_matrix(trues[0]), found, shape.model)
     return add(shape.points, trues, found), adds(shape.points, alike, found)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dope_ros2.evaluation.matching import MAX_ANGLE, MAX_DISTANCE
+from dope_ros2.evaluation.matching import shares_of_limits
 from dope_ros2.visualization import overlay
 from dope_training.evaluation.labelled_images import LabelledImage, LabelledImages
 from dope_training.evaluation.pose_errors import FoundRow, TruthRow
@@ -47,15 +47,16 @@ def worst(judged: EvaluationResult, data: LabelledImages, count: int, min_visibi
 
 
 def _badness(truths: Sequence[TruthRow], found: Sequence[FoundRow]) -> float:
-    inexact = (
-        row.rotation / np.degrees(MAX_ANGLE) + row.translation / row.distance / MAX_DISTANCE if row.right else 4.0
-        for row in truths
-    )
+    inexact = (sum(_shares(row)) if row.right else 4.0 for row in truths)
     return sum(not row.right for row in found) + sum(part / 4 for part in inexact)
 
 
+def _shares(row: TruthRow) -> tuple[float, float]:
+    return shares_of_limits(row.translation / row.distance, np.radians(row.rotation))
+
+
 def _missed(truths: Sequence[TruthRow], found: Sequence[FoundRow]) -> list[str]:
-    return [_about(row, found) for row in truths if not row.right or row.rotation > np.degrees(MAX_ANGLE) / 2]
+    return [_about(row, found) for row in truths if not row.right or _shares(row)[1] > 0.5]
 
 
 def _about(row: TruthRow, found: Sequence[FoundRow]) -> str:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from dope_datagen.dataset.store import Dataset, Sample
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.evaluation.matching import LabelledPose, match
+from dope_ros2.evaluation.matching import LabelledPose, match, true_poses
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.config import TrainConfig
@@ -25,7 +25,9 @@ from dope_training.data.split import held_out
 from dope_training.objective.training_module import BeliefModule
 from dope_training.trainer.stopping import Stop
 
-MIN_VISIBILITY = 0.5  # objects less visible do not count
+# Objects less visible do not count. Less than elsewhere: half hidden ones are being learned, too, and this recall is
+# compared with that of other steps only.
+MIN_VISIBILITY = 0.5
 MAX_POSE_SECONDS = 60.0  # [s]; for estimating poses, after which the pictures so far must do
 GRIDS = 4  # crops whose maps are shown
 
@@ -108,16 +110,8 @@ def chosen(data: list[Path], share: float, count: int) -> list[tuple[Path, int]]
 
 def pose_errors(estimator: Estimator, sample: Sample) -> list[tuple[float, float]]:
     """Of each object that is visible enough: relative translation and rotation [rad] error, infinite where missed."""
-    models = {model.name: model for model in estimator.models}
-    found = [
-        LabelledPose(d.model.name, d.score, d.pose, d.pose.apply(d.model.centre))
-        for d in estimator(sample.rgb, sample.camera)
-    ]
-    truths = [
-        LabelledPose(label.name, label.visibility, label.pose, label.pose.apply(models[label.name].centre))
-        for label in sample.objects
-        if label.name in models
-    ]
+    truths = true_poses(sample.objects, estimator.models)
+    found = [LabelledPose.of_detection(d) for d in estimator(sample.rgb, sample.camera)]
     return [
         (pair.translation, pair.rotation) if pair.found else (np.inf, np.inf)
         for pair in match(truths, found)

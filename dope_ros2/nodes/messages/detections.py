@@ -10,7 +10,6 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
-from dope_ros2.evaluation.matching import LabelledPose
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.nodes.messages.geometry import (
     pose_to_msg,
@@ -48,18 +47,6 @@ def _detection(detection: Detection, header: Header) -> Detection3D:
     return msg
 
 
-def msg_to_instances(msg: Detection3DArray) -> list[LabelledPose]:
-    """The detections of a message by their first hypothesis; those without one are left out."""
-    return [_instance(detection) for detection in msg.detections if detection.results]
-
-
-def _instance(msg: Detection3D) -> LabelledPose:
-    best = msg.results[0]
-    p, q, c = best.pose.pose.position, best.pose.pose.orientation, msg.bbox.center.position
-    pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
-    return LabelledPose(best.hypothesis.class_id, best.hypothesis.score, pose, np.array([c.x, c.y, c.z]))
-
-
 def msg_to_detections(msg: Detection3DArray, models: Mapping[str, ObjectModel]) -> list[Detection]:
     """The detections of a message by their first hypothesis, without keypoints; `models` are known by name.
 
@@ -70,15 +57,17 @@ def msg_to_detections(msg: Detection3DArray, models: Mapping[str, ObjectModel]) 
 
 
 def _detected(msg: Detection3D, models: Mapping[str, ObjectModel]) -> Detection:
-    instance, size = _instance(msg), msg.bbox.size
-    model = models.get(instance.name) or ObjectModel(
-        name=instance.name,
+    best, size = msg.results[0], msg.bbox.size
+    p, q, c = best.pose.pose.position, best.pose.pose.orientation, msg.bbox.center.position
+    pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
+    model = models.get(best.hypothesis.class_id) or ObjectModel(
+        name=best.hypothesis.class_id,
         class_id=1,
         size=(size.x, size.y, size.z),
-        centre=tuple(instance.pose.inverse().apply(instance.centre)),
+        centre=tuple(pose.inverse().apply([c.x, c.y, c.z])),
     )
-    covariance = np.reshape(msg.results[0].pose.covariance, (6, 6))
-    return Detection(model, instance.score, instance.pose, covariance, np.full((9, 2), np.nan), np.nan, track=msg.id)
+    covariance, keypoints = np.reshape(best.pose.covariance, (6, 6)), np.full((9, 2), np.nan)
+    return Detection(model, best.hypothesis.score, pose, covariance, keypoints, np.nan, track=msg.id)
 
 
 def poses_to_msg(detections: Iterable[Detection], header: Header) -> PoseArray:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 import numpy as np
 from dope_msgs.msg import ObjectInfo, ObjectInfoArray
+from geometry_msgs.msg import Point
 from std_msgs.msg import Header
 
-from dope_ros2.common.errors import UserError
+from dope_ros2.common.errors import UserError, one_line
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.nodes.messages.geometry import (
     point_to_msg,
     transform_to_msg,
+    transform_to_pose,
     vector_to_msg,
 )
 from dope_ros2.objects.object_model import UNITS, ObjectModel
@@ -44,20 +47,28 @@ def _object(model: ObjectModel) -> ObjectInfo:
 
 
 def msg_to_models(msg: ObjectInfoArray) -> list[ObjectModel]:
-    """The objects of the latched topic: names, boxes and meshes.
+    """The objects of the latched topic: names, boxes, meshes and symmetries.
 
     Raises:
         UserError: one of them cannot be.
     """
+    return [_model(info) for info in msg.objects]
+
+
+def _model(info: ObjectInfo) -> ObjectModel:
     units = {scale: unit for unit, scale in UNITS.items()}
-    return [
-        ObjectModel(
-            name=info.class_id,
-            class_id=info.number,
-            size=(info.size.x, info.size.y, info.size.z),
-            centre=(info.centre.x, info.centre.y, info.centre.z),
-            mesh=info.mesh_uri or None,
-            mesh_unit=units.get(info.mesh_scale, "m"),
-        )
-        for info in msg.objects
-    ]
+    try:
+        equal = [transform_to_pose(transform).matrix for transform in info.symmetries_discrete]
+    except ValueError as error:  # a quaternion of no length
+        raise UserError(f"{info.class_id}: symmetries_discrete: {one_line(error)}") from error
+    turning = zip_longest(info.symmetry_axes, info.symmetry_offsets[: len(info.symmetry_axes)], fillvalue=Point())
+    return ObjectModel(
+        name=info.class_id,
+        class_id=info.number,
+        size=(info.size.x, info.size.y, info.size.z),
+        centre=(info.centre.x, info.centre.y, info.centre.z),
+        mesh=info.mesh_uri or None,
+        mesh_unit=units.get(info.mesh_scale, "m"),
+        symmetries_discrete=tuple(tuple(matrix.ravel().tolist()) for matrix in equal),
+        symmetries_continuous=tuple({"axis": [a.x, a.y, a.z], "offset": [o.x, o.y, o.z]} for a, o in turning),
+    )

@@ -1,16 +1,36 @@
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
-from dope_ros2.evaluation.matching import LabelledPose, match
+from dope_ros2.evaluation.matching import (
+    DEFINITION,
+    MAX_DISTANCE,
+    LabelledPose,
+    match,
+    shares_of_limits,
+    true_poses,
+)
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.object_model import ObjectModel
+from helpers.symmetric_objects import PRISM, about_z, turned
+
+SIZE = (0.16, 0.11, 0.06)
 
 
-def instance(x=0.0, z=1.0, angle=0.0, name="carton", score=1.0):
-    pose = Pose.from_rotvec([0, 0, angle], [x, 0, z])
-    return LabelledPose(name, score, pose, pose.translation)
+def instance(x=0.0, z=1.0, angle=0.0, name="carton", score=1.0, **entry):
+    model = ObjectModel(name=name, class_id=1, size=SIZE, **entry)
+    return LabelledPose(model, score, Pose.from_rotvec([0, 0, angle], [x, 0, z]))
+
+
+class Label(NamedTuple):
+    name: str
+    pose: Pose
+    visibility: float
 
 
 @settings(deadline=None)
@@ -47,10 +67,36 @@ def test_found_means_within_ten_percent_and_twenty_degrees_of_the_same_class(det
 
 
 def test_a_symmetry_forgives_the_rotation_under_which_the_object_looks_the_same():
-    half_turn = Pose.from_rotvec([0, 0, np.pi], [0, 0, 0]).rotation
-    [forgiven] = match([instance()], [instance(angle=np.pi)], {"carton": [half_turn]})
+    [forgiven] = match([instance(symmetries_discrete=(about_z(np.pi),))], [instance(angle=np.pi)])
     assert forgiven.rotation == pytest.approx(0, abs=1e-6)
     assert match([instance()], [instance(angle=np.pi)])[0].rotation == pytest.approx(np.pi)
+
+
+def test_the_centre_is_compared_where_the_symmetry_puts_it():
+    true = LabelledPose(PRISM, 1.0, Pose.from_rotvec([0.3, 0, 0], [0, 0, 0.2]))
+    same = LabelledPose(PRISM, 1.0, turned(true.pose, PRISM, 1))
+    off = np.linalg.norm(same.centre - true.centre) / np.linalg.norm(true.centre)
+    assert off > MAX_DISTANCE
+    [pair] = match([true], [same])
+    assert (pair.found, pair.translation) == (True, pytest.approx(0, abs=1e-9))
+    np.testing.assert_allclose(pair.nearest.matrix, same.pose.matrix, atol=1e-9)
+
+
+def test_the_centre_follows_from_pose_and_model():
+    found = instance(x=0.5, angle=np.pi / 2, centre=(0.01, 0, 0.02))
+    np.testing.assert_allclose(found.centre, [0.5, 0.01, 1.02], atol=1e-12)
+
+
+def test_only_labels_of_known_objects_are_true_poses():
+    labels = [instance(name=name, score=0.4) for name in ("carton", "cup", "carton")]
+    labels = [Label(pose.name, pose.pose, pose.score) for pose in labels]
+    [first, second] = true_poses(labels, [instance().model])
+    assert (first.name, first.score, second.pose) == ("carton", 0.4, labels[2].pose)
+
+
+def test_what_the_limits_are_is_said_in_one_place():
+    assert DEFINITION == "within 10 % of the distance and 20 degrees"
+    assert shares_of_limits(0.05, np.deg2rad(30)) == pytest.approx((0.5, 1.5))
 
 
 def test_the_tally_counts_what_came_in_any_order():
@@ -68,6 +114,15 @@ def test_the_tally_counts_what_came_in_any_order():
     assert summary["rotation_error_deg"] == pytest.approx(np.rad2deg(0.05))
     assert summary["latency_p50_ms"] == pytest.approx(200)
     assert summary["fps"] == pytest.approx(1 / 2.2)
+
+
+def test_symmetries_that_are_told_late_count_for_what_has_come_already():
+    tally = LiveStatistics()
+    tally.add_truth(1, [instance()])
+    tally.add_detections(1, [instance(angle=np.pi)], 0.1)
+    assert tally.summary()["recall"] == 0
+    tally.know({"carton": replace(instance().model, symmetries_discrete=(about_z(np.pi),))})
+    assert (tally.summary()["recall"], tally.summary()["false_positives"]) == (1, 0)
 
 
 def test_a_line_of_the_table_is_as_wide_as_its_heading_also_with_nothing_to_say():

@@ -117,9 +117,9 @@ def test_a_scene_brings_its_camera_and_the_truth_with_the_stamp_of_the_image(sta
     truths = by_stamp(observer.received["/scene/camera/ground_truth"])
     both = truths.keys() & by_stamp(observer.received["/scene/image_rect"]).keys()
     assert both
-    [instance] = detections.msg_to_instances(truths[both.pop()])
-    assert (instance.name, instance.score) == ("carton", 0.9)
-    np.testing.assert_allclose(instance.pose.translation, [0, 0, 0.6])
+    [read] = detections.msg_to_detections(truths[both.pop()], {})
+    assert (read.model.name, read.score) == ("carton", 0.9)
+    np.testing.assert_allclose(read.pose.translation, [0, 0, 0.6])
     camera = camera_info.read(observer.received["/scene/camera_info"][0])
     np.testing.assert_array_equal(camera.K, CameraModel(np.reshape(K, (3, 3)), 64, 48).K)
 

@@ -150,7 +150,7 @@ def pictures(bias, count, noise=0.01):
         far = detection(pose).corrected(1 / (1 + bias + noise * rng.normal()) - 1)
         if number % 5 == 4:
             far = replace(far, pose=Pose.from_rotvec([2.0, 0, 0], far.pose.translation))
-        yield Labelled([LabelledPose(BOX.name, 1.0, pose, pose.apply(BOX.centre))], [far])
+        yield Labelled([LabelledPose(BOX, 1.0, pose)], [far])
 
 
 def detection(pose):

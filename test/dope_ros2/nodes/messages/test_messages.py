@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from dope_msgs.action import DetectObjects
+from geometry_msgs.msg import Quaternion, Transform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image
@@ -20,7 +21,9 @@ from dope_ros2.io import camera_info
 from dope_ros2.nodes.messages import detections, diagnostics, images, markers, objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.objects.symmetry import group
 from dope_ros2.pipeline.diagnostics import Condition, Level
+from helpers.symmetric_objects import ALL, CAN
 
 pytestmark = pytest.mark.ros
 HEADER = Header(frame_id="optical")
@@ -128,12 +131,12 @@ def test_a_lens_model_that_opencv_lacks_is_refused():
 def test_the_hypothesis_is_at_the_mesh_and_the_box_at_its_centre():
     found = detection()
     [msg] = detections.detections_to_msg([found], HEADER).detections
-    [instance] = detections.msg_to_instances(Detection3DArray(detections=[msg]))
-    np.testing.assert_allclose(instance.pose.matrix, found.pose.matrix, atol=1e-12)
-    np.testing.assert_allclose(instance.centre, found.pose.apply(CARTON.centre))
+    [read] = detections.msg_to_detections(Detection3DArray(detections=[msg]), {})
+    np.testing.assert_allclose(read.pose.matrix, found.pose.matrix, atol=1e-12)
+    np.testing.assert_allclose(read.pose.apply(read.model.centre), found.pose.apply(CARTON.centre))
     assert (msg.bbox.size.x, msg.bbox.size.y, msg.bbox.size.z) == CARTON.size
     assert msg.results[0].pose.covariance[7] == 7
-    assert (instance.name, instance.score) == ("carton", 0.5)
+    assert (read.model.name, read.score) == ("carton", 0.5)
 
 
 def test_frames_are_numbered_per_class_best_first():
@@ -208,6 +211,29 @@ def test_objects_survive_the_way_through_a_message():
     [read] = objects.msg_to_models(objects.objects_to_msg([replace(CARTON, mesh_unit="mm")], HEADER))
     assert (read.name, read.class_id, read.size, read.centre) == ("carton", 101, CARTON.size, CARTON.centre)
     assert (read.mesh, read.mesh_unit) == (None, "mm")
+
+
+@pytest.mark.parametrize("model", ALL, ids=lambda model: model.name)
+def test_symmetries_survive_the_way_through_a_message(model):
+    [read] = objects.msg_to_models(objects.objects_to_msg([model], HEADER))
+    np.testing.assert_allclose(group(read, 3), group(model, 3), atol=1e-12)
+    assert len(read.symmetries_continuous) == len(model.symmetries_continuous)
+
+
+def test_an_axis_without_a_point_on_it_goes_through_the_origin_and_one_without_direction_is_refused():
+    msg = objects.objects_to_msg([CAN], HEADER)
+    msg.objects[0].symmetry_offsets = []
+    assert objects.msg_to_models(msg)[0].symmetries_continuous == ({"axis": [0, 0, 1], "offset": [0, 0, 0]},)
+    msg.objects[0].symmetry_axes[0].z = 0.0
+    with pytest.raises(UserError, match="has no direction"):
+        objects.msg_to_models(msg)
+
+
+def test_a_symmetry_that_is_no_rotation_is_refused():
+    msg = objects.objects_to_msg([CAN], HEADER)
+    msg.objects[0].symmetries_discrete = [Transform(rotation=Quaternion(w=0.0))]
+    with pytest.raises(UserError, match="can: symmetries_discrete"):
+        objects.msg_to_models(msg)
 
 
 def test_conditions_survive_the_way_through_a_message_of_their_node():
