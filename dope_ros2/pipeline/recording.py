@@ -204,6 +204,6 @@ def _answer(entry: dict, models: dict[str, ObjectModel]) -> Answer:
 def _track(entry: dict, models: dict[str, ObjectModel]) -> Track:
     pose, covariance = Pose.from_matrix(entry["pose"]), np.array(entry["covariance"])
     state = State(pose, np.array(entry["velocity"]), covariance)
-    last = Detection(models[entry["class"]], entry["score"], pose, covariance[:6, :6], np.full((9, 2), np.nan), np.nan)
+    last = Detection(models[entry["class"]], entry["score"], pose, covariance[:6, :6])
     rest = {key: entry[key] for key in ("number", "seen", "against", "times")}
     return Track(last=last, state=state, expected=state, drift=np.array(entry["drift"]), **rest)

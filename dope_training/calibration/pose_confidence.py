@@ -19,7 +19,7 @@ from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import TrainedObject
 from dope_ros2.objects.detection import ConfidenceFeatures, Detection
 from dope_ros2.objects.symmetry import nearest
-from dope_training.metrics.coverage import CHI_SQUARE_LIMITS, CLAIM, motion, squared_lengths
+from dope_training.metrics.coverage import CHI_SQUARE_LIMITS, CLAIM, squared_lengths
 
 MIN_RIGHT_POSES = 100  # right poses; fewer say too little
 MIN_RIGHT_POSES_OF_ONE = 25  # right poses of one object, for its distance
@@ -114,7 +114,7 @@ def outcomes(pictures: Iterable[Labelled], spread: float) -> Outcomes:
         -1, len(fields(ConfidenceFeatures))
     )
     lengths = [
-        np.nan if pose is None else squared_lengths(motion(pose, found.pose), found.covariance / spread**2)["pose"]
+        np.nan if pose is None else squared_lengths(pose.minus(found.pose), found.covariance / spread**2)["pose"]
         for found, pose in pairs
     ]
     return Outcomes(evidence, np.array([pose is not None for _, pose in pairs], bool), np.array(lengths, float))

@@ -78,7 +78,7 @@ def _detected(msg: Detection3D, models: Mapping[str, ObjectModel]) -> Detection:
         centre=tuple(instance.pose.inverse().apply(instance.centre)),
     )
     covariance = np.reshape(msg.results[0].pose.covariance, (6, 6))
-    return Detection(model, instance.score, instance.pose, covariance, np.full((9, 2), np.nan), np.nan, track=msg.id)
+    return Detection(model, instance.score, instance.pose, covariance, track=msg.id)
 
 
 def poses_to_msg(detections: Iterable[Detection], header: Header) -> PoseArray:
