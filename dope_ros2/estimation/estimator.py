@@ -244,7 +244,7 @@ class Estimator:
                     own = [i for i in own if is_near(i.keypoints[cuboid.CENTRE], around, camera)]
                 surface = None if maps.surface is None or not own else maps.surface[index]
                 searches.append(PoseSearch.of(model, own, read(surface, model, self.metadata.stride), camera.K))
-            found = detect(searches, gate, self.metadata.trust)
+            found = detect(searches, gate, self.metadata.score_model)
         biases = {trained.name: trained.distance_bias for trained in self.metadata.objects}
         return [[detection.corrected(biases[detection.model.name]) for detection in own] for own in found]
 

@@ -138,7 +138,7 @@ def decode(
         positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres, beliefs
         rows, columns = assign(corners.position, corners.score, kinds, voted, centres, spec.affinity)
         score = corners.score[rows]
-        hedged = calibration.inward * (1 - score)
+        hedged = calibration.shrinkage * (1 - score)
         positions[columns, kinds[rows]] = _outward(corners.position[rows], centres[columns], hedged)
         scores[columns, kinds[rows]] = score
         pixels = positions * spec.stride + (spec.stride - 1) / 2

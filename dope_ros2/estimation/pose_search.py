@@ -60,18 +60,18 @@ class PoseSearch:
         around = self.cells.around(instance.keypoints[cuboid.CENTRE])
         return Correspondences(self.model.keypoints, instance.keypoints, self.K, instance.sigmas, around)
 
-    def take(self, instance: KeypointInstance, solution: Solution | None, gate: Gate, trust: ScoreModel) -> None:
+    def take(self, instance: KeypointInstance, solution: Solution | None, gate: Gate, score_model: ScoreModel) -> None:
         """Keep what was found; a pose that is not weak takes the cells that it explains."""
         if solution is None:
             self.refused.append((instance, len(self.cells)))
             return
-        detection = _detection(self.model, instance, solution, trust)
+        detection = _detection(self.model, instance, solution, score_model)
         self.found.append(detection)
         if detection.evidence.belief >= MIN_BELIEF_TO_TAKE_CELLS:
             self.cells = self.cells.where(~self.cells.explained_by(detection.pose, self.K, gate.outlier))
 
 
-def detect(searches: list[PoseSearch], gate: Gate, trust: ScoreModel) -> list[list[Detection]]:
+def detect(searches: list[PoseSearch], gate: Gate, score_model: ScoreModel) -> list[list[Detection]]:
     """Poses of the instances of each search.
 
     The surest instance comes first and takes the cells that its pose explains. What was refused is tried once more
@@ -81,25 +81,27 @@ def detect(searches: list[PoseSearch], gate: Gate, trust: ScoreModel) -> list[li
     Args:
         searches: of classes in pictures; they are used up.
         gate: which poses are believed.
-        trust: what scores and ellipsoids are made with.
+        score_model: what scores and ellipsoids are made with.
     """
     for _ in range(2):
         while busy := [(search, instance) for search in searches if (instance := search.next()) is not None]:
             solutions = solve_all([search.sighting(instance) for search, instance in busy], gate)
             for (search, instance), solution in zip(busy, solutions, strict=True):
-                search.take(instance, solution, gate, trust)
+                search.take(instance, solution, gate, score_model)
         for search in searches:
             search.waiting, search.refused = search.refused, []
     return [search.found for search in searches]
 
 
-def _detection(model: ObjectModel, instance: KeypointInstance, solution: Solution, trust: ScoreModel) -> Detection:
+def _detection(
+    model: ObjectModel, instance: KeypointInstance, solution: Solution, score_model: ScoreModel
+) -> Detection:
     evidence = confidence.confidence_features(instance.scores, solution, np.array(model.centre))
     return Detection(
         model=model,
-        score=trust.score(evidence),
+        score=score_model.score(evidence),
         pose=solution.pose,
-        covariance=solution.covariance * trust.spread**2,
+        covariance=solution.covariance * score_model.covariance_scale,
         keypoints=np.where(solution.inliers[:, None], instance.keypoints, np.nan),
         reprojection_error=solution.rms,
         evidence=evidence,

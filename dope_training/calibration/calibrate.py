@@ -89,9 +89,10 @@ def fit(errors: np.ndarray) -> PeakCalibration | None:
     doubt = np.array([1 - group[:, 0].mean() for group in groups])
     inward = -np.array([np.median(group[:, 2]) for group in groups])
     sigmas = np.array([np.median(group[:, 1]) for group in groups]) / MEDIAN_OF_NORMAL
-    unsure, sure = np.polyfit(doubt, sigmas, 1)
-    slope = (doubt @ inward) / (doubt @ doubt)
-    return PeakCalibration(*(round(float(max(v, low)), 3) for v, low in ((slope, 0), (sure, 0.05), (unsure, 0))))
+    sigma_slope, sigma_sure = np.polyfit(doubt, sigmas, 1)
+    shrinkage = (doubt @ inward) / (doubt @ doubt)
+    bounded = (shrinkage, 0), (sigma_sure, 0.05), (sigma_slope, 0)
+    return PeakCalibration(*(round(float(max(v, low)), 3) for v, low in bounded))
 
 
 def calibrate(
@@ -128,12 +129,14 @@ def calibrate(
     estimator = Estimator.of_network(network, metadata, estimator.models, device)
     pictures = [pose_confidence.compare(estimator, sample) for sample in samples()]
     biases = known | pose_confidence.distance_biases(pictures)
-    trusted = pose_confidence.fit(
-        pose_confidence.outcomes((picture.corrected(biases) for picture in pictures), metadata.trust.spread)
+    score_model = pose_confidence.fit(
+        pose_confidence.outcomes(
+            (picture.corrected(biases) for picture in pictures), metadata.score_model.covariance_scale
+        )
     )
-    metadata = _with_biases(replace(metadata, trust=trusted or metadata.trust), biases)
+    metadata = _with_biases(replace(metadata, score_model=score_model or metadata.score_model), biases)
     save(weights, load(weights)[0], metadata)  # the estimator may have halved the precision of its own
-    return metadata, trusted is not None
+    return metadata, score_model is not None
 
 
 def _with_biases(metadata: Metadata, biases: dict[str, float]) -> Metadata:
