@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from dope_datagen.dataset.store import Dataset, Sample
-from dope_ros2.estimation.estimator import Estimator, Maps
+from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.map_decoder import decode
-from dope_ros2.estimation.object_crops import Region, crop_and_scale
+from dope_ros2.estimation.map_predictor import Maps
+from dope_ros2.estimation.object_crops import ObjectRegion, crop_and_scale
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
 from dope_ros2.network.calibration import PeakCalibration
@@ -47,17 +48,17 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
     ]
     side = estimator.metadata.crop
     if side:
-        places = [Region(0, label.keypoints[cuboid.CENTRE], np.ptp(label.keypoints, axis=0).max()) for label in labels]
-        views = [crop_and_scale(sample.rgb, sample.camera, place, side) for place in places]
+        regions = [ObjectRegion.around(label.name, label.keypoints) for label in labels]
+        views = [crop_and_scale(sample.rgb, sample.camera, region, side) for region in regions]
     else:
         views = [estimator.scaled(sample.rgb, sample.camera, Settings())] * min(1, len(labels))
     maps = estimator.maps([picture for picture, _ in views])
     rows = [np.zeros((0, 3))]
     for number, label in enumerate(labels):
-        place = number if side else 0
+        view = number if side else 0
         model = estimator.models[indices[label.name]]
-        true = views[place][1].project(label.pose.apply(model.keypoints))
-        rows += _of_object(maps[place].of([indices[label.name]]), true, estimator.metadata)
+        true = views[view][1].project(label.pose.apply(model.keypoints))
+        rows += _of_object(maps[view].of([indices[label.name]]), true, estimator.metadata)
     return np.concatenate(rows)
 
 
