@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,10 +17,8 @@ MIN_BELIEF = 1e-3  # beliefs below are noise; keeps logarithms finite
 MAX_PEAK_OFFSET = 0.75  # a peak lies at most this far from its cell's centre [cells]
 MAX_VOTE_ERROR = (1.5, 0.35)  # a vote may miss the centroid by this [cells] plus this share of its length
 BELIEF_WEIGHT = 2.0  # a belief higher by 0.5 outweighs the largest allowed error of a vote
-VOTE_RADIUS, MIN_CENTROID_DISTANCE = (
-    1.25,
-    2.25,
-)  # votes that end this close mean one centroid; so far apart are two of them [cells]
+VOTE_RADIUS = 1.25  # votes that end this close mean one centroid [cells]
+MIN_CENTROID_DISTANCE = 2.25  # two of them are farther apart [cells]
 MIN_VOTERS = 4  # different corners that must vote for a centroid without a peak
 MAX_UNIT_VOTE_ERROR = 0.5  # or, for unit vectors, by this distance between them
 
@@ -120,31 +118,50 @@ def decode(
         One instance per centroid peak, with the corners whose votes agree.
     """
     calibration = calibration or PeakCalibration()
-    classes = len(belief)
-    peaks = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
+    found = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
+    peaks = _highest_of_each_map(found)
+    votes = affinity.reshape(len(belief), cuboid.CENTRE, 2, *affinity.shape[2:])
+    instances: list[KeypointInstance] = []
+    for c in np.unique(peaks.index // cuboid.COUNT).tolist():
+        own = peaks.where(peaks.index // cuboid.COUNT == c)
+        own = replace(own, index=own.index % cuboid.COUNT)
+        instances += _class_instances(c, own, votes[c], belief[c, cuboid.CENTRE], spec, calibration)
+    return instances
+
+
+def _highest_of_each_map(peaks: Peaks) -> Peaks:
+    """At most `MAX_PEAKS` of each map, the highest first, map by map."""
     peaks = peaks.where(np.lexsort((-peaks.score, peaks.index)))
     first = np.searchsorted(peaks.index, peaks.index)
-    peaks = peaks.where(np.arange(len(first)) - first < MAX_PEAKS)
-    of_class, kind = np.divmod(peaks.index, cuboid.COUNT)
-    votes = affinity.reshape(classes, 8, 2, *affinity.shape[2:])
-    instances: list[KeypointInstance] = []
-    for c in np.unique(of_class):
-        corner = (of_class == c) & (kind < cuboid.CENTRE)
-        corners, kinds = peaks.where(corner), kind[corner]
-        voted = votes[c, kinds, :, corners.cell[:, 1], corners.cell[:, 0]]
-        own = peaks.where((of_class == c) & (kind == cuboid.CENTRE))
-        centres, beliefs = _centroids(own, corners, kinds, voted, belief[c, -1], spec)
-        positions, scores = np.full((len(centres), cuboid.COUNT, 2), np.nan), np.zeros((len(centres), cuboid.COUNT))
-        positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres, beliefs
-        rows, columns = assign(corners.position, corners.score, kinds, voted, centres, spec.affinity)
-        score = corners.score[rows]
-        hedged = calibration.inward * (1 - score)
-        positions[columns, kinds[rows]] = _outward(corners.position[rows], centres[columns], hedged)
-        scores[columns, kinds[rows]] = score
-        pixels = positions * spec.stride + (spec.stride - 1) / 2
-        sigmas = spec.stride * calibration.sigmas(scores)
-        instances += [KeypointInstance(int(c), *rows) for rows in zip(pixels, scores, sigmas, strict=True)]
-    return instances
+    return peaks.where(np.arange(len(first)) - first < MAX_PEAKS)
+
+
+def _class_instances(
+    class_index: int, peaks: Peaks, votes: np.ndarray, belief: np.ndarray, spec: MapSpec, calibration: PeakCalibration
+) -> list[KeypointInstance]:
+    """The instances of one class.
+
+    Args:
+        class_index: which.
+        peaks: of its nine maps, numbered 0 to 8.
+        votes: (8, 2, h, w) affinities of its corners.
+        belief: (h, w) map of its centroid.
+        spec: how the maps were drawn.
+        calibration: how the peaks err.
+    """
+    corners, centroids = peaks.where(peaks.index < cuboid.CENTRE), peaks.where(peaks.index == cuboid.CENTRE)
+    voted = votes[corners.index, :, corners.cell[:, 1], corners.cell[:, 0]]  # (M, 2)
+    centres, beliefs = _centroids(centroids, corners, voted, belief, spec)
+    rows, owners = assign(corners.position, corners.score, corners.index, voted, centres, spec.affinity)
+    chosen = corners.where(rows)
+    positions, scores = np.full((len(centres), cuboid.COUNT, 2), np.nan), np.zeros((len(centres), cuboid.COUNT))
+    positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres, beliefs
+    shrinkage = calibration.shrinkage * (1 - chosen.score)
+    positions[owners, chosen.index] = _outward(chosen.position, centres[owners], shrinkage)
+    scores[owners, chosen.index] = chosen.score
+    pixels = positions * spec.stride + (spec.stride - 1) / 2
+    sigmas = spec.stride * calibration.sigmas(scores)
+    return [KeypointInstance(class_index, *instance) for instance in zip(pixels, scores, sigmas, strict=True)]
 
 
 def _outward(corners: np.ndarray, centres: np.ndarray, by: np.ndarray) -> np.ndarray:
@@ -154,7 +171,7 @@ def _outward(corners: np.ndarray, centres: np.ndarray, by: np.ndarray) -> np.nda
 
 
 def _centroids(
-    peaks: Peaks, corners: Peaks, kinds: np.ndarray, votes: np.ndarray, belief: np.ndarray, spec: MapSpec
+    peaks: Peaks, corners: Peaks, votes: np.ndarray, belief: np.ndarray, spec: MapSpec
 ) -> tuple[np.ndarray, np.ndarray]:
     """Centroids of one class: the peaks of their map, and places that enough corners vote for.
 
@@ -164,7 +181,6 @@ def _centroids(
     Args:
         peaks: of the centroid's map.
         corners: peaks of the corners' maps, M.
-        kinds: (M,) which corner each is.
         votes: (M, 2) affinities there.
         belief: (h, w) map of the centroid.
         spec: how the maps were drawn.
@@ -173,12 +189,12 @@ def _centroids(
         Positions (N, 2) [cells] and beliefs there (N,).
     """
     centres, beliefs = peaks.position, peaks.score
-    if spec.affinity == "unit" or not len(kinds):  # such votes have no end
+    if spec.affinity == "unit" or not len(corners.index):  # such votes have no end
         return centres, beliefs
     ends = corners.position + votes * OFFSET_SCALE
     x, y = ends.T
     near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < VOTE_RADIUS**2  # (M, M)
-    voters = (near @ np.eye(cuboid.CENTRE)[kinds] > 0).sum(1)
+    voters = (near @ np.eye(cuboid.CENTRE)[corners.index] > 0).sum(1)
     weights = near * corners.score
     meetings = weights @ ends / np.maximum(weights.sum(1, keepdims=True), MIN_BELIEF)
     from_peaks = np.square(meetings[:, None] - centres).sum(-1).min(1, initial=np.inf)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
-from dope_ros2.estimation.map_decoder import KeypointInstance
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
-from dope_ros2.objects.object_model import ObjectModel
 
 CROP_FILL = 0.7  # of the picture's side, that the object spans
 MAX_MAGNIFICATION = 1.8  # magnification, as in training; more shows nothing new
 BORDER_COLOR = (124, 116, 104)  # beyond the image's border
-MIN_ARMS = 3  # corners that say how large an object is
 DUPLICATE_REGION_DISTANCE = 0.25  # of their extent: what is nearer to another object of its class is that one
 MAX_CENTRE_OFFSET = 0.25  # of the picture's side: what is found farther from where the object was is another one
 
@@ -36,74 +31,34 @@ def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...] = 
     return cv2.warpAffine(image, A, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
 
 
-@dataclass(frozen=True, eq=False)
-class Region:
-    """Where an object may be.
+class ObjectRegion(NamedTuple):
+    """Where in an image an object may be, in plain numbers.
 
     Attributes:
-        index: of the object among those that were looked for.
-        centre: (2,) of its box [px].
+        name: of the object.
+        x, y: centre of its box [px].
         extent: about the longer side of its bounding rectangle [px].
     """
 
-    index: int
-    centre: np.ndarray
-    extent: float
-
-
-class Place(NamedTuple):
-    """The same for the next image, in plain numbers: name of the object, centre and extent [px]."""
-
-    object: str
+    name: str
     x: float
     y: float
     extent: float
 
+    @classmethod
+    def around(cls, name: str, keypoints: np.ndarray) -> ObjectRegion:
+        """Of an object all of whose keypoints (9, 2) are known [px]."""
+        return cls(name, *map(float, keypoints[cuboid.CENTRE]), float(np.ptp(keypoints, axis=0).max()))
 
-def new_region(regions: list[Region], index: int, place: Place) -> Region | None:
-    """A place as a region of the object with this index; None when it is one of those regions."""
-    centre = np.array([place.x, place.y])
-    own = (r for r in regions if r.index == index)
-    known = any(
-        np.linalg.norm(r.centre - centre) < DUPLICATE_REGION_DISTANCE * max(r.extent, place.extent) for r in own
-    )
-    return None if known else Region(index, centre, place.extent)
+    @property
+    def centre(self) -> np.ndarray:
+        """(2,) [px]."""
+        return np.array([self.x, self.y])
 
-
-def region(instance: KeypointInstance, seen: np.ndarray | None, stride: int) -> Region:
-    """How large an instance is, without a pose: twice its longest arm, or as far as its surface reaches.
-
-    Args:
-        instance: as decoded; its centroid is there, corners may be missing.
-        seen: (h, w) cells that show objects of its class; None where that is not known.
-        stride: pixels per cell.
-    """
-    centre = instance.keypoints[cuboid.CENTRE]
-    arms = np.abs(instance.keypoints[: cuboid.CENTRE] - centre)
-    known = np.isfinite(arms).all(1)
-    extents = [float(stride)]
-    if known.sum() >= MIN_ARMS:
-        extents.append(2 * float(arms[known].max()))
-    elif seen is not None:
-        patches, _ = ndimage.label(seen)
-        rows, columns = np.nonzero(seen)
-        if len(rows):
-            cells = np.column_stack([columns, rows]) * stride + (stride - 1) / 2
-            nearest = np.linalg.norm(cells - centre, axis=1).argmin()
-            own = patches[rows, columns] == patches[rows[nearest], columns[nearest]]
-            extents.append(2 * float(np.abs(cells[own] - centre).max()))
-    return Region(instance.class_index, centre, max(extents))
-
-
-def region_at(index: int, model: ObjectModel, pose: Pose, camera: CameraModel) -> Region | None:
-    """Where an object at T_camera_object is in the image; None when it is not, or reaches behind the camera."""
-    placed = pose.apply(model.keypoints)
-    if (placed[:, 2] <= 0).any():
-        return None
-    pixels = camera.project(placed)
-    centre = pixels[cuboid.CENTRE]
-    inside = (centre > 0).all() and centre[0] < camera.width and centre[1] < camera.height
-    return Region(index, centre, float(np.ptp(pixels, axis=0).max())) if inside else None
+    def mapped(self, A: np.ndarray) -> ObjectRegion:
+        """The same in another image of the view, to whose pixels the affine map (2, 3) leads."""
+        x, y = A[:, :2] @ self.centre + A[:, 2]
+        return ObjectRegion(self.name, float(x), float(y), self.extent * float(np.sqrt(np.linalg.det(A[:, :2]))))
 
 
 def magnification(extent: float, side: int, size: np.ndarray) -> float:
@@ -111,7 +66,9 @@ def magnification(extent: float, side: int, size: np.ndarray) -> float:
     return max(min(CROP_FILL * side / max(extent, 1.0), MAX_MAGNIFICATION), side / size.max())
 
 
-def crop_and_scale(image: np.ndarray, camera: CameraModel, place: Region, side: int) -> tuple[np.ndarray, CameraModel]:
+def crop_and_scale(
+    image: np.ndarray, camera: CameraModel, region: ObjectRegion, side: int
+) -> tuple[np.ndarray, CameraModel]:
     """The part of an image around an object, and its camera: cut and scaled, it is still a pinhole camera's.
 
     The window stays within the image where it fits; it is never larger than the image, however near the object is.
@@ -119,13 +76,13 @@ def crop_and_scale(image: np.ndarray, camera: CameraModel, place: Region, side: 
     Args:
         image: (H, W, 3) uint8.
         camera: of the image.
-        place: where the object is, in pixels of the image.
+        region: where the object is, in pixels of the image.
         side: of the picture that is wanted [px].
     """
     size = np.array([camera.width, camera.height])
-    scale = magnification(place.extent, side, size)
+    scale = magnification(region.extent, side, size)
     half = np.minimum(side / (2 * scale), size / 2)
-    middle = np.clip(place.centre + 0.5, half, size - half) - 0.5
+    middle = np.clip(region.centre + 0.5, half, size - half) - 0.5
     A = np.column_stack([scale * np.eye(2), (side - 1) / 2 - scale * middle])
     K = np.vstack([A, [0, 0, 1]]) @ camera.K
     return warp(image, A, side), replace(camera, K=K, width=side, height=side)
@@ -136,15 +93,15 @@ def pixel_transform(camera: CameraModel, other: CameraModel) -> np.ndarray:
     return (other.K @ np.linalg.inv(camera.K))[:2]
 
 
-def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) -> Detection:
+def in_image(detection: Detection, crop_camera: CameraModel, camera: CameraModel) -> Detection:
     """A detection in a scaled or cut image, with its keypoints in pixels of the image itself.
 
     Args:
         detection: as it was found.
-        seen_by: the camera of the scaled or cut image.
+        crop_camera: the camera of the scaled or cut image.
         camera: that of the image.
     """
-    A = pixel_transform(seen_by, camera)
+    A = pixel_transform(crop_camera, camera)
     return replace(
         detection,
         keypoints=detection.keypoints @ A[:, :2].T + A[:, 2],
@@ -152,12 +109,12 @@ def in_image(detection: Detection, seen_by: CameraModel, camera: CameraModel) ->
     )
 
 
-def is_near(place: np.ndarray, centre: np.ndarray, camera: CameraModel) -> bool:
-    """Whether something at a place (2,) in a closer look may be the object that it is about, at `centre` (2,) [px]."""
-    return bool(np.linalg.norm(place - centre) < MAX_CENTRE_OFFSET * camera.width)
+def is_near(pixel: np.ndarray, centre: np.ndarray, camera: CameraModel) -> bool:
+    """Whether something at a pixel (2,) of a closer look may be the object that it is about, at `centre` (2,) [px]."""
+    return bool(np.linalg.norm(pixel - centre) < MAX_CENTRE_OFFSET * camera.width)
 
 
-def best_near(centre: np.ndarray, seen: list[Detection], camera: CameraModel) -> Detection | None:
+def best_near(centre: np.ndarray, detections: list[Detection], camera: CameraModel) -> Detection | None:
     """Of detections in a closer look, the best one whose box's centre is near the one looked for (2,) [px]."""
-    near = [d for d in seen if is_near(camera.project(d.pose.apply(d.model.centre)), centre, camera)]
+    near = [d for d in detections if is_near(camera.project(d.pose.apply(d.model.centre)), centre, camera)]
     return max(near, key=lambda d: d.score, default=None)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-ROTATION = slice(3, 6)  # of an error (6,)
+ROTATION = slice(3, 6)  # of a motion (6,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,21 @@ class Pose:
         """The (4,) unit quaternion x, y, z, w, with w >= 0."""
         return Rotation.from_matrix(self.rotation).as_quat(canonical=True)
 
+    def minus(self, other: Pose) -> np.ndarray:
+        """The motion (6,) that takes `other` to this pose, so that `other.plus(self.minus(other))` is this pose.
+
+        It is [v, w] in the axes of the `to` frame, T_camera_object's is in the camera's: `t_self = t_other + v` [m] and
+        `R_self = exp(w) R_other` [rad, |w| <= pi]. Origins and rotations are taken apart (R^3 x SO(3), perturbed on the
+        left), as in `Detection.covariance`: v is no matter of w.
+        """
+        turn = Rotation.from_matrix(self.rotation @ other.rotation.T).as_rotvec()
+        return np.concatenate([self.translation - other.translation, turn])
+
+    def plus(self, motion: np.ndarray) -> Pose:
+        """The pose after a motion (6,), [v, w] in the axes of the `to` frame [m, rad], as `minus` gives it."""
+        turn = Rotation.from_rotvec(motion[ROTATION]).as_matrix()
+        return Pose(turn @ self.rotation, self.translation + motion[:3])
+
     def angle_to(self, other: Pose) -> float:
         """Angle [rad] of the rotation between the two."""
         return Rotation.from_matrix(self.rotation.T @ other.rotation).magnitude()
@@ -93,23 +108,14 @@ def rotation_matrices(rotvecs: np.ndarray) -> np.ndarray:
     return np.eye(3) + ratio * np.cos(half) * cross + ratio**2 / 2 * (cross @ cross)
 
 
-def difference(pose: Pose, other: Pose) -> np.ndarray:
-    """(6,) the small motion that takes `other` to `pose`."""
-    turn = Rotation.from_matrix(pose.rotation @ other.rotation.T).as_rotvec()
-    return np.concatenate([pose.translation - other.translation, turn])
-
-
-def moved(pose: Pose, motion: np.ndarray) -> Pose:
-    """The pose after a small motion (6,)."""
-    turn = Rotation.from_rotvec(motion[ROTATION]).as_matrix()
-    return Pose(turn @ pose.rotation, pose.translation + motion[:3])
-
-
 def transport_covariance(covariance: np.ndarray, arm: np.ndarray) -> np.ndarray:
-    """The (6, 6) covariance of a pose whose origin is `arm` (3,) [m] away from the one it was given for."""
+    """The (6, 6) covariance of a pose whose origin is `arm` (3,) [m] away from the one it was given for.
+
+    Rows, columns and the arm are in the axes of the `to` frame, as of `Pose.minus`: the origin's motion is v + w x arm.
+    """
     if not arm.any():
         return covariance
     x, y, z = arm
     move = np.eye(6)
-    move[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # v + w x arm
+    move[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]
     return move @ covariance @ move.T

@@ -16,6 +16,14 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MAX_OBJECTS, MAX_IMAGE_SIDE = 1000, 4096  # objects of a network, images [px] that it is given
 MAX_NUMBER = 1e6  # any number of the metadata from zero
 MAX_DISTANCE_BIAS = 0.5  # of a distance
+FILE_KEYS = {  # what fields are called in files; those that exist keep their keys, and either name is read
+    "score_model": "trust",
+    "sigma_scale": "spread",
+    "shrinkage": "inward",
+    "sigma_sure": "sure",
+    "sigma_slope": "unsure",
+}
+FIELDS = {key: name for name, key in FILE_KEYS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +53,7 @@ class Metadata:
         affinity: kind of affinity, see `belief_maps.MapSpec`.
         origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
         calibration: how the peaks of its maps err.
-        trust: what scores and ellipsoids are made with.
+        score_model: what scores and ellipsoids are made with.
         input_height: height to which images are scaled for inference [px]; 0 keeps their own.
         crop: side of the crops of the training [px], in which objects span a third to all; 0 when that is not known.
         data, training: summaries in words and figures.
@@ -62,7 +70,7 @@ class Metadata:
     input_height: int = 480
     crop: int = 0
     calibration: PeakCalibration = field(default_factory=PeakCalibration)
-    trust: ScoreModel = field(default_factory=ScoreModel)
+    score_model: ScoreModel = field(default_factory=ScoreModel)
     data: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -70,7 +78,7 @@ class Metadata:
 
     def __post_init__(self) -> None:
         numbers = [*self.mean, *self.std, self.sigma, self.origin, *vars(self.calibration).values()]
-        numbers += [*vars(self.trust).values()]
+        numbers += [*vars(self.score_model).values()]
         numbers += [v for o in self.objects for v in (*o.size, *o.centre, o.distance_bias)]
         names = [o.name for o in self.objects if isinstance(o.name, str) and len(o.name) <= MAX_NAME_LENGTH]
         if not 1 <= len(names) == len(self.objects) <= MAX_OBJECTS:
@@ -96,12 +104,14 @@ class Metadata:
 
     def to_json(self) -> str:
         """As it stands in a weights file."""
-        return json.dumps(asdict(self))
+        entry = asdict(self)
+        measured = {name: _renamed(entry[name], FILE_KEYS) for name in ("calibration", "score_model")}
+        return json.dumps(_renamed(entry | measured, FILE_KEYS))
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
         """Rebuild from the JSON in a weights file."""
-        entry = json.loads(text)
+        entry = _renamed(json.loads(text), FIELDS)
         known = {f.name for f in fields(cls)}
         entry = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items() if key in known}
         entry["objects"] = tuple(
@@ -113,6 +123,14 @@ class Metadata:
             )
             for o in entry["objects"]
         )
-        entry["calibration"] = PeakCalibration(**entry.get("calibration", {}))
-        entry["trust"] = ScoreModel(**entry.get("trust", {}))
+        entry["calibration"] = PeakCalibration(**_renamed(entry.get("calibration", {}), FIELDS))
+        entry["score_model"] = ScoreModel(**_renamed(entry.get("score_model", {}), FIELDS))
         return cls(**entry)
+
+
+def _renamed(entry: dict, names: dict[str, str]) -> dict:
+    """The entry with other names for some of its keys."""
+    renamed = {names.get(key, key): value for key, value in entry.items()}
+    if len(renamed) < len(entry):
+        raise ValueError(f"a field stands twice, under two names: {sorted(entry)}")
+    return renamed

@@ -131,7 +131,7 @@ class CameraNode(PlainNode):
         """The truth as a detection whose score is the visible fraction, 1 where the scene does not say."""
         model: ObjectModel = self._models[truth.obj_id]
         visible = 1.0 if truth.visibility is None else truth.visibility
-        return Detection(model, visible, truth.pose, np.zeros((6, 6)), np.full((9, 2), np.nan), 0.0)
+        return Detection(model, visible, truth.pose, np.zeros((6, 6)), reprojection_error=0.0)
 
 
 def _subscribers(publisher: Publisher) -> int:

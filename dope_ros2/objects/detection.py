@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
+from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -32,6 +33,11 @@ class ConfidenceFeatures:
         return np.array([getattr(self, f.name) for f in fields(self)])
 
 
+def no_keypoints() -> np.ndarray:
+    """The keypoints (9, 2) of a pose that none were found for: all NaN."""
+    return np.full((cuboid.COUNT, 2), np.nan)
+
+
 @dataclass(frozen=True, eq=False)
 class Detection:
     """One instance of a known object.
@@ -43,7 +49,7 @@ class Detection:
         covariance: (6, 6) of (x, y, z [m], rotation about x, y, z [rad]) in the camera frame, fixed axes.
         keypoints: (9, 2) detected keypoints in the image [px], NaN where none was found or it was an outlier.
         reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px], of the fit,
-            before its distance was corrected.
+            before its distance was corrected; NaN without keypoints.
         evidence: what the score was made of; None of detections that no network made.
         track: name of the instance over time, `<class>_<n>`; empty where nobody tracks.
     """
@@ -52,8 +58,8 @@ class Detection:
     score: float
     pose: Pose
     covariance: np.ndarray
-    keypoints: np.ndarray
-    reprojection_error: float
+    keypoints: np.ndarray = field(default_factory=no_keypoints)
+    reprojection_error: float = np.nan
     evidence: ConfidenceFeatures | None = None
     track: str = ""
 

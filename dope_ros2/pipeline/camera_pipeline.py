@@ -9,7 +9,7 @@ import numpy as np
 
 from dope_ros2.common.stage_timer import StageTimer
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.estimation.object_crops import Place, in_image
+from dope_ros2.estimation.object_crops import ObjectRegion, in_image
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import camera_info
@@ -54,14 +54,14 @@ def find(
 
 def survey(
     estimator: Estimator, image: np.ndarray, camera: CameraModel, topic: str, settings: Settings, roi: Roi
-) -> tuple[Place, ...]:
+) -> tuple[ObjectRegion, ...]:
     """Where in the part of an image that is to be looked at something may be, by a coarse look, in its pixels.
 
     Raises:
         UserError: the image has no such part.
     """
     part = roi.within(camera.width, camera.height, topic)
-    places = estimator.places(*seen_in(part, image, camera), replace(settings, coarsely=SURVEY_SCALE))
+    places = estimator.places(*seen_in(part, image, camera), settings, SURVEY_SCALE)
     return tuple(place._replace(x=place.x + part.x, y=place.y + part.y) for place in places)
 
 
@@ -86,7 +86,7 @@ class Sight:
         self.before = Memory()
         self._camera: CameraModel | None = None
         self._searched = -np.inf  # stamp of the newest image that was looked at as a whole [s]
-        self._places: tuple[Place, ...] = ()  # where it has shown something
+        self._places: tuple[ObjectRegion, ...] = ()  # where it has shown something
 
     def camera(self, info: CameraInfo, info_topic: str, width: int, height: int, topic: str) -> CameraModel:
         """The camera of an image of this size; another one than before has seen nothing yet.
@@ -116,7 +116,7 @@ class Sight:
         """Whether an image of this stamp [s], unless it was searched, is to be surveyed after it has been answered."""
         return request.follow and time - self._searched >= search_period
 
-    def surveyed(self, time: float, places: tuple[Place, ...]) -> None:
+    def surveyed(self, time: float, places: tuple[ObjectRegion, ...]) -> None:
         """Remember where an image of this stamp [s] shows something: the next one is looked at there."""
         self._searched, self._places = time, places
 

@@ -15,7 +15,7 @@ import yaml
 
 from dope_ros2 import __version__
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.rosbag_writer import Message, write_bag
@@ -26,6 +26,7 @@ from dope_ros2.tracking.kalman_filter import State
 from dope_ros2.tracking.tracker import Memory, Smoothing, Track
 
 SCHEMA = "dope-recording/1"
+FORMER_SETTINGS = ("coarsely",)  # that older recordings hold, always at their default, and that mean nothing now
 FACTS, PARAMETERS = "recording.json", "dope.yaml"  # beside the bag's own files
 
 
@@ -191,12 +192,13 @@ def _track_to_json(track: Track) -> dict:
 
 def _answer(entry: dict, models: dict[str, ObjectModel]) -> Answer:
     request, before = entry["request"], entry["before"]
-    settings = Settings(**{**request["settings"], "objects": tuple(request["settings"]["objects"])})
+    chosen = {key: value for key, value in request["settings"].items() if key not in FORMER_SETTINGS}
+    settings = Settings(**{**chosen, "objects": tuple(chosen["objects"])})
     smoothing = request["smoothing"] and Smoothing(**request["smoothing"])
     if before is not None:
         now = -np.inf if before["now"] is None else before["now"]
         before = Memory(now, tuple(_track(fields, models) for fields in before["tracks"]))
-    places = tuple(Place(*place) for place in request.get("places", ()))
+    places = tuple(ObjectRegion(*place) for place in request.get("places", ()))
     asked = Request(settings, Roi(**request["roi"]), smoothing, request["follow"], places)
     return Answer(**{**entry, "request": asked, "before": before})
 
@@ -204,6 +206,6 @@ def _answer(entry: dict, models: dict[str, ObjectModel]) -> Answer:
 def _track(entry: dict, models: dict[str, ObjectModel]) -> Track:
     pose, covariance = Pose.from_matrix(entry["pose"]), np.array(entry["covariance"])
     state = State(pose, np.array(entry["velocity"]), covariance)
-    last = Detection(models[entry["class"]], entry["score"], pose, covariance[:6, :6], np.full((9, 2), np.nan), np.nan)
+    last = Detection(models[entry["class"]], entry["score"], pose, covariance[:6, :6])
     rest = {key: entry[key] for key in ("number", "seen", "against", "times")}
     return Track(last=last, state=state, expected=state, drift=np.array(entry["drift"]), **rest)

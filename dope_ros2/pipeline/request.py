@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
@@ -18,7 +18,7 @@ class SearchPrior(NamedTuple):
     """What is looked for where: tracks at T_camera_object, and places in the image where something new may be."""
 
     tracks: list[tuple[ObjectModel, Pose]]
-    places: tuple[Place, ...] = ()
+    places: tuple[ObjectRegion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,4 @@ class Request:
     roi: Roi = Roi()
     smoothing: Smoothing | None = None
     follow: bool = False
-    places: tuple[Place, ...] = ()
+    places: tuple[ObjectRegion, ...] = ()

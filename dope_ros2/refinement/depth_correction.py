@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose, moved
+from dope_ros2.geometry.pose import Pose
 from dope_ros2.meshes.surface_points import SurfacePoints
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.tracking.kalman_filter import kalman_update
 
 MAX_ROUNDS = 4  # of correction at most: what a pose lets one see changes with it
 CONVERGED_CORRECTION = 5e-4  # a correction that changes less is the last [m]
@@ -116,19 +117,12 @@ class DepthCorrection:
                 return detection
             row, excess = agreeing.rows.mean(0), agreeing.excess
             variance = noise**2 + excess.var() / min(len(excess), INDEPENDENT_PIXELS)
-            motion, covariance = kalman_update(np.median(excess) + row @ before, variance, row, prior)
-            pose = moved(detection.pose, motion)
+            value = np.array([np.median(excess) + row @ before])
+            motion, covariance = kalman_update(prior, row[None], value, np.array([[variance]]))
+            pose = detection.pose.plus(motion)
             if np.abs(motion - before)[:3].max() < CONVERGED_CORRECTION:
                 break
         return replace(detection, pose=pose, covariance=covariance)
-
-
-def kalman_update(value: float, variance: float, row: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The motion (6,) that a measurement of `row` @ motion tells, and its covariance, with `prior` (6, 6) before it."""
-    gain = prior @ row / (row @ prior @ row + variance)
-    left = np.eye(6) - gain[:, None] * row
-    covariance = left @ prior @ left.T + variance * gain[:, None] * gain  # Joseph's form stays positive
-    return gain * value, (covariance + covariance.T) / 2
 
 
 def agreed(seen: DepthResiduals, limit: float, before: float, tolerance: float) -> DepthResiduals | None:

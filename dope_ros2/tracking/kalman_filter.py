@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dope_ros2.geometry.pose import ROTATION, Pose, difference, moved
+from dope_ros2.geometry.pose import ROTATION, Pose
 
 CALM_ACCELERATION = np.array(
     [0.0014] * 3 + [0.007] * 3
@@ -49,25 +49,43 @@ class State:
         noise = np.block(
             [[density * seconds**3 / 3, density * seconds**2 / 2], [density * seconds**2 / 2, density * seconds]]
         )
-        pose = moved(self.pose, seconds * self.velocity)
+        pose = self.pose.plus(seconds * self.velocity)
         return State(pose, self.velocity, step @ self.covariance @ step.T + noise)
 
     def surprise(self, pose: Pose, covariance: np.ndarray) -> np.ndarray:
         """(6,) a measurement's difference in standard deviations, decorrelated; unit normal when all is as assumed."""
         root = np.linalg.cholesky(self.covariance[:6, :6] + covariance)
-        return np.linalg.solve(root, difference(pose, self.pose))
+        return np.linalg.solve(root, pose.minus(self.pose))
 
     def turned(self, pose: Pose, covariance: np.ndarray) -> float:
         """Squared Mahalanobis distance of a measurement's rotation alone (3 degrees of freedom)."""
-        error = difference(pose, self.pose)[ROTATION]
+        error = pose.minus(self.pose)[ROTATION]
         return float(error @ np.linalg.solve((self.covariance[:6, :6] + covariance)[ROTATION, ROTATION], error))
 
     def seen(self, pose: Pose, covariance: np.ndarray) -> State:
-        """The state with a measurement of the same moment taken in; Joseph's form keeps the covariance positive."""
-        error = difference(pose, self.pose)
-        gain = np.linalg.solve(self.covariance[:6, :6] + covariance, self.covariance[:6]).T  # (12, 6)
-        correction = gain @ error
-        left = np.eye(12)
-        left[:, :6] -= gain
-        whole = left @ self.covariance @ left.T + gain @ covariance @ gain.T
-        return State(moved(self.pose, correction[:6]), self.velocity + correction[6:], (whole + whole.T) / 2)
+        """The state with a measurement of the same moment, of the pose and its (6, 6) covariance, taken in."""
+        rows = np.eye(6, 12)  # the pose is measured, the velocity is not
+        correction, whole = kalman_update(self.covariance, rows, pose.minus(self.pose), covariance)
+        return State(self.pose.plus(correction[:6]), self.velocity + correction[6:], whole)
+
+
+def kalman_update(
+    prior: np.ndarray, rows: np.ndarray, innovation: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a linear measurement says of an error that was expected to be zero.
+
+    The covariance is computed in Joseph's form, which rounding leaves symmetric and positive.
+
+    Args:
+        prior: (n, n) covariance of the error before.
+        rows: (k, n) what one of each of the error adds to what is measured.
+        innovation: (k,) measured minus expected.
+        noise: (k, k) covariance of the measurement.
+
+    Returns:
+        The error (n,) that is most probable now, and its covariance (n, n).
+    """
+    gain = np.linalg.solve(rows @ prior @ rows.T + noise, rows @ prior).T  # (n, k)
+    left = np.eye(len(prior)) - gain @ rows
+    covariance = left @ prior @ left.T + gain @ noise @ gain.T
+    return gain @ innovation, (covariance + covariance.T) / 2

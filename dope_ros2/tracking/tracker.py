@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dope_ros2.geometry.pose import Pose, transport_covariance
-from dope_ros2.objects.detection import Detection
+from dope_ros2.objects.detection import Detection, no_keypoints
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group, nearest
 from dope_ros2.tracking.kalman_filter import CALM_ACCELERATION, INITIAL_VELOCITY_SIGMA, MANOEUVRE_FACTOR, State
@@ -208,9 +208,7 @@ class Tracker:
         filtered = replace(seen, pose=track.expected.pose, covariance=track.expected.covariance[:6, :6])
         if age == 0:
             return filtered
-        return replace(
-            filtered, score=seen.score * (1 - age / (2 * smoothing.coast)), keypoints=np.full((9, 2), np.nan)
-        )
+        return replace(filtered, score=seen.score * (1 - age / (2 * smoothing.coast)), keypoints=no_keypoints())
 
 
 def _distance(track: Track, detection: Detection) -> float:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from dope_datagen.dataset.store import Dataset, Sample
-from dope_ros2.estimation.estimator import Estimator, Maps
+from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.map_decoder import decode
-from dope_ros2.estimation.object_crops import Region, crop_and_scale
+from dope_ros2.estimation.map_predictor import Maps
+from dope_ros2.estimation.object_crops import ObjectRegion, crop_and_scale
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
 from dope_ros2.network.calibration import PeakCalibration
@@ -47,17 +48,17 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
     ]
     side = estimator.metadata.crop
     if side:
-        places = [Region(0, label.keypoints[cuboid.CENTRE], np.ptp(label.keypoints, axis=0).max()) for label in labels]
-        views = [crop_and_scale(sample.rgb, sample.camera, place, side) for place in places]
+        regions = [ObjectRegion.around(label.name, label.keypoints) for label in labels]
+        views = [crop_and_scale(sample.rgb, sample.camera, region, side) for region in regions]
     else:
         views = [estimator.scaled(sample.rgb, sample.camera, Settings())] * min(1, len(labels))
     maps = estimator.maps([picture for picture, _ in views])
     rows = [np.zeros((0, 3))]
     for number, label in enumerate(labels):
-        place = number if side else 0
+        view = number if side else 0
         model = estimator.models[indices[label.name]]
-        true = views[place][1].project(label.pose.apply(model.keypoints))
-        rows += _of_object(maps[place].of([indices[label.name]]), true, estimator.metadata)
+        true = views[view][1].project(label.pose.apply(model.keypoints))
+        rows += _of_object(maps[view].of([indices[label.name]]), true, estimator.metadata)
     return np.concatenate(rows)
 
 
@@ -89,9 +90,10 @@ def fit(errors: np.ndarray) -> PeakCalibration | None:
     doubt = np.array([1 - group[:, 0].mean() for group in groups])
     inward = -np.array([np.median(group[:, 2]) for group in groups])
     sigmas = np.array([np.median(group[:, 1]) for group in groups]) / MEDIAN_OF_NORMAL
-    unsure, sure = np.polyfit(doubt, sigmas, 1)
-    slope = (doubt @ inward) / (doubt @ doubt)
-    return PeakCalibration(*(round(float(max(v, low)), 3) for v, low in ((slope, 0), (sure, 0.05), (unsure, 0))))
+    sigma_slope, sigma_sure = np.polyfit(doubt, sigmas, 1)
+    shrinkage = (doubt @ inward) / (doubt @ doubt)
+    bounded = (shrinkage, 0), (sigma_sure, 0.05), (sigma_slope, 0)
+    return PeakCalibration(*(round(float(max(v, low)), 3) for v, low in bounded))
 
 
 def calibrate(
@@ -128,12 +130,14 @@ def calibrate(
     estimator = Estimator.of_network(network, metadata, estimator.models, device)
     pictures = [pose_confidence.compare(estimator, sample) for sample in samples()]
     biases = known | pose_confidence.distance_biases(pictures)
-    trusted = pose_confidence.fit(
-        pose_confidence.outcomes((picture.corrected(biases) for picture in pictures), metadata.trust.spread)
+    score_model = pose_confidence.fit(
+        pose_confidence.outcomes(
+            (picture.corrected(biases) for picture in pictures), metadata.score_model.covariance_scale
+        )
     )
-    metadata = _with_biases(replace(metadata, trust=trusted or metadata.trust), biases)
+    metadata = _with_biases(replace(metadata, score_model=score_model or metadata.score_model), biases)
     save(weights, load(weights)[0], metadata)  # the estimator may have halved the precision of its own
-    return metadata, trusted is not None
+    return metadata, score_model is not None
 
 
 def _with_biases(metadata: Metadata, biases: dict[str, float]) -> Metadata:

@@ -18,7 +18,7 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import TrainedObject
 from dope_ros2.objects.detection import ConfidenceFeatures, Detection
-from dope_training.metrics.coverage import CHI_SQUARE_LIMITS, CLAIM, motion, squared_lengths
+from dope_training.metrics.coverage import CHI_SQUARE_LIMITS, CLAIM, squared_lengths
 
 MIN_RIGHT_POSES = 100  # right poses; fewer say too little
 MIN_RIGHT_POSES_OF_ONE = 25  # right poses of one object, for its distance
@@ -96,24 +96,24 @@ class Outcomes(NamedTuple):
     lengths: np.ndarray
 
 
-def outcomes(pictures: Iterable[Labelled], spread: float) -> Outcomes:
-    """What became of the poses of pictures; their ellipsoids are `spread` times as wide as claimed."""
+def outcomes(pictures: Iterable[Labelled], covariance_scale: float) -> Outcomes:
+    """What became of the poses of pictures; their covariances are so many times those of independent errors."""
     pairs = [pair for each in pictures for pair in each.right()]
     evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(
         -1, len(fields(ConfidenceFeatures))
     )
     lengths = [
-        np.nan if pose is None else squared_lengths(motion(pose, found.pose), found.covariance / spread**2)["pose"]
+        np.nan if pose is None else squared_lengths(pose.minus(found.pose), found.covariance / covariance_scale)["pose"]
         for found, pose in pairs
     ]
     return Outcomes(evidence, np.array([pose is not None for _, pose in pairs], bool), np.array(lengths, float))
 
 
 def fit(seen: Outcomes) -> ScoreModel | None:
-    """The trust that fits what became of poses; None when too few are right, or claim no deviation.
+    """The score model that fits what became of poses; None when too few are right, or claim no deviation.
 
-    Scores by logistic regression with a weak prior about even odds. The spread is the one with which the ellipsoids
-    that should hold 95 % of the errors do.
+    Scores by logistic regression with a weak prior about even odds. The scale of the deviations is the one with
+    which the ellipsoids that should hold 95 % of the errors do.
     """
     right = seen.right
     if right.sum() < MIN_RIGHT_POSES:
@@ -131,7 +131,7 @@ def fit(seen: Outcomes) -> ScoreModel | None:
     weights = minimize(cost, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
     slopes = weights[1:] / scale
     bias = weights[0] - slopes @ middle
-    spread = np.sqrt(np.quantile(seen.lengths[right], CLAIM) / CHI_SQUARE_LIMITS["pose"])
-    if not np.isfinite(spread) or spread == 0:
+    sigma_scale = np.sqrt(np.quantile(seen.lengths[right], CLAIM) / CHI_SQUARE_LIMITS["pose"])
+    if not np.isfinite(sigma_scale) or sigma_scale == 0:
         return None
-    return ScoreModel(*(round(float(v), 4) for v in (bias, *slopes, spread)))
+    return ScoreModel(*(round(float(v), 4) for v in (bias, *slopes, sigma_scale)))

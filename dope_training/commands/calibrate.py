@@ -35,13 +35,13 @@ def calibrate_command(
     metadata, trusted = measured
     peaks = metadata.calibration
     typer.echo(
-        f"{path}: at height h a corner is off by {peaks.sure} + {peaks.unsure} (1 - h) cells, "
-        f"of them {peaks.inward} (1 - h) inward"
+        f"{path}: at height h a corner is off by {peaks.sigma_sure} + {peaks.sigma_slope} (1 - h) cells, "
+        f"of them {peaks.shrinkage} (1 - h) inward"
     )
     if off := pose_confidence.biases_in_words(metadata.objects):
         typer.echo(f"{path}: distances are corrected for a bias of {off}")
     typer.echo(
-        f"{path}: deviations of poses are {metadata.trust.spread} times those of independent errors"
+        f"{path}: deviations of poses are {metadata.score_model.sigma_scale} times those of independent errors"
         if trusted
         else f"{path}: fewer than {pose_confidence.MIN_RIGHT_POSES} right poses in these pictures; scores and "
         "ellipsoids stay as they were"

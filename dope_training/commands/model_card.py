@@ -70,19 +70,19 @@ def _made(metadata: Metadata) -> str:
 
 
 def _errs(metadata: Metadata) -> str:
-    peaks, trust = metadata.calibration, metadata.trust
+    peaks, score_model = metadata.calibration, metadata.score_model
     lines = [
-        f"A keypoint whose peak has height h is off by {peaks.sure:g} + {peaks.unsure:g} (1 - h) cells (standard "
-        f"deviation); the decoder moves it {peaks.inward:g} (1 - h) cells outward."
+        f"A keypoint whose peak has height h is off by {peaks.sigma_sure:g} + {peaks.sigma_slope:g} (1 - h) cells "
+        f"(standard deviation); the decoder moves it {peaks.shrinkage:g} (1 - h) cells outward."
     ]
     if off := biases_in_words(metadata.objects):
         lines.append(f"Distances are corrected for a bias of {off}.")
-    if trust == ScoreModel():
+    if score_model == ScoreModel():
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")
     else:
         lines.append(
             f"A score is the probability that the pose is {DEFINITION}, fitted to held-out pictures. "
-            f"Covariances are {trust.spread**2:.3g} times those of independent errors."
+            f"Covariances are {score_model.covariance_scale:.3g} times those of independent errors."
         )
     return " ".join(lines)
 

@@ -16,7 +16,7 @@ from dope_training.evaluation.labelled_images import LabelledImage, TrueObject
 from dope_training.evaluation.object_points import ObjectPoints
 from dope_training.metrics import bop
 from dope_training.metrics.add import MAX_ADD, MAX_ADD_OF_DIAMETER, add, adds
-from dope_training.metrics.coverage import PARTS, motion, squared_lengths
+from dope_training.metrics.coverage import PARTS, squared_lengths
 
 
 @dataclass
@@ -124,7 +124,7 @@ def _place(row: TruthRow, picture: LabelledImage, pair: Match, found: Detection,
     seen = np.isfinite(found.keypoints).all(1)
     if seen.any():
         row.keypoints = float(np.linalg.norm(found.keypoints[seen] - pixels[seen], axis=1).mean())
-    row.lengths = squared_lengths(motion(true, found.pose), found.covariance)
+    row.lengths = squared_lengths(true.minus(found.pose), found.covariance)
 
 
 def _by_add(

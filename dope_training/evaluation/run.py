@@ -95,10 +95,7 @@ class _Lookup:
     def __call__(self, picture: LabelledImage) -> tuple[list[Detection], float]:
         rows = self._by_picture.get(picture.key, [])
         known = [row for row in rows if row.obj_id in self._by_id]
-        found = [
-            Detection(self._by_id[r.obj_id], r.score, r.pose, np.full((6, 6), np.nan), np.full((9, 2), np.nan), np.nan)
-            for r in known
-        ]
+        found = [Detection(self._by_id[r.obj_id], r.score, r.pose, np.full((6, 6), np.nan)) for r in known]
         return found, rows[0].time if rows else -1.0
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 from scipy.special import chdtri
-
-from dope_ros2.geometry.pose import Pose
 
 CLAIM = 0.95
 PARTS = {"translation": slice(0, 3), "rotation": slice(3, 6), "pose": slice(0, 6)}
@@ -15,20 +12,11 @@ CHI_SQUARE_LIMITS = {
 }  # chi-square
 
 
-def motion(true: Pose, found: Pose) -> np.ndarray:
-    """The (6,) motion from the found to the true pose: x, y, z [m], rotation about x, y, z [rad].
-
-    Both in the camera's axes: R_true = exp(w) R_found and t_true = t_found + v, as `Detection.covariance` has it.
-    """
-    turn = Rotation.from_matrix(true.rotation @ found.rotation.T).as_rotvec()
-    return np.concatenate([true.translation - found.translation, turn])
-
-
 def squared_lengths(error: np.ndarray, covariance: np.ndarray) -> dict[str, float]:
     """Squared Mahalanobis lengths of an error, by part; NaN where nothing is claimed, infinite beyond any claim.
 
     Args:
-        error: (6,) as `motion` gives it.
+        error: (6,) as `Pose.minus` gives it, of the true pose minus the found one.
         covariance: (6, 6) in the same order and units; NaN when there is none.
     """
     return {part: _squared(error[rows], covariance[rows, rows]) for part, rows in PARTS.items()}

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose, moved
+from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.rosbag import stamp
 from dope_ros2.io.rosbag_writer import Message, types
 from dope_ros2.objects.detection import Detection
@@ -30,7 +30,7 @@ class Shaky:
         rng = np.random.default_rng(image[0, 0].tolist())
         spread = np.diag([2e-3] * 3 + [0.02] * 3) ** 2
         places = [(CARTON, -0.2), (CARTON, 0.2), (SOUP, 0.0)][: 3 if image[0, 0, 0] % 4 else 2]
-        poses = [moved(Pose.from_rotvec([0.3, x, 0], [x, 0, 1]), rng.multivariate_normal(np.zeros(6), spread))
+        poses = [Pose.from_rotvec([0.3, x, 0], [x, 0, 1]).plus(rng.multivariate_normal(np.zeros(6), spread))
                  for _, x in places]  # fmt: skip
         scores = rng.uniform(0.4, 1, len(places))
         found = zip(places, poses, scores, strict=True)

@@ -66,8 +66,8 @@ def _detected(msg: Detection3D, models: Mapping[str, ObjectModel]) -> Detection:
         size=(size.x, size.y, size.z),
         centre=tuple(pose.inverse().apply([c.x, c.y, c.z])),
     )
-    covariance, keypoints = np.reshape(best.pose.covariance, (6, 6)), np.full((9, 2), np.nan)
-    return Detection(model, best.hypothesis.score, pose, covariance, keypoints, np.nan, track=msg.id)
+    covariance = np.reshape(best.pose.covariance, (6, 6))
+    return Detection(model, best.hypothesis.score, pose, covariance, track=msg.id)
 
 
 def poses_to_msg(detections: Iterable[Detection], header: Header) -> PoseArray:

@@ -73,8 +73,8 @@ def test_unsure_corners_are_moved_away_from_the_centroid_as_the_calibration_says
     keypoints = np.random.default_rng(2).uniform(20, 100, (9, 2))
     belief, affinity = encode(keypoints[None], SIZE, MapSpec())
     plain, moved = (
-        decode(0.5 * belief[None], affinity[None], MapSpec(), 0.1, PeakCalibration(inward=inward))[0]
-        for inward in (0, 0.8)
+        decode(0.5 * belief[None], affinity[None], MapSpec(), 0.1, PeakCalibration(shrinkage=shrinkage))[0]
+        for shrinkage in (0, 0.8)
     )
     arms = (keypoints - keypoints[cuboid.CENTRE])[: cuboid.CENTRE]
     expected = 8 * 0.8 * 0.5 * arms / np.linalg.norm(arms, axis=1, keepdims=True)

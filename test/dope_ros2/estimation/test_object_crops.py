@@ -6,18 +6,14 @@ import numpy as np
 import pytest
 
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.estimation.map_decoder import KeypointInstance
 from dope_ros2.estimation.object_crops import (
     CROP_FILL,
     MAX_MAGNIFICATION,
-    Place,
-    Region,
+    ObjectRegion,
     best_near,
     crop_and_scale,
     in_image,
-    new_region,
-    region,
-    region_at,
+    pixel_transform,
 )
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
@@ -31,7 +27,7 @@ EDGE = Pose.from_rotvec([0.1, 1.2, 0.4], [0.34, 0.1, 0.7])
 
 
 def around(pixels):
-    return Region(0, pixels[8], np.ptp(pixels, axis=0).max())
+    return ObjectRegion.around("box", pixels)
 
 
 @pytest.mark.parametrize("pose", [NEAR, FAR, EDGE])
@@ -68,6 +64,15 @@ def test_detections_come_back_into_the_image():
     assert found.reprojection_error == pytest.approx(2.0 * CAMERA.K[0, 0] / camera.K[0, 0])
 
 
+def test_a_region_is_mapped_as_the_object_in_it_is():
+    pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
+    _, camera = crop_and_scale(ramps(), CAMERA, around(pixels), SIDE)
+    mapped = around(pixels).mapped(pixel_transform(CAMERA, camera))
+    assert mapped[1:] == pytest.approx(around(camera.project(NEAR.apply(BOX.keypoints)))[1:])
+    assert mapped.mapped(pixel_transform(camera, CAMERA))[1:] == pytest.approx(around(pixels)[1:])
+    assert mapped.name == "box"
+
+
 def test_of_several_in_a_window_the_best_of_those_where_it_was_is_taken():
     def detection(x, score=0.9):
         pose = Pose(NEAR.rotation, NEAR.translation + np.array([x, 0, 0]))
@@ -80,32 +85,6 @@ def test_of_several_in_a_window_the_best_of_those_where_it_was_is_taken():
     assert best_near(centre, [far, detection(0.02, score=0.2), beside], camera) is beside
     assert best_near(centre, [far], camera) is None
     assert best_near(centre, [], camera) is None
-
-
-def instance(corners, pixels):
-    keypoints = np.full((9, 2), np.nan)
-    keypoints[[*corners, 8]] = pixels[[*corners, 8]]
-    return KeypointInstance(0, keypoints, np.ones(9), np.ones(9))
-
-
-@pytest.mark.parametrize("pose", [NEAR, FAR, EDGE])
-def test_corners_say_how_large_an_object_is(pose):
-    pixels = CAMERA.project(pose.apply(BOX.keypoints))
-    place = region(instance(range(8), pixels), None, 8)
-    assert place.extent == pytest.approx(np.ptp(pixels, axis=0).max(), rel=0.25)
-    np.testing.assert_array_equal(place.centre, pixels[8])
-
-
-def test_where_corners_are_missing_its_cells_say_it():
-    pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
-    seen = np.zeros((60, 80), bool)
-    column, row = np.rint((pixels[8] - 3.5) / 8).astype(int)
-    seen[row - 5 : row + 6, column - 8 : column + 9] = True
-    seen[2:5, 2:9] = True  # another object of the class
-    assert region(instance([], pixels), seen, 8).extent == pytest.approx(2 * 8 * 8, abs=10)
-    assert region(instance([3], pixels), seen, 8).extent == pytest.approx(2 * 8 * 8, abs=10)
-    for nothing in (None, np.zeros((60, 80), bool)):
-        assert region(instance([], pixels), nothing, 8).extent == 8
 
 
 @pytest.mark.parametrize("distance", [0.25, 0.12, 0.1])
@@ -192,38 +171,20 @@ def test_following_finds_what_is_new_at_places_that_a_survey_has_shown():
     poses = [NEAR, FAR, EDGE]
     look = estimator(Seer(poses))
     places = look.places(ramps(), CAMERA)
-    assert {place.object for place in places} == {"box"}
+    assert {place.name for place in places} == {"box"}
     assert len(places) == 3
     found = look.follow(ramps(), CAMERA, [(BOX, NEAR)], Settings(), places)
     assert len(found) == 3
     assert errors(found, poses)[-1] < 0.01
-    unknown = [place._replace(object="other") for place in places]
+    unknown = [place._replace(name="other") for place in places]
     assert len(look.follow(ramps(), CAMERA, [(BOX, NEAR)], Settings(), unknown)) == 1
 
 
 def test_a_coarse_look_is_at_a_smaller_picture_and_its_places_are_the_images():
     look = estimator(Seer([NEAR]))
-    small, camera = look.scaled(ramps(), CAMERA, Settings(coarsely=0.5))
+    small, camera = look.scaled(ramps(), CAMERA, Settings(), 0.5)
     assert small.shape[:2] == (camera.height, camera.width) == (CAMERA.height // 2, CAMERA.width // 2)
     centre = CAMERA.project(NEAR.apply(np.array(BOX.centre)))
-    [fine], [coarse] = (look.places(ramps(), CAMERA, Settings(coarsely=share)) for share in (1.0, 0.5))
+    [fine], [coarse] = (look.places(ramps(), CAMERA, scale=scale) for scale in (1.0, 0.5))
     assert np.hypot(fine.x - centre[0], fine.y - centre[1]) < 4
     assert np.hypot(coarse.x - centre[0], coarse.y - centre[1]) < 4
-
-
-def test_a_place_of_an_object_that_is_looked_at_anyway_is_not_looked_at_twice():
-    known = [Region(0, np.array([100.0, 80.0]), 60.0)]
-    assert new_region(known, 0, Place("box", 110.0, 80.0, 50.0)) is None
-    assert new_region(known, 1, Place("can", 110.0, 80.0, 50.0)).index == 1
-    aside = new_region(known, 0, Place("box", 130.0, 80.0, 50.0))
-    assert (aside.index, aside.centre.tolist(), aside.extent) == (0, [130.0, 80.0], 50.0)
-
-
-def test_what_is_expected_out_of_view_or_behind_the_camera_is_not_looked_for():
-    aside = Pose(NEAR.rotation, np.array([5.0, 0, 0.7]))
-    behind = Pose(NEAR.rotation, np.array([0.0, 0, -0.7]))
-    assert [region_at(0, BOX, pose, CAMERA) for pose in (aside, behind)] == [None, None]
-    place = region_at(3, BOX, NEAR, CAMERA)
-    pixels = CAMERA.project(NEAR.apply(BOX.keypoints))
-    assert (place.index, place.extent) == (3, pytest.approx(np.ptp(pixels, axis=0).max()))
-    np.testing.assert_allclose(place.centre, pixels[8])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
+from dope_ros2.geometry.pose import Pose, transport_covariance
 
 settings.register_profile("laws", deadline=None, max_examples=50)
 laws = settings(settings.get_profile("laws"))
@@ -16,6 +16,7 @@ vectors = arrays(float, 3, elements=st.floats(-3, 3))
 poses = st.builds(Pose.from_rotvec, vectors, vectors)
 points = arrays(float, (8, 3), elements=st.floats(-2, 2)).map(lambda p: p + np.array([0, 0, 3]))  # z in [1, 5] m
 sides = st.integers(16, 2000)
+motions = arrays(float, 6, elements=st.floats(-1.5, 1.5))  # [m, rad]; turns of less than pi
 
 
 def assert_same(one, other):
@@ -72,6 +73,42 @@ def test_angle_and_distance_are_symmetric_and_do_not_depend_on_the_frame_they_ar
     assert one.angle_to(other) == pytest.approx(other.angle_to(one), abs=1e-6)
     assert (T @ one).angle_to(T @ other) == pytest.approx(one.angle_to(other), abs=1e-6)
     assert (T @ one).distance_to(T @ other) == pytest.approx(one.distance_to(other), abs=1e-9)
+
+
+@laws
+@given(poses, poses)
+def test_what_a_pose_is_minus_another_takes_the_other_to_it(T, other):
+    assert_same(other.plus(T.minus(other)), T)
+
+
+@laws
+@given(poses, motions)
+def test_a_pose_plus_a_motion_is_that_motion_away(T, motion):
+    np.testing.assert_allclose(T.plus(motion).minus(T), motion, atol=1e-9)
+
+
+@laws
+@given(poses)
+def test_no_motion_is_zero(T):
+    np.testing.assert_allclose(T.minus(T), np.zeros(6), atol=1e-7)
+    assert_same(T.plus(np.zeros(6)), T)
+
+
+def test_a_motion_shifts_the_origin_and_turns_the_object_about_it_both_along_the_cameras_axes():
+    T_camera_object = Pose.from_rotvec([0.0, 0.0, np.pi / 2], [1.0, 2.0, 3.0])  # the object's x is the camera's y
+    turned = T_camera_object.plus(np.array([0.1, 0.2, 0.3, np.pi / 2, 0, 0]))
+    np.testing.assert_allclose(turned.translation, [1.1, 2.2, 3.3])
+    np.testing.assert_allclose(turned.apply([1.0, 0, 0]) - turned.translation, [0, 0, 1], atol=1e-12)  # y turns to z
+
+
+@laws
+@given(poses, motions, vectors)
+def test_covariances_are_transported_as_small_motions_move_an_arm(T, motion, arm):
+    end = Pose(T.rotation, T.translation + arm)  # a frame that is fixed to the object, `arm` away in the camera's axes
+    small = T.plus(1e-7 * motion) @ T.inverse()
+    error = (small @ end).minus(end) / 1e-7
+    expected = np.outer(error, error)
+    np.testing.assert_allclose(transport_covariance(np.outer(motion, motion), arm), expected, atol=1e-4)
 
 
 @laws

@@ -139,9 +139,9 @@ def test_a_map_of_noise_has_a_bounded_number_of_peaks():
 
 
 def test_an_image_one_pixel_high_can_be_looked_at_closely():
-    place = object_crops.Region(0, np.array([49.0, 0.0]), 90.0)
+    region = object_crops.ObjectRegion("carton", 49.0, 0.0, 90.0)
     picture, camera = object_crops.crop_and_scale(
-        np.zeros((1, 98, 3), np.uint8), CameraModel.from_focal(60, 98, 1), place, 32
+        np.zeros((1, 98, 3), np.uint8), CameraModel.from_focal(60, 98, 1), region, 32
     )
     assert picture.shape == (32, 32, 3)
     assert (camera.width, camera.height) == (32, 32)

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.io.bop import read_scene
@@ -30,11 +31,16 @@ def test_the_file_is_small_and_says_how_it_was_trained():
     assert len(common) >= 15
 
 
+def test_what_the_file_says_of_itself_would_be_written_again_as_it_stands():
+    with safe_open(WEIGHTS, "pt") as file:
+        assert load(WEIGHTS)[1].to_json() == file.metadata()["dope"]
+
+
 def test_the_checksum_and_the_card_are_those_of_the_file():
     sums = dict(line.split()[::-1] for line in (WEIGHTS.parent / "SHA256SUMS").read_text().splitlines())
     assert sums == {path.name: sha256(path) for path in WEIGHTS.parent.glob("*.safetensors")}
     card, (_, metadata) = WEIGHTS.with_suffix(".md").read_text(), load(WEIGHTS)
-    assert f"Covariances are {metadata.trust.spread**2:.3g} times" in card
+    assert f"Covariances are {metadata.score_model.covariance_scale:.3g} times" in card
     assert all(f"| {trained.name} |" in card for trained in metadata.objects)
 
 

@@ -1,7 +1,7 @@
 import json
 import os
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from safetensors.torch import save_file
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.checkpoints import import_paper, read_checkpoint
-from dope_ros2.network.calibration import PeakCalibration
+from dope_ros2.network.calibration import PeakCalibration, ScoreModel
 from dope_ros2.network.dope_lite import DopeLite
 from dope_ros2.network.dope_paper import Paper
-from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.metadata import FILE_KEYS, Metadata, TrainedObject
 from dope_ros2.network.weights import load, match_objects, save
 from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.3))
-SHY = PeakCalibration(inward=0.5, sure=0.1)
+SHY = PeakCalibration(shrinkage=0.5, sigma_sure=0.1)
 TRAINED = TrainedObject(name="box", size=(0.1, 0.2, 0.3))
 
 
@@ -100,6 +100,32 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path, text):
     save_file({"a": torch.zeros(2)}, tmp_path / "x.safetensors", {"dope": text} if text else None)
     with pytest.raises(UserError, match=r"x\.safetensors"):
         load(tmp_path / "x.safetensors")
+
+
+MEASURED = Metadata(
+    architecture="dope-lite", objects=(TRAINED,), calibration=PeakCalibration(0.4, 0.1, 0.7),
+    score_model=ScoreModel(-1.5, 4.0, 0.6, -0.8, -0.3, 2.5), training={"sure": 1, "score_model": 2},
+)  # fmt: skip
+
+
+def test_files_keep_their_keys_whatever_the_code_calls_them():
+    entry = json.loads(MEASURED.to_json())
+    assert entry["calibration"] == {"inward": 0.4, "sure": 0.1, "unsure": 0.7}
+    assert entry["trust"] == {"bias": -1.5, "belief": 4.0, "cells": 0.6, "range": -0.8, "turn": -0.3, "spread": 2.5}
+    assert not entry.keys() & FILE_KEYS.keys()
+    assert entry["training"] == MEASURED.training
+    assert Metadata.from_json(json.dumps(entry)) == MEASURED
+
+
+def test_files_with_the_names_of_the_code_are_read_as_well():
+    assert Metadata.from_json(json.dumps(asdict(MEASURED))) == MEASURED
+
+
+def test_a_figure_that_stands_under_both_of_its_names_is_refused():
+    entry = json.loads(MEASURED.to_json())
+    for wrong in ({"score_model": {}}, {"calibration": {"sure": 0.1, "sigma_sure": 0.2}}):
+        with pytest.raises(ValueError, match="stands twice"):
+            Metadata.from_json(json.dumps(entry | wrong))
 
 
 def test_weights_from_before_distances_were_measured_have_no_bias():

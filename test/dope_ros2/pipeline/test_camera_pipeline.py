@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
@@ -19,7 +19,7 @@ BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))
 CAMERA = CameraModel.from_focal(600, 640, 480)
 ASKED = Request(Settings(), smoothing=Smoothing())
 PERIOD = 0.1
-PLACE = Place("box", 120.0, 60.0, 40.0)
+PLACE = ObjectRegion("box", 120.0, 60.0, 40.0)
 
 
 def box(x=0.0):
@@ -126,8 +126,8 @@ class Follower:
         self.asked = image.shape, (camera.width, camera.height, camera.K[0, 2]), tracks, list(places)
         return [box()]
 
-    def places(self, image, camera, settings):
-        self.asked = image.shape, settings.coarsely
+    def places(self, image, camera, settings, scale):
+        self.asked = image.shape, scale
         return [PLACE]
 
 
@@ -141,7 +141,7 @@ ELSEWHERE = PLACE._replace(x=20.0)
     [
         (None, None, []),
         (SearchPrior([(BOX, "pose")]), [(BOX, "pose")], []),
-        (SearchPrior([], (PLACE, ELSEWHERE)), [], [Place("box", 20.0, 10.0, 40.0)]),
+        (SearchPrior([], (PLACE, ELSEWHERE)), [], [ObjectRegion("box", 20.0, 10.0, 40.0)]),
     ],
 )
 def test_a_region_is_searched_or_followed_in_like_an_image_of_its_own(expected, tracks, places):
@@ -153,5 +153,5 @@ def test_a_region_is_searched_or_followed_in_like_an_image_of_its_own(expected, 
 
 def test_a_region_is_surveyed_coarsely_and_its_places_are_the_images():
     estimator, image = Follower(), np.zeros((480, 640, 3), np.uint8)
-    assert survey(estimator, image, CAMERA, "image", Settings(), PART) == (Place("box", 220.0, 110.0, 40.0),)
+    assert survey(estimator, image, CAMERA, "image", Settings(), PART) == (ObjectRegion("box", 220.0, 110.0, 40.0),)
     assert estimator.asked == ((100, 200, 3), SURVEY_SCALE)

@@ -11,7 +11,7 @@ import yaml
 from rosbags.highlevel import AnyReader
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.estimation.object_crops import Place
+from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.io.rosbag import Bag
 from dope_ros2.pipeline.recording import read
@@ -19,7 +19,7 @@ from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Memory, Smoothing, Tracker
 from helpers.node_recording import CARTON, DETECTIONS, INFO, TOPIC, Shaky, pictures, record
 
-PLACES = (Place("soup", 12.5, 3.0, 8.25),)
+PLACES = (ObjectRegion("soup", 12.5, 3.0, 8.25),)
 REQUEST = Request(Settings(objects=("carton", "soup")), Roi(1, 2, 30, 20), Smoothing(0.7, at_rest=True), False, PLACES)
 PLAIN = Request(Settings())
 
@@ -48,6 +48,17 @@ def test_what_is_written_is_read(tmp_path):
     assert same(third, Memory())
     assert len(first.tracks) == 3
     assert yaml.safe_load((path / "dope.yaml").read_text())["/**"]["ros__parameters"]["min_score"] == 0.3
+
+
+def test_recordings_with_settings_that_are_no_more_are_read(tmp_path):
+    path = record(tmp_path, Shaky(), shown(1))
+    file = path / "recording.json"
+    entry = json.loads(file.read_text())
+    [request] = (answer["request"] for answer in entry["answers"])
+    assert request["places"] == [["soup", 12.5, 3.0, 8.25]]  # as ever
+    request["settings"]["coarsely"] = 1.0
+    file.write_text(json.dumps(entry))
+    assert [answer.request for answer in read(path).answers] == [REQUEST]
 
 
 def test_tracks_are_read_to_the_last_bit(tmp_path):

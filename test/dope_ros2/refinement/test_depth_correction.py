@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose, difference, moved
+from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.bop import read_scene
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel, load_objects
@@ -129,7 +129,7 @@ def test_expected_depth_changes_with_the_pose_as_its_derivative_says(correct):
     points, depth, step = visible(shape, pose, CAMERA), np.ones((180, 240), np.float32), 1e-5
     seen = compare(shape, points, pose, depth, CAMERA)
     for k in range(6):
-        after = compare(shape, points, moved(pose, step * np.eye(6)[k]), depth, CAMERA)
+        after = compare(shape, points, pose.plus(step * np.eye(6)[k]), depth, CAMERA)
         same = seen.pixels == after.pixels
         assert same.mean() > 0.98
         change = (seen.excess - after.excess)[same] / step
@@ -248,11 +248,11 @@ def test_errors_are_as_large_as_the_covariance_says(correct):
     for _ in range(200):
         truth = Pose.random(rng, rng.uniform([-0.15, -0.1, 0.5], [0.15, 0.1, 0.9]))
         prior = claimed(truth.translation)
-        pose = moved(truth, rng.multivariate_normal(np.zeros(6), prior))
+        pose = truth.plus(rng.multivariate_normal(np.zeros(6), prior))
         off = rng.normal(0, DepthNoise().deviation(truth.translation[2], 0.0))
         depth = box_depth(truth) + np.float32(off) + rng.normal(0, 0.002, (180, 240)).astype(np.float32)
         found = correct(replace(detected(pose), covariance=prior), depth, CAMERA)
-        error = difference(truth, found.pose)
+        error = truth.minus(found.pose)
         squares.append(error @ np.linalg.solve(found.covariance, error))
     assert 5.0 < np.mean(squares) < 7.0  # six degrees of freedom
     assert np.percentile(squares, 95) < 16.0  # 12.6 of a normal distribution

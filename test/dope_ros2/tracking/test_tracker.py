@@ -7,7 +7,7 @@ import pytest
 
 from dope_ros2.estimation.pnp.solver import Gate, solve
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose, difference, moved, transport_covariance
+from dope_ros2.geometry.pose import Pose, transport_covariance
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.objects.symmetry import group
@@ -32,7 +32,7 @@ def detection(pose, model=CARTON, score=0.9, covariance=SPREAD):
 
 
 def noisy(rng, pose, covariance=SPREAD):
-    return moved(pose, rng.multivariate_normal(np.zeros(6), covariance))
+    return pose.plus(rng.multivariate_normal(np.zeros(6), covariance))
 
 
 def names(found):
@@ -52,7 +52,7 @@ def test_a_static_object_at_a_metre_stays_within_a_millimetre_and_half_a_degree(
         solution = solve(CARTON.keypoints, measured, CAMERA.K, np.full(9, 0.5), Gate())
         [found] = track([detection(solution.pose, covariance=solution.covariance)], frame * RATE)
         poses.append(found.pose)
-    settled = np.array([difference(pose, START) for pose in poses[90:]])
+    settled = np.array([pose.minus(START) for pose in poses[90:]])
     jitter = settled.std(0)
     assert np.linalg.norm(jitter[:3]) < 0.001
     assert np.rad2deg(np.linalg.norm(jitter[3:])) < 0.5
@@ -64,10 +64,10 @@ def test_a_moving_object_is_followed_without_lagging_behind():
     errors = []
     for frame in range(150):
         t = max(0, frame - 60) * RATE  # stands for two seconds, then goes at 0.4 m/s and turns at one rad/s
-        truth = moved(START, np.array([0.4 * t, -0.1 * t, 0.2 * t, 0, 0, t]))
+        truth = START.plus(np.array([0.4 * t, -0.1 * t, 0.2 * t, 0, 0, t]))
         [found] = track([detection(noisy(rng, truth))], frame * RATE)
         assert found.track == "carton_0"
-        errors.append(difference(found.pose, truth))
+        errors.append(found.pose.minus(truth))
     assert np.abs(errors).max(0)[:3].max() < 0.05
     late = np.array(errors[100:])
     assert np.linalg.norm(late[:, :3], axis=1).max() < 0.015
@@ -80,7 +80,7 @@ def test_the_covariance_says_how_far_off_the_filtered_pose_is():
         rng, track = np.random.default_rng(seed), tracker()
         for frame in range(20):
             [found] = track([detection(noisy(rng, START))], frame * RATE)
-        error = difference(found.pose, START)
+        error = found.pose.minus(START)
         squared.append(error @ np.linalg.solve(found.covariance, error))
     assert 3.5 < np.mean(squared) < 8  # 6 degrees of freedom
 
@@ -130,7 +130,7 @@ def test_a_symmetric_object_does_not_jump_between_poses_that_look_the_same(model
         drawn = Pose.from_matrix(START.matrix @ equal[rng.integers(len(equal))])
         [found] = track([detection(noisy(rng, drawn), model)], frame * RATE)
         if last is not None:
-            step = difference(found.pose, last)
+            step = found.pose.minus(last)
             assert np.linalg.norm(step[:3]) < 0.01
             assert np.rad2deg(np.linalg.norm(step[3:])) < 4
         last = found.pose
@@ -140,7 +140,7 @@ def test_one_wrong_rotation_is_ignored_and_a_lasting_one_believed():
     track = tracker()
     for frame in range(20):
         track([detection(START)], frame * RATE)
-    wrong = moved(START, np.array([0, 0, 0, 0, 0, 2.0]))
+    wrong = START.plus(np.array([0, 0, 0, 0, 0, 2.0]))
     [found] = track([detection(wrong)], 20 * RATE)
     assert np.rad2deg(found.pose.angle_to(START)) < 1
     for frame in range(21, 20 + MIN_CONSISTENT_FRAMES):

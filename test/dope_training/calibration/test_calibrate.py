@@ -42,13 +42,13 @@ def errors(inward, sure, unsure, count=4000, astray=0.2):
 @pytest.mark.parametrize("inward", [0.0, 0.4, 0.8])
 def test_the_faults_of_a_network_are_measured_although_some_corners_belong_elsewhere(inward):
     found = fit(errors(inward, 0.15, 0.3))
-    assert found.inward == pytest.approx(inward, abs=0.05)
-    assert found.sure == pytest.approx(0.15, abs=0.04)
-    assert 0.25 < found.unsure < 0.4 + inward
+    assert found.shrinkage == pytest.approx(inward, abs=0.05)
+    assert found.sigma_sure == pytest.approx(0.15, abs=0.04)
+    assert 0.25 < found.sigma_slope < 0.4 + inward
 
 
 def test_nothing_is_said_from_a_few_corners():
-    assert fit(errors(0.5, 0.2, 0.5, count=tested.FEWEST // 2)) is None
+    assert fit(errors(0.5, 0.2, 0.5, count=tested.MIN_CORNERS // 2)) is None
     assert fit(np.zeros((0, 3))) is None
 
 
@@ -113,7 +113,7 @@ def test_the_calibration_is_written_into_the_weights_and_nothing_else_changes(fi
     assert said == found
     assert not trusted  # no pose was found
     assert replace(said, calibration=metadata.calibration) == metadata
-    assert said.calibration.inward == pytest.approx(0.45, abs=0.05)
+    assert said.calibration.shrinkage == pytest.approx(0.45, abs=0.05)
     for key, value in network.state_dict().items():
         torch.testing.assert_close(after.state_dict()[key], value, rtol=0, atol=0)
 
@@ -121,10 +121,10 @@ def test_the_calibration_is_written_into_the_weights_and_nothing_else_changes(fi
 def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(files, monkeypatch, capsys):
     data, weights = files
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
-    for measured in (ScoreModel(bias=1.0, spread=1.7), None):
+    for measured in (ScoreModel(bias=1.0, sigma_scale=1.7), None):
         monkeypatch.setattr(tested.pose_confidence, "fit", lambda _, measured=measured: measured)
         assert main(["--weights", str(weights), "--data", str(data)]) == 0
-        assert load(weights)[1].trust == ScoreModel(bias=1.0, spread=1.7)
+        assert load(weights)[1].score_model == ScoreModel(bias=1.0, sigma_scale=1.7)
     assert "1.7 times" in (told := capsys.readouterr().out)
     assert "stay as they were" in told
 

@@ -36,31 +36,31 @@ from dope_training.metrics.coverage import coverage
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(600, 640, 480)
-TRUE = ScoreModel(bias=-1.5, belief=4.0, cells=0.6, range=-0.8, turn=-0.3, spread=2.5)
+TRUE = ScoreModel(bias=-1.5, belief=4.0, cells=0.6, range=-0.8, turn=-0.3, sigma_scale=2.5)
 
 
-def fates(count, trust=TRUE, seed=0):
-    """Poses that are right as often as `trust` says, with errors as wide."""
+def fates(count, model=TRUE, seed=0):
+    """Poses that are right as often as `model` says, with errors as wide."""
     rng = np.random.default_rng(seed)
     evidence = np.column_stack(
         [rng.uniform(0.2, 0.9, count), rng.uniform(0, 4, count), rng.normal(-4, 0.7, count), rng.normal(-3, 0.6, count)]
     )
-    odds = trust.bias + evidence @ [trust.belief, trust.cells, trust.range, trust.turn]
+    odds = model.bias + evidence @ [model.belief, model.cells, model.range, model.turn]
     right = rng.random(count) < expit(odds)
-    lengths = np.where(right, trust.spread**2 * rng.chisquare(6, count), np.nan)
+    lengths = np.where(right, model.covariance_scale * rng.chisquare(6, count), np.nan)
     return Outcomes(evidence, right, lengths)
 
 
 def test_fitted_scores_are_the_share_of_right_poses():
-    trust, unseen = fit(fates(3000, seed=1)), fates(20_000, seed=2)
-    scores = np.array([trust.score(ConfidenceFeatures(*row)) for row in unseen.evidence])
+    model, unseen = fit(fates(3000, seed=1)), fates(20_000, seed=2)
+    scores = np.array([model.score(ConfidenceFeatures(*row)) for row in unseen.evidence])
     assert expected_error(reliability(scores, unseen.right)) < 0.02
 
 
 def test_fitted_ellipsoids_hold_95_percent():
-    trust, unseen = fit(fates(3000, seed=1)), fates(20_000, seed=2)
-    assert trust.spread == pytest.approx(TRUE.spread, rel=0.04)
-    assert coverage(unseen.lengths / trust.spread**2, "pose") == pytest.approx(0.95, abs=0.015)
+    model, unseen = fit(fates(3000, seed=1)), fates(20_000, seed=2)
+    assert model.sigma_scale == pytest.approx(TRUE.sigma_scale, rel=0.04)
+    assert coverage(unseen.lengths / model.covariance_scale, "pose") == pytest.approx(0.95, abs=0.015)
 
 
 def test_a_network_that_is_never_wrong_gets_high_scores_but_no_certainty():
@@ -105,8 +105,8 @@ def test_evidence_does_not_depend_on_where_the_mesh_has_its_origin():
 
 def test_degenerate_evidence_still_gives_a_probability():
     solution = Solution(Pose.from_rotvec([0, 0, 0], [0, 0, 0]), np.zeros((6, 6)), np.zeros(9, bool), 0.0)
-    for trust in (ScoreModel(), TRUE):
-        assert 0 <= trust.score(evidence_of(np.zeros(9), solution, np.zeros(3))) <= 1
+    for model in (ScoreModel(), TRUE):
+        assert 0 <= model.score(evidence_of(np.zeros(9), solution, np.zeros(3))) <= 1
 
 
 class Drawn(torch.nn.Module):
@@ -131,9 +131,11 @@ def test_poses_are_compared_with_their_labels():
     label = Label("carton", CARTON.class_id, truth, keypoints, 1.0, 0.0, (50, 40, 60, 40), 2400, 2400)
     blank = np.zeros((480, 640), np.uint8)
     sample = Sample(np.zeros((480, 640, 3), np.uint8), CAMERA, [label], blank)
-    for spread in (1.0, 3.0):  # lengths are those before the ellipsoids are widened
-        known = replace(metadata, trust=ScoreModel(spread=spread))
-        seen = outcomes([compare(Estimator.of_network(Drawn([truth, stray]), known, [CARTON], "cpu"), sample)], spread)
+    for scale in (1.0, 3.0):  # lengths are those before the ellipsoids are widened
+        known = replace(metadata, score_model=ScoreModel(sigma_scale=scale))
+        seen = outcomes(
+            [compare(Estimator.of_network(Drawn([truth, stray]), known, [CARTON], "cpu"), sample)], scale**2
+        )
         assert sorted(seen.right) == [False, True]
         assert np.isnan(seen.lengths[~seen.right]).all()
         assert 0 <= seen.lengths[seen.right] < 1

@@ -63,7 +63,7 @@ def test_the_card_has_the_recipe_the_figures_and_the_notes(weights, tmp_path, ca
 def test_measured_trust_is_told(weights):
     network, metadata = load(weights)
     objects = (replace(metadata.objects[0], distance_bias=-0.003),)
-    save(weights, network, replace(metadata, objects=objects, trust=ScoreModel(bias=1.0, spread=1.5)))
+    save(weights, network, replace(metadata, objects=objects, score_model=ScoreModel(bias=1.0, sigma_scale=1.5)))
     assert main(["--weights", str(weights)]) == 0
     text = weights.with_suffix(".md").read_text()
     assert "2.25 times those of independent errors" in text

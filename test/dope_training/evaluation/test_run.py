@@ -18,7 +18,6 @@ from helpers.labelled_images import CAMERA, CARTON, Row, moved
 CAN = ObjectModel(
     name="can", class_id=77, size=(0.1, 0.1, 0.2), symmetries_continuous=({"axis": [0, 0, 1], "offset": [0, 0, 0]},)
 )
-NOTHING = np.full((6, 6), np.nan), np.full((9, 2), np.nan), np.nan
 
 
 def judged(data, answer, model=CARTON):
@@ -65,7 +64,7 @@ def noise():
             score = 1 - 0.6 * doubt
             wrong = np.array([0, 0, 0, 1.5, 0, 0]) if luck > score else np.zeros(6)
             error = rng.multivariate_normal(np.zeros(6), covariance) + wrong
-            found.append(Detection(CARTON, score, moved(truth.pose, -error), covariance, *NOTHING[1:]))
+            found.append(Detection(CARTON, score, moved(truth.pose, -error), covariance))
         return found
 
     return answer, covariance, judged(Row(100), answer)
@@ -158,7 +157,7 @@ def test_a_spin_about_the_axis_of_a_round_object_is_no_error():
     def spun(picture, number):
         spins = np.random.default_rng(number).uniform(-np.pi, np.pi, 5)
         turned = [t.pose @ Pose.from_rotvec([0, 0, a], [0, 0, 0]) for t, a in zip(picture.truths, spins, strict=True)]
-        return [Detection(CAN, 0.9, pose, np.eye(6) * 1e-6, *NOTHING[1:]) for pose in turned]
+        return [Detection(CAN, 0.9, pose, np.eye(6) * 1e-6) for pose in turned]
 
     overall = judged(Row(3, CAN), spun, CAN)["overall"]
     assert (overall["recall"], overall["recall_add"], overall["coverage"]["pose"]) == (1, 1, 1)

@@ -166,7 +166,7 @@ def test_errors_drawn_from_a_covariance_fill_its_ellipsoids_as_claimed():
     for error in rng.multivariate_normal(np.zeros(6), covariance, 2000):
         found = Pose.random(rng, [0, 0, 1])
         true = Pose(Rotation.from_rotvec(error[3:]).as_matrix() @ found.rotation, found.translation + error[:3])
-        np.testing.assert_allclose(coverage.motion(true, found), error, atol=1e-9)
+        np.testing.assert_allclose(true.minus(found), error, atol=1e-9)
         lengths.append(coverage.squared_lengths(error, covariance))
     for part, freedom in (("translation", 3), ("rotation", 3), ("pose", 6)):
         squared = np.array([entry[part] for entry in lengths])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dope_ros2.estimation.object_crops import Region, crop_and_scale, warp
+from dope_ros2.estimation.object_crops import ObjectRegion, crop_and_scale, warp
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network import belief_maps
@@ -142,8 +142,8 @@ def test_crops_can_be_cut_as_the_pose_search_looks():
     keypoints = rng.uniform(-40, 40, (1, 9, 2)) + np.array([300.0, 250.0])
     keypoints[0, 8] = keypoints[0, :8].mean(0)
     camera = CameraModel(np.array([[600, 0, 320], [0, 600, 240], [0, 0, 1.0]]), 640, 480)
-    place = Region(0, keypoints[0, 8], float(np.ptp(keypoints[0], 0).max()))
-    _, seen = crop_and_scale(np.zeros((480, 640, 3), np.uint8), camera, place, 160)
+    region = ObjectRegion.around("box", keypoints[0])
+    _, seen = crop_and_scale(np.zeros((480, 640, 3), np.uint8), camera, region, 160)
     scale = seen.K[0, 0] / camera.K[0, 0]
     windows = [random_window(rng, keypoints, (480, 640), 160, np.ones(1), closer=1.0) for _ in range(300)]
     scales = np.sqrt([np.linalg.det(A[:, :2]) for A in windows]) / scale

@@ -193,7 +193,7 @@ def test_the_jacobian_equals_finite_differences(seed):
     problem = NormalizedPnP.of(CARTON, pixels, np.ones(9), np.eye(3), 1.0, NO_CELLS)
     step, columns = 1e-6, []
     for motion in np.eye(6) * step:
-        residuals = [linear(problem, moved(truth, sign * motion))[1] for sign in (1, -1)]
+        residuals = [linear(problem, truth.plus(sign * motion))[1] for sign in (1, -1)]
         columns.append((residuals[0] - residuals[1]) / (2 * step))
     np.testing.assert_allclose(linear(problem, truth)[0], np.stack(columns), atol=1e-6)
 
@@ -202,12 +202,6 @@ def linear(problem, pose):
     """Derivatives (6, 2, N) and residuals (2, N) at a pose."""
     both = residuals_and_jacobian(pose.rotation[None], pose.translation[None], problem.points.T, problem.rays.T)
     return both[0][0], both[1][0]
-
-
-def moved(pose, motion):
-    """The pose after a turn about the camera's axes through the object's origin, and a shift."""
-    turn = Pose.from_rotvec(motion[3:], np.zeros(3))
-    return Pose(turn.rotation @ pose.rotation, pose.translation + motion[:3])
 
 
 def test_the_covariance_says_how_far_off_poses_from_noisy_keypoints_are():
