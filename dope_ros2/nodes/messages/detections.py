@@ -12,6 +12,7 @@ from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithP
 
 from dope_ros2.evaluation.matching import LabelledPose
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.io.messages import read_point, read_pose
 from dope_ros2.nodes.messages.geometry import (
     pose_to_msg,
     transform_to_msg,
@@ -55,9 +56,8 @@ def msg_to_instances(msg: Detection3DArray) -> list[LabelledPose]:
 
 def _instance(msg: Detection3D) -> LabelledPose:
     best = msg.results[0]
-    p, q, c = best.pose.pose.position, best.pose.pose.orientation, msg.bbox.center.position
-    pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
-    return LabelledPose(best.hypothesis.class_id, best.hypothesis.score, pose, np.array([c.x, c.y, c.z]))
+    pose, centre = read_pose(best.pose.pose), read_point(msg.bbox.center.position)
+    return LabelledPose(best.hypothesis.class_id, best.hypothesis.score, pose, centre)
 
 
 def msg_to_detections(msg: Detection3DArray, models: Mapping[str, ObjectModel]) -> list[Detection]:
