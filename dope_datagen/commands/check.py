@@ -17,7 +17,7 @@ from dope_datagen.dataset import shard_state
 from dope_datagen.dataset.shards import SHARD
 from dope_datagen.dataset.store import records
 from dope_datagen.generation.process_pool import cores, share_out
-from dope_datagen.inspection.shard_reader import Fault, LabelStatistics, ShardReport, inspect_shard, store_faults
+from dope_datagen.inspection.shard_reader import DataFault, LabelStatistics, ShardReport, inspect_shard, store_faults
 from dope_datagen.inspection.statistics import draw, survey
 from dope_ros2.common import files
 from dope_ros2.common.command_runner import run_typer
@@ -43,7 +43,7 @@ class CheckReport:
     path: Path
     images: int
     shards: dict[int, ShardReport] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[DataFault] = field(default_factory=list)
 
     @property
     def bad(self) -> list[int]:
@@ -56,7 +56,7 @@ class CheckReport:
         return sorted(set(range(-(-self.images // SHARD))) - set(shard_state.finished(self.path)))
 
     @property
-    def all_faults(self) -> list[Fault]:
+    def all_faults(self) -> list[DataFault]:
         """Those of the store, then those of the shards."""
         return self.faults + [fault for number in sorted(self.shards) for fault in self.shards[number].faults]
 

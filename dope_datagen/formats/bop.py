@@ -39,7 +39,7 @@ from dope_datagen.formats.silhouette import Silhouettes
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import bop
-from dope_ros2.io.bop import MM, Frame
+from dope_ros2.io.bop import MM, BopFrame
 from dope_ros2.objects.object_model import ObjectModel
 
 SPLIT, SCENE = "train_pbr", 1000  # BOP's name for rendered pictures, and so many in a scene
@@ -151,7 +151,7 @@ def _scaled(matrix: tuple[float, ...]) -> list[float]:
 class _Shot:
     """A frame, its known objects by their number in the file, and its entries of scene_gt_info.json, if any."""
 
-    frame: Frame
+    frame: BopFrame
     camera: CameraModel
     folder: Path
     objects: dict[int, ObjectModel]
@@ -203,7 +203,7 @@ def _infos(folder: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _shot(frame: Frame, folder: Path, infos: dict, by_id: dict[int, ObjectModel], strangers: Counter) -> _Shot:
+def _shot(frame: BopFrame, folder: Path, infos: dict, by_id: dict[int, ObjectModel], strangers: Counter) -> _Shot:
     if frame.truth is None:
         raise UserError(f"{folder}: has no scene_gt.json, so what its pictures show is not known")
     height, width = read_rgb(frame.path).shape[:2]

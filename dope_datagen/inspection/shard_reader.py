@@ -22,7 +22,7 @@ UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, IndexError, MemoryErr
 
 
 @dataclass(frozen=True)
-class Fault:
+class DataFault:
     """Something wrong: in a picture, in a whole shard (picture None), or in the store (shard None)."""
 
     shard: int | None
@@ -60,12 +60,12 @@ class ShardReport:
     """What is in a shard, what is wrong with it, and how many objects each of its pictures has."""
 
     shard: int
-    faults: list[Fault]
+    faults: list[DataFault]
     seen: list[LabelStatistics]
     crowd: list[int]
 
 
-def store_faults(path: Path) -> Iterator[Fault]:
+def store_faults(path: Path) -> Iterator[DataFault]:
     """Faults that concern all shards: arrays that are missing or too short."""
     about = attributes(path)
     wanted = ["rgb", "mask", LAST, *(["depth"] if about.get("config", {}).get("depth") else [])]
@@ -73,10 +73,10 @@ def store_faults(path: Path) -> Iterator[Fault]:
         try:
             rows = json.loads((path / name / "zarr.json").read_text())["shape"][0]
         except UNREADABLE as error:
-            yield Fault(None, None, f"the array {name} cannot be opened ({type(error).__name__}: {error})")
+            yield DataFault(None, None, f"the array {name} cannot be opened ({type(error).__name__}: {error})")
             continue
         if rows < about["images"]:
-            yield Fault(None, None, f"the array {name} has {rows} rows for {about['images']} pictures")
+            yield DataFault(None, None, f"the array {name} has {rows} rows for {about['images']} pictures")
 
 
 def inspect_shard(path: Path, shard: int, tolerance: float) -> ShardReport:
@@ -90,7 +90,7 @@ def inspect_shard(path: Path, shard: int, tolerance: float) -> ShardReport:
     report = ShardReport(shard, [], [], [])
     numbers = range(shard * SHARD, min((shard + 1) * SHARD, attributes(path)["images"]))
     if not numbers:
-        report.faults.append(Fault(shard, None, "lies beyond the dataset's last picture"))
+        report.faults.append(DataFault(shard, None, "lies beyond the dataset's last picture"))
         return report
     names = ["rgb", "mask", LAST, *(["depth"] if (path / "depth").is_dir() else [])]
     for name in names:
@@ -99,11 +99,11 @@ def inspect_shard(path: Path, shard: int, tolerance: float) -> ShardReport:
             if not shards.chunk_file(path / name, shard).is_file():
                 raise FileNotFoundError("no such file")
         except UNREADABLE as error:
-            report.faults.append(Fault(shard, None, f"the file of {name} is damaged ({_short(error)})"))
+            report.faults.append(DataFault(shard, None, f"the file of {name} is damaged ({_short(error)})"))
     if not report.faults:
         reader = PictureReader(path, names, tolerance)
         for number in numbers:
-            report.faults.extend(Fault(shard, number, reason) for reason in reader.inspect(number, report))
+            report.faults.extend(DataFault(shard, number, reason) for reason in reader.inspect(number, report))
     return report
 
 

@@ -17,6 +17,7 @@ from dope_ros2.common.command_runner import run_typer
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import share
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.io.messages import read_pose
 
 if TYPE_CHECKING:
     from dope_ros2.pipeline.recording import Recording
@@ -87,9 +88,7 @@ def compare(recorded: list[Named], now: list[Named]) -> np.ndarray:
 
 
 def _named(track: str, result: object) -> Named:
-    p, q = result.pose.pose.position, result.pose.pose.orientation
-    pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
-    return Named(track or result.hypothesis.class_id, result.hypothesis.score, pose)
+    return Named(track or result.hypothesis.class_id, result.hypothesis.score, read_pose(result.pose.pose))
 
 
 def _weights(path: Path, recording: Recording) -> Path:

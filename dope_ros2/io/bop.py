@@ -34,7 +34,7 @@ class Truth:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class BopFrame:
     """One image of a scene.
 
     Attributes:
@@ -80,7 +80,7 @@ def scenes(folder: Path) -> list[Path]:
     return sorted(child.parent for child in folder.glob("*/scene_camera.json"))
 
 
-def read_scene(folder: Path) -> list[Frame]:
+def read_scene(folder: Path) -> list[BopFrame]:
     """Read a scene's frames, ordered by image id.
 
     Raises:
@@ -97,7 +97,7 @@ def read_scene(folder: Path) -> list[Frame]:
         K, depth_scale = _camera(cameras[key], key, folder / "scene_camera.json")
         truth = None if truths is None else _truths(truths.get(key, []), infos.get(key), key, folder)
         im_id = int(key)
-        frames.append(Frame(scene_id, im_id, _image_path(folder, im_id), K, depth_scale, truth))
+        frames.append(BopFrame(scene_id, im_id, _image_path(folder, im_id), K, depth_scale, truth))
     if not frames:
         raise UserError(f"{folder / 'scene_camera.json'}: has no images")
     return frames

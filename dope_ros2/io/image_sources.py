@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.io.bop import IMAGE_SUFFIXES, Frame, Truth, is_scene, read_scene
+from dope_ros2.io.bop import IMAGE_SUFFIXES, BopFrame, Truth, is_scene, read_scene
 from dope_ros2.io.images import read_image
 from dope_ros2.io.rosbag import Bag, Shot, is_bag
 from dope_ros2.io.videos import VIDEO_SUFFIXES, Video
@@ -107,7 +107,7 @@ def _scene(path: Path) -> ImageSource:
     return ImageSource(str(path), lambda: map(_picture, frames), FOLDER_RATE, has_truth=truth)
 
 
-def _picture(frame: Frame) -> SourceImage:
+def _picture(frame: BopFrame) -> SourceImage:
     return SourceImage(read_image(frame.path), frame.K, frame.truth)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dope_ros2.common.errors import UserError
-from dope_ros2.io.bop import IMAGE_SUFFIXES, Frame, read_scene, scenes
+from dope_ros2.io.bop import IMAGE_SUFFIXES, BopFrame, read_scene, scenes
 from dope_ros2.io.rosbag import Bag, is_bag
 from dope_ros2.io.videos import VIDEO_SUFFIXES
 
@@ -23,7 +23,7 @@ class FoundSource:
 
     path: Path
     name: str
-    frame: Frame | None = None
+    frame: BopFrame | None = None
 
     @property
     def is_video(self) -> bool:

@@ -12,7 +12,9 @@ import numpy as np
 
 from dope_ros2.common.errors import UserError, one_line
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.io import camera_info, image_encodings
+from dope_ros2.io import camera_info
+from dope_ros2.io.camera_info import CameraInfo
+from dope_ros2.io.messages import CompressedImageMessage, ImageMessage, read_image, read_seconds
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -79,14 +81,14 @@ class Bag:
             else:
                 yield self._shot(msg, info)
 
-    def _shot(self, msg: object, info: object) -> Shot:
-        rgb = picture(msg, self.topic)
+    def _shot(self, msg: ImageMessage | CompressedImageMessage, info: CameraInfo | None) -> Shot:
+        rgb = read_image(msg, self.topic)
         camera = None
         if info is not None:
             height, width = rgb.shape[:2]
             camera = camera_info.read(info, self.info_topic, rectified="rect" in self.topic)
             camera = camera_info.fitted(camera, width, height, self.topic, self.info_topic)
-        return Shot(rgb, camera, stamp(msg))
+        return Shot(rgb, camera, read_seconds(msg.header.stamp))
 
 
 def messages(path: Path, topics: Collection[str | None]) -> Iterator[tuple[str, int, object]]:
@@ -99,19 +101,6 @@ def messages(path: Path, topics: Collection[str | None]) -> Iterator[tuple[str, 
         connections = [c for c in reader.connections if c.topic in topics]
         for connection, time, raw in reader.messages(connections=connections) if connections else ():
             yield connection.topic, time, reader.deserialize(raw, connection.msgtype)
-
-
-def depth(msg: object, topic: str) -> np.ndarray:
-    """(H, W) float32 [m] of an Image of depth, see `image_encodings.decode_depth`."""
-    big = bool(msg.is_bigendian)
-    return image_encodings.decode_depth(
-        msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic
-    )
-
-
-def stamp(msg: object) -> float:
-    """The stamp of a message with a header [s]."""
-    return msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec
 
 
 def _open(path: Path) -> closing[AnyReader]:
@@ -148,16 +137,3 @@ def _info_topic(topic: str, kinds: dict[str, str]) -> str | None:
         if kinds.get(f"{place}/camera_info") == INFO:
             return f"{place}/camera_info"
     return None
-
-
-def picture(msg: object, topic: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an Image or a CompressedImage of a topic.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    if hasattr(msg, "format"):
-        return image_encodings.decompress(msg.data, topic)
-    return image_encodings.decode(
-        msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=bool(msg.is_bigendian), where=topic
-    )

@@ -20,10 +20,11 @@ from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.common.command_runner import load_function
 from dope_ros2.common.errors import UserError
+from dope_ros2.io.messages import read_seconds
 from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.qos import LATCHED, RESULTS
 from dope_ros2.nodes.base.run import run
-from dope_ros2.nodes.messages import detections, diagnostics, geometry, objects
+from dope_ros2.nodes.messages import detections, diagnostics, objects
 from dope_ros2.nodes.view.viewed_camera import ViewedCamera
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization.viewer import rerun_process
@@ -61,7 +62,7 @@ class ViewNode(PlainNode):
         try:
             self._models = {model.name: model for model in objects.msg_to_models(msg)}
         except UserError as error:
-            self.complain(f"{self._name}/object_info: {error}")
+            self.log_error_throttled(f"{self._name}/object_info: {error}")
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         self._view.diagnosed(self._now(), diagnostics.msg_to_conditions(msg, self._name))
@@ -73,7 +74,7 @@ class ViewNode(PlainNode):
         if self._camera.frame_id not in ("", msg.header.frame_id):
             return  # of another camera
         self._answered = time.monotonic()
-        stamp = geometry.seconds(msg.header.stamp)
+        stamp = read_seconds(msg.header.stamp)
         self._view.answered(stamp, self._now() - stamp)
         if self._is_due():
             self._late = msg  # its picture may come right after it
@@ -90,9 +91,9 @@ class ViewNode(PlainNode):
             msg = self._camera.find(header)
             picture, camera = self._camera.decode(msg) if msg else (None, None)
             found = detections.msg_to_detections(answer, self._models) if answer else []
-            self._view.show(geometry.seconds(header.stamp), found, picture, camera)
+            self._view.show(read_seconds(header.stamp), found, picture, camera)
         except ValueError as error:  # a user's mistake, or numbers that are no pose
-            self.complain(str(error))
+            self.log_error_throttled(str(error))
 
     def _on_timer(self) -> None:
         if self._ended():

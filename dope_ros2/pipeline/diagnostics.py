@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -121,3 +121,27 @@ class CameraHealth:
                 p50, p95 = 1e3 * np.percentile(times, (50, 95))
                 values |= {f"{name}_ms_p50": f"{p50:.1f}", f"{name}_ms_p95": f"{p95:.1f}"}
         return values
+
+
+class DepthHealth:
+    """Whether depth images have been of use."""
+
+    def __init__(self) -> None:
+        self._counts = Counter(with_depth=0, without_depth=0, corrected=0, left_as_they_were=0)
+        self._message, self._fault = "no image looked at yet", ""
+
+    def served(self, corrected: int, left: int) -> None:
+        """One has corrected so many detections of an image, and left others as they were."""
+        self._counts.update(with_depth=1, corrected=corrected, left_as_they_were=left)
+        self._message, self._fault = "correcting ranges", ""
+
+    def missing(self, fault: str) -> None:
+        """There was none for an image, or it could not be used."""
+        self._fault = fault
+        self._counts["without_depth"] += 1
+
+    def condition(self, idle: str = "") -> Condition:
+        """How it is now; `idle` says why no images are looked at, if so."""
+        level = Level.WARN if self._fault and not idle else Level.OK
+        values = {name: str(count) for name, count in self._counts.items()}
+        return Condition(level, idle or self._fault or self._message, values)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.io import camera_info, rosbag
+from dope_ros2.io import rosbag
+from dope_ros2.io.camera_info import CameraInfo
+from dope_ros2.io.messages import CompressedImageMessage, ImageMessage, read_seconds
 from dope_ros2.objects.detection import Detection
-from dope_ros2.pipeline.camera_pipeline import Sight, find
+from dope_ros2.pipeline.camera_pipeline import CameraPipeline
+from dope_ros2.pipeline.frame import DepthImage, Frame
 from dope_ros2.pipeline.recording import Answer, Recording
 from dope_ros2.refinement.depth_correction import DepthCorrection
 
@@ -30,30 +32,28 @@ class Player:
     """Does what the node did."""
 
     def __init__(self, recording: Recording, estimator: Estimator) -> None:
-        self._estimator, self._topics, self._correct = estimator, recording.cameras, DepthCorrection()
-        self._sights = {topic: Sight(recording.models) for topic in recording.cameras}
+        self._topics, correction = recording.cameras, DepthCorrection()
+        self._pipelines = {topic: CameraPipeline(estimator, correction) for topic in recording.cameras}
 
-    def look(self, answer: Answer, msg: object, info: object, depth: object | None) -> list[Detection]:
-        """The answer to an image, by the messages of it, of its camera_info and of the depth that served."""
-        topic, image = answer.camera, rosbag.picture(msg, answer.camera)
-        sight, info_topic, (height, width) = self._sights[topic], self._topics[topic].info, image.shape[:2]
-        camera = sight.camera(info, info_topic, width, height, topic)
-        if answer.before is not None:
-            sight.tracker.recall(answer.before)
-        see = partial(find, self._estimator, image, camera, topic)
+    def process(
+        self,
+        answer: Answer,
+        msg: ImageMessage | CompressedImageMessage,
+        info: CameraInfo,
+        depth: ImageMessage | None,
+    ) -> list[Detection]:
+        """The answer to an image, by the messages of it, of its camera_info and of the depth that served.
+
+        Raises:
+            UserError: a message cannot be read.
+        """
+        topics, pipeline = self._topics[answer.camera], self._pipelines[answer.camera]
+        frame = Frame.read(msg, answer.camera, info, topics.info)
         if depth is not None:
-            see = self._with_depth(see, msg, camera, topic, depth)
-        return sight.look(see, rosbag.stamp(msg), answer.request)
-
-    def _with_depth(
-        self, see: Callable[..., list[Detection]], msg: object, camera: CameraModel, topic: str, depth: object
-    ) -> Callable[..., list[Detection]]:
-        """A search in an image, with its ranges corrected."""
-        depth_topic = self._topics[topic].depth
-        metres = rosbag.depth(depth, depth_topic)
-        seen_by = camera_info.fitted(camera, metres.shape[1], metres.shape[0], depth_topic, topic)
-        apart = abs(rosbag.stamp(depth) - rosbag.stamp(msg))
-        return lambda *wanted: [self._correct(found, metres, seen_by, apart) for found in see(*wanted)]
+            frame = replace(frame, depth=DepthImage.read(depth, topics.depth, frame))
+        if answer.before is not None:
+            pipeline.tracker.recall(answer.before)
+        return pipeline.process(frame, answer.request).detections
 
 
 def play(path: Path, recording: Recording, estimator: Estimator) -> Iterator[ReplayedImage]:
@@ -78,6 +78,7 @@ def play(path: Path, recording: Recording, estimator: Estimator) -> Iterator[Rep
             served, depth = newest.get(depth_topic, (None, None))
             if info is not None and served == answer.depth:
                 played += 1
-                yield ReplayedImage(answer.camera, rosbag.stamp(image), player.look(answer, image, info, depth), msg)
+                found = player.process(answer, image, info, depth)
+                yield ReplayedImage(answer.camera, read_seconds(image.header.stamp), found, msg)
     if played < len(answers):
         raise UserError(f"{path}: {len(answers) - played} of {len(answers)} answers are missing; get the bag again")

@@ -58,6 +58,9 @@ class Roi:
         return self
 
 
+WHOLE_IMAGE = Roi()
+
+
 @dataclass(frozen=True)
 class Request:
     """What is asked of an image.
@@ -71,7 +74,7 @@ class Request:
     """
 
     settings: Settings
-    roi: Roi = Roi()
+    roi: Roi = WHOLE_IMAGE
     smoothing: Smoothing | None = None
     follow: bool = False
     places: tuple[ObjectRegion, ...] = ()

@@ -13,7 +13,7 @@ from dope_datagen.dataset.store import Dataset
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.io.bop import Frame, Truth, read_scene, scenes
+from dope_ros2.io.bop import BopFrame, Truth, read_scene, scenes
 from dope_ros2.io.images import read_image
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -95,7 +95,7 @@ class BopImages:
 
     def __getitem__(self, index: int) -> LabelledImage:
         """Read one."""
-        frame: Frame = self._frames[index]
+        frame: BopFrame = self._frames[index]
         rgb = read_image(frame.path)
         truths = [
             TrueObject(self._name(truth), truth.pose, np.nan if truth.visibility is None else truth.visibility)

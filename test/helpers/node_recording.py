@@ -1,17 +1,16 @@
 """Recordings made without ROS: images go the node's way, and what its recorder would have kept is written."""
 
-from functools import partial
-
 import cv2
 import numpy as np
 
+from dope_ros2.common.stage_timer import StageTimer
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.io.rosbag import stamp
 from dope_ros2.io.rosbag_writer import Message, types
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.camera_pipeline import Sight, find
+from dope_ros2.pipeline.camera_pipeline import CameraPipeline
+from dope_ros2.pipeline.frame import Frame
 from dope_ros2.pipeline.recording import Answer, Recording, Topics, write
 
 STORE = types()
@@ -24,7 +23,7 @@ SOUP = ObjectModel(name="soup", class_id=2, size=(0.07, 0.07, 0.10), symmetries_
 class Shaky:
     """Two cartons and a can, each time elsewhere by what the first pixel says; the can not always."""
 
-    models = (CARTON, SOUP)
+    models, can_follow, stages = (CARTON, SOUP), False, StageTimer()
 
     def __call__(self, image, camera, settings):
         rng = np.random.default_rng(image[0, 0].tolist())
@@ -91,25 +90,31 @@ def same(number, found):
     return found
 
 
-def record(folder, estimator, shown, camera=CAMERA, lost=0, forget=(), change=same, weights=("", ""), engine=""):
+def record(
+    folder, estimator, shown, camera=CAMERA, lost=0, forget=(), period=0.0, change=same, weights=("", ""), engine=""
+):
     """Write a recording and return its folder.
 
     shown: a picture and a request each; lost: so many of them are too old to be written; forget: before these the
-    tracks are forgotten; change: lets another answer be written than was given; weights: path and checksum.
+    tracks are forgotten; period: of searches [s]; change: lets another answer be written than was given; weights: path
+    and checksum.
     """
-    sight, messages, answers = Sight(estimator.models), [], []
+    pipeline, messages, answers = CameraPipeline(estimator), [], []
     for n, (rgb, request) in enumerate(shown):
         time = 10**12 + n * 10**8
-        model = sight.camera(info(camera, time), INFO, rgb.shape[1], rgb.shape[0], TOPIC)
         if n in forget:
-            sight.tracker.reset()
-        found = sight.look(partial(find, estimator, rgb, model, TOPIC), stamp(image(rgb, time)), request)
+            pipeline.tracker.reset()
+        frame = Frame.read(image(rgb, time), TOPIC, info(camera, time), INFO)
+        result = pipeline.process(frame, request, period)
+        if pipeline.survey_due(result.request, frame.stamp, period):
+            pipeline.survey(frame, result.request)
         if n >= lost:
-            new = [(TOPIC, image(rgb, time), time), (DETECTIONS, detections(change(n, found), time), time + 10**7)]
+            told = detections(change(n, result.detections), time)
+            new = [(TOPIC, image(rgb, time), time), (DETECTIONS, told, time + 10**7)]
             messages += [] if messages else [(INFO, info(camera, time), time - 1)]
             messages += new
             known = answers and n not in forget
-            answers.append(Answer(TOPIC, time, None, time + 10**7, request, None if known else sight.before))
+            answers.append(Answer(TOPIC, time, None, time + 10**7, result.request, None if known else result.before))
     stored = (Message(t, m.__msgtype__, at, bytes(STORE.serialize_cdr(m, m.__msgtype__))) for t, m, at in messages)
     facts = Recording(*map(str, weights), list(estimator.models), {TOPIC: Topics(INFO)}, DETECTIONS, answers, engine)
     return write(folder, "dope", stored, facts, {"min_score": 0.3, "objects": [""]})

@@ -61,8 +61,8 @@ class NodeBase:
         """The present value of a parameter."""
         return self.get_parameter(name).value
 
-    def complain(self, fault: str) -> None:
-        """Log a fault, each one at most every QUIET_S seconds, and MOST_FAULTS different ones in that time."""
+    def log_error_throttled(self, fault: str) -> None:
+        """Log a fault, each one at most every REPEAT_AFTER seconds, and MAX_FAULTS different ones in that time."""
         now = time.monotonic()
         self._told = {text: at for text, at in self._told.items() if now - at < REPEAT_AFTER}
         if fault not in self._told and len(self._told) < MAX_FAULTS:
@@ -103,7 +103,7 @@ class ManagedNode(NodeBase, LifecycleNode):
             except Exception:
                 if not self.context.ok():
                     raise
-                self.complain(f"something that came could not be handled:\n{traceback.format_exc()}")
+                self.log_error_throttled(f"something that came could not be handled:\n{traceback.format_exc()}")
 
     def _answer(self, name: str, callback: Callable, request: object, response: object) -> object:
         """Call a service's callback; where that fails, as for a transition that is not possible now, answer no."""
@@ -112,7 +112,7 @@ class ManagedNode(NodeBase, LifecycleNode):
         except Exception as error:
             if not self.context.ok():
                 raise
-            self.complain(f"{name}: cannot be done: {one_line(error) or type(error).__name__}")
+            self.log_error_throttled(f"{name}: cannot be done: {one_line(error) or type(error).__name__}")
             return response
 
 

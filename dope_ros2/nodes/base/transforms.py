@@ -15,8 +15,8 @@ from tf2_msgs.msg import TFMessage
 
 from dope_ros2.common.errors import UserError, closest, short
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.io.messages import read_seconds, read_transform
 from dope_ros2.nodes.base.node import REPEAT_AFTER
-from dope_ros2.nodes.messages import geometry
 
 BUFFER_SECONDS = 10.0  # seconds of transforms that are remembered, as in tf2
 QUATERNION_TOLERANCE, MAX_DISTANCE = 0.01, 1e9  # a quaternion's length is 1, and a frame is not beyond [m]
@@ -53,7 +53,7 @@ class Tf2Buffer:
         from tf2_ros import TransformException
 
         try:
-            return geometry.transform_to_pose(self._buffer.lookup_transform(target, source, stamp).transform)
+            return read_transform(self._buffer.lookup_transform(target, source, stamp).transform)
         except TransformException as error:
             raise UserError(f"no transform from {source} to {target}: {error}") from error
 
@@ -97,7 +97,7 @@ class TransformBuffer:
                 self._node.get_logger().warning(text, throttle_duration_sec=REPEAT_AFTER)
                 continue
             self._parents[child] = parent
-            yield child, geometry.seconds(transform.header.stamp), geometry.transform_to_pose(transform.transform)
+            yield child, read_seconds(transform.header.stamp), read_transform(transform.transform)
 
     def find(self, target: str, source: str, stamp: Time) -> Pose:
         """T_target_source at a moment.
@@ -105,7 +105,7 @@ class TransformBuffer:
         Raises:
             UserError: it is not known.
         """
-        target, source, time = target.lstrip("/"), source.lstrip("/"), geometry.seconds(stamp)
+        target, source, time = target.lstrip("/"), source.lstrip("/"), read_seconds(stamp)
         if target == source:
             return Pose.identity()
         known = {*self._parents, *self._parents.values()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from dope_msgs.action import DetectObjects
@@ -17,16 +16,17 @@ from std_msgs.msg import Header
 from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.io.messages import read_seconds
+from dope_ros2.nodes.base.node import ManagedNode
 from dope_ros2.nodes.base.transforms import frames
 from dope_ros2.nodes.dope import parameters
-from dope_ros2.nodes.messages import detections, geometry
+from dope_ros2.nodes.dope.host import Host
+from dope_ros2.nodes.messages import detections
 from dope_ros2.objects.detection import Detection
-from dope_ros2.pipeline.camera_pipeline import Find
+from dope_ros2.pipeline.camera_pipeline import CameraPipeline
+from dope_ros2.pipeline.frame import Frame
 from dope_ros2.pipeline.request import Roi
 from dope_ros2.tracking.tracker import Smoothing, Tracker
-
-if TYPE_CHECKING:
-    from dope_ros2.nodes.dope_node import DopeNode
 
 Result = DetectObjects.Result
 PATIENCE, POLL_PAUSE = 1.0, 0.05  # how long a transform is waited for, and between two looks [s]
@@ -62,7 +62,7 @@ class DetectGoal:
 
     def take(self, found: list[Detection], header: Header) -> None:
         """What an image shows."""
-        self.found = self.tracker(found, geometry.seconds(header.stamp), AT_REST)
+        self.found = self.tracker(found, read_seconds(header.stamp), AT_REST)
         self.header, self.done = header, self.done + 1
         if self.done >= self.frames:
             self.end(Result.STATUS_SUCCEEDED)
@@ -77,8 +77,9 @@ class DetectGoal:
 class DetectServer:
     """Works on goals with the images of the node's first camera; any number at a time."""
 
-    def __init__(self, node: DopeNode) -> None:
-        self._node, self._frames, self._steady = node, frames(node), Clock(clock_type=ClockType.STEADY_TIME)
+    def __init__(self, node: ManagedNode, host: Host) -> None:
+        self._node, self._host, self._frames = node, host, frames(node)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.searches: list[DetectGoal] = []
         self._server = ActionServer(
             node, DetectObjects, "~/detect", execute_callback=self._execute, cancel_callback=self._cancel
@@ -89,11 +90,11 @@ class DetectServer:
         for search in list(self.searches):
             search.end(Result.STATUS_NO_CAMERA, "the node was told to stop looking")
 
-    def look(self, header: Header, find: Find) -> None:
-        """Let all goals have an image, in which `find` finds what each asks for."""
+    def look(self, frame: Frame, header: Header, pipeline: CameraPipeline) -> None:
+        """Let all goals have an image of the pipeline's camera, which is searched for what each asks for."""
         for search in list(self.searches):
             try:
-                search.take(find(search.settings, search.roi, None), header)
+                search.take(pipeline.observe(frame, search.settings, search.roi).detections, header)
             except UserError as error:
                 search.end(Result.STATUS_NO_CAMERA, str(error))
             search.handle.publish_feedback(DetectObjects.Feedback(frames_done=search.done))
@@ -105,7 +106,7 @@ class DetectServer:
         return CancelResponse.ACCEPT
 
     async def _execute(self, handle: ServerGoalHandle) -> Result:
-        if idle := self._node.not_active():
+        if idle := self._host.not_active():
             handle.abort()
             return Result(status=Result.STATUS_NO_CAMERA, message=idle)
         try:
@@ -113,7 +114,7 @@ class DetectServer:
         except UserError as error:
             handle.abort()
             return Result(status=Result.STATUS_UNKNOWN_CLASS, message=str(error))
-        timer, seconds = None, geometry.seconds(handle.request.timeout)
+        timer, seconds = None, read_seconds(handle.request.timeout)
         if seconds > 0:
             timer = self._node.create_timer(seconds, lambda: search.end(Result.STATUS_TIMEOUT), clock=self._steady)
         self.searches.append(search)
@@ -128,17 +129,19 @@ class DetectServer:
     def _search(self, handle: ServerGoalHandle) -> DetectGoal:
         """What a goal asks for; everything where it is empty."""
         goal: DetectObjects.Goal = handle.request
-        settings = self._node.settings()
-        names = parameters.chosen(goal.class_ids, self._node.names())
+        models = self._host.estimator.models
+        settings = parameters.settings(self._node, models)
+        names = parameters.chosen(goal.class_ids, models)
         settings = replace(settings, objects=tuple(names), min_score=float(goal.min_score) or settings.min_score)
         roi = Roi(goal.roi.x_offset, goal.roi.y_offset, goal.roi.width, goal.roi.height)
-        return DetectGoal(handle, settings, roi, max(1, goal.num_frames), Tracker(self._node.models()))
+        return DetectGoal(handle, settings, roi, max(1, goal.num_frames), Tracker(models))
 
     async def _answer(self, search: DetectGoal) -> Result:
         handle, done = search.handle, f"{search.done} of {search.frames} images looked at"
         result = Result(status=search.status, message=search.fault or done)
         if search.status == Result.STATUS_TIMEOUT and search.done == 0:
-            result.status, result.message = Result.STATUS_NO_CAMERA, self._node.condition()
+            condition = self._host.cameras[0].health.condition(time.monotonic())
+            result.status, result.message = Result.STATUS_NO_CAMERA, condition.message
         header, found = search.header, search.found
         target = handle.request.target_frame
         if search.done and target:

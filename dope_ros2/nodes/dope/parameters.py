@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dope_ros2.common.errors import MAX_VALUE_LENGTH, UserError, closest, short
@@ -11,12 +11,13 @@ from dope_ros2.engines.registry import NAMES
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.nodes.base.node import NodeBase
-from dope_ros2.objects.object_model import load_objects
+from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Smoothing
 
 TRANSPORTS = ("raw", "compressed")
 ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
+Load = Callable[[str, str, str, str], Estimator]
 
 
 def declare(node: NodeBase) -> None:
@@ -82,13 +83,13 @@ def weights_file(weights: str) -> Path:
     return resolve(weights, Path.cwd()) if weights else share() / "weights" / "dope-lite.safetensors"
 
 
-def chosen(names: Iterable[str], known: list[str]) -> list[str]:
-    """The names to look for; all that are known if none is given.
+def chosen(names: Iterable[str], models: Iterable[ObjectModel]) -> list[str]:
+    """The names to look for, of the objects that the weights know; all of them if none is given.
 
     Raises:
         UserError: the weights do not know one.
     """
-    names = [name for name in names if name]
+    names, known = [name for name in names if name], [model.name for model in models]
     for name in names:
         if name not in known:
             raise UserError(
@@ -97,10 +98,10 @@ def chosen(names: Iterable[str], known: list[str]) -> list[str]:
     return names or known
 
 
-def settings(node: NodeBase, known: list[str]) -> Settings:
-    """What the estimator is asked for now."""
+def settings(node: NodeBase, models: Iterable[ObjectModel]) -> Settings:
+    """What the estimator, which knows these objects, is asked for now."""
     names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
-    objects = tuple(chosen(node.value("objects"), known))
+    objects = tuple(chosen(node.value("objects"), models))
     return Settings(objects=objects, **{name: node.value(name) for name in names})
 
 
@@ -114,7 +115,7 @@ def check_transport(name: str) -> None:
         raise UserError(f"parameter image_transport: {short(name)} is not one of {', '.join(TRANSPORTS)}")
 
 
-def request(node: NodeBase, known: list[str]) -> Request:
-    """What is asked of an image now."""
+def request(node: NodeBase, models: Iterable[ObjectModel]) -> Request:
+    """What is asked of an image now, where these objects are known."""
     smoothing = Smoothing(node.value("smoothing"), node.value("coast"), node.value("max_age"))
-    return Request(settings(node, known), Roi.of(node.value("roi")), smoothing if node.value("tracking") else None)
+    return Request(settings(node, models), Roi.of(node.value("roi")), smoothing if node.value("tracking") else None)

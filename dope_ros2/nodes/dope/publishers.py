@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 from dope_msgs.msg import ObjectInfoArray
 from geometry_msgs.msg import PoseArray
 from rclpy.qos import QoSProfile
@@ -14,7 +11,8 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.nodes.base.node import ManagedNode
 from dope_ros2.nodes.base.qos import LATCHED, RESULTS
 from dope_ros2.nodes.dope.camera_input import CameraInput
@@ -22,6 +20,7 @@ from dope_ros2.nodes.dope.ros1_topics import Ros1Topics
 from dope_ros2.nodes.messages import detections, images, objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.pipeline.frame import Frame
 from dope_ros2.visualization import overlay
 
 
@@ -60,18 +59,18 @@ class Publishers:
         if self._ros1:
             self._ros1.publish(found, header)
 
-    def annotate(self, image: np.ndarray, model: CameraModel, found: list[Detection], header: Header) -> None:
+    def annotate(self, frame: Frame, found: list[Detection], header: Header) -> None:
         """The picture with what was found, when someone listens."""
         annotated, ros1 = self._annotated.get_subscription_count() > 0, self._ros1 and self._ros1.is_watched
         if not (annotated or ros1):
             return
-        picture = overlay.draw(image, model, found)
+        picture = overlay.draw(frame.image, frame.camera, found)
         if annotated:
             self._annotated.publish(images.array_to_image(picture, header))
         if ros1:
             self._ros1.draw(picture, header)
 
-    def show_beliefs(self, look: Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]], header: Header) -> None:
+    def show_beliefs(self, estimator: Estimator, frame: Frame, settings: Settings, header: Header) -> None:
         """What the network believes, when someone listens, see `Ros1Topics`."""
         if self._ros1:
-            self._ros1.show_beliefs(look, header)
+            self._ros1.show_beliefs(estimator, frame, settings, header)

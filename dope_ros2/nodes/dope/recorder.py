@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -32,13 +31,11 @@ from dope_ros2.nodes.dope import parameters
 from dope_ros2.nodes.messages import detections
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.pipeline.camera_pipeline import FrameResult
 from dope_ros2.pipeline.recording import Answer, Recording, Topics, write
 from dope_ros2.pipeline.request import Request
 from dope_ros2.pipeline.ring_buffer import BufferedMessage, RingBuffer
 from dope_ros2.tracking.tracker import Memory
-
-if TYPE_CHECKING:
-    from dope_ros2.nodes.dope.camera_input import CameraInput
 
 WRITE_PAUSE = 1e-3  # after each message that is written: new images come first [s]
 SMALL, DETECTION = 4_000, 6_000  # about the bytes of a message without pixels, and of a detection with its track
@@ -87,7 +84,7 @@ class Recorder:
         self._weights = parameters.weights_file(self._node.value("weights"))
         self._sha256 = sha256(self._weights) if self._weights.is_file() else ""
 
-    def tap(self, topic: str, callback: Callable[[object], None]) -> Callable[[object], None]:
+    def recorded(self, topic: str, callback: Callable[[object], None]) -> Callable[[object], None]:
         """The callback of a subscription, before which the message is kept."""
 
         def keep(msg: object) -> None:
@@ -97,20 +94,17 @@ class Recorder:
 
         return keep
 
-    def answered(self, found: list[Detection], header: Header, camera: CameraInput, request: Request) -> None:
-        """What has been published of the newest image of a camera."""
-        topic, before = camera.image_topic, camera.sight.before
-        self._topics[topic] = Topics(camera.info_topic, camera.depth.topic if camera.depth else None)
-        said = AnsweredImage(found, header, topic, self._images[topic], self._depth(camera), request, before)
-        self._keep(self._topic(), said, SMALL + DETECTION * (len(found) + len(before.tracks)))
+    def answered(self, result: FrameResult, header: Header, topic: str, topics: Topics) -> None:
+        """What has been published of the newest image of a topic, to which other topics belong."""
+        self._topics[topic], found = topics, result.detections
+        depth = self._keep_depth(result.depth.message, topic, topics) if result.depth else None
+        said = AnsweredImage(found, header, topic, self._images[topic], depth, result.request, result.before)
+        self._keep(self._topic(), said, SMALL + DETECTION * (len(found) + len(result.before.tracks)))
 
-    def _depth(self, camera: CameraInput) -> int | None:
+    def _keep_depth(self, used: Image, topic: str, topics: Topics) -> int:
         """When the depth that served the newest image was kept [ns], now if it is another one than before."""
-        used, topic = camera.depth and camera.depth.used, camera.image_topic
-        if used is None:
-            return None
         if topic not in self._served or self._served[topic][0] is not used:
-            self._served[topic] = used, self._keep(camera.depth.topic, used, len(used.data))
+            self._served[topic] = used, self._keep(topics.depth, used, len(used.data))
         return self._served[topic][1]
 
     def _topic(self) -> str:
@@ -131,7 +125,7 @@ class Recorder:
         except Exception:  # whatever a disk can do to us, the node lives on
             response.message = f"a recording cannot be written:\n{traceback.format_exc()}"
         if not response.success:
-            self._node.complain(f"~/record: {response.message}")
+            self._node.log_error_throttled(f"~/record: {response.message}")
         return response
 
     async def _written(self) -> Path:

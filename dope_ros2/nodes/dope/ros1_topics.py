@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
+from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.nodes.base.qos import RESULTS
 from dope_ros2.nodes.messages import detections, images
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.pipeline.frame import Frame
 from dope_ros2.visualization.belief_image import belief_picture
 
 
@@ -55,12 +56,12 @@ class Ros1Topics:
         """The picture with what was found."""
         self._drawn.publish(images.array_to_image(picture, header))
 
-    def show_beliefs(self, look: Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]], header: Header) -> None:
-        """The belief maps of the objects of which someone wants them; only then is `look` called, see `Estimator`."""
+    def show_beliefs(self, estimator: Estimator, frame: Frame, settings: Settings, header: Header) -> None:
+        """The belief maps of the objects of which someone wants them; only then is the estimator asked for them."""
         watched = [name for name, publisher in self._beliefs.items() if publisher.get_subscription_count() > 0]
         if not watched:
             return
-        image, maps = look()
+        image, maps = estimator.beliefs(frame.image, frame.camera, settings)
         for name in maps.keys() & watched:
             picture = belief_picture(image, maps[name])
             self._beliefs[name].publish(images.array_to_image(picture, header))

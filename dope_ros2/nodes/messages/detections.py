@@ -11,6 +11,7 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.io.messages import read_point, read_pose
 from dope_ros2.nodes.messages.geometry import (
     pose_to_msg,
     transform_to_msg,
@@ -58,13 +59,12 @@ def msg_to_detections(msg: Detection3DArray, models: Mapping[str, ObjectModel]) 
 
 def _detected(msg: Detection3D, models: Mapping[str, ObjectModel]) -> Detection:
     best, size = msg.results[0], msg.bbox.size
-    p, q, c = best.pose.pose.position, best.pose.pose.orientation, msg.bbox.center.position
-    pose = Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
+    pose, centre = read_pose(best.pose.pose), read_point(msg.bbox.center.position)
     model = models.get(best.hypothesis.class_id) or ObjectModel(
         name=best.hypothesis.class_id,
         class_id=1,
         size=(size.x, size.y, size.z),
-        centre=tuple(pose.inverse().apply([c.x, c.y, c.z])),
+        centre=tuple(pose.inverse().apply(centre)),
     )
     covariance = np.reshape(best.pose.covariance, (6, 6))
     return Detection(model, best.hypothesis.score, pose, covariance, track=msg.id)

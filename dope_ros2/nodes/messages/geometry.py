@@ -1,11 +1,9 @@
-"""Poses, points and stamps to messages and back."""
+"""Poses and points to messages; what reads them is `io.messages`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point, Quaternion, Transform, Vector3
 from geometry_msgs.msg import Pose as PoseMsg
 
@@ -36,14 +34,3 @@ def pose_to_msg(pose: Pose) -> PoseMsg:
 def transform_to_msg(pose: Pose) -> Transform:
     """A pose T_parent_child as geometry_msgs/Transform."""
     return Transform(translation=vector_to_msg(pose.translation), rotation=quaternion_to_msg(pose))
-
-
-def transform_to_pose(msg: Transform) -> Pose:
-    """The pose of a transform: T_parent_child."""
-    q, t = msg.rotation, msg.translation
-    return Pose.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z]))
-
-
-def seconds(stamp: Time | Duration) -> float:
-    """A stamp or a duration as a number [s]."""
-    return stamp.sec + 1e-9 * stamp.nanosec

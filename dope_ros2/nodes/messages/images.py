@@ -1,29 +1,12 @@
-"""Arrays to images and back."""
+"""Arrays and cameras to images and camera_info; what reads them is `io.messages`."""
 
 from __future__ import annotations
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.io import image_encodings
-
-
-def image_to_array(msg: Image | CompressedImage, topic: str = "image") -> np.ndarray:
-    """The picture as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `image_encodings.decode`."""
-    if isinstance(msg, CompressedImage):
-        return image_encodings.decompress(msg.data, topic)
-    big = bool(msg.is_bigendian)
-    return image_encodings.decode(msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic)
-
-
-def depth_to_array(msg: Image, topic: str = "depth") -> np.ndarray:
-    """The depths as (H, W) float32 [m]. See `image_encodings.decode_depth`."""
-    big = bool(msg.is_bigendian)
-    return image_encodings.decode_depth(
-        msg.data, msg.encoding, msg.width, msg.height, msg.step, big_endian=big, where=topic
-    )
 
 
 def array_to_image(rgb: np.ndarray, header: Header) -> Image:

@@ -12,10 +12,10 @@ from std_msgs.msg import Header
 
 from dope_ros2.common.errors import UserError, one_line
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.io.messages import read_transform
 from dope_ros2.nodes.messages.geometry import (
     point_to_msg,
     transform_to_msg,
-    transform_to_pose,
     vector_to_msg,
 )
 from dope_ros2.objects.object_model import UNITS, ObjectModel
@@ -58,7 +58,7 @@ def msg_to_models(msg: ObjectInfoArray) -> list[ObjectModel]:
 def _model(info: ObjectInfo) -> ObjectModel:
     units = {scale: unit for unit, scale in UNITS.items()}
     try:
-        equal = [transform_to_pose(transform).matrix for transform in info.symmetries_discrete]
+        equal = [read_transform(transform).matrix for transform in info.symmetries_discrete]
     except ValueError as error:  # a quaternion of no length
         raise UserError(f"{info.class_id}: symmetries_discrete: {one_line(error)}") from error
     turning = zip_longest(info.symmetry_axes, info.symmetry_offsets[: len(info.symmetry_axes)], fillvalue=Point())

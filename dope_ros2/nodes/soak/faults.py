@@ -15,6 +15,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
 
+from dope_ros2.io.messages import read_image
 from dope_ros2.nodes.messages import images
 
 LATE = 5  # of old stamps [s]
@@ -63,7 +64,7 @@ def cut(msg: Image) -> Image:
 
 def smaller(msg: Image) -> Image:
     """An image of half the resolution."""
-    return images.array_to_image(np.ascontiguousarray(images.image_to_array(msg)[::2, ::2]), msg.header)
+    return images.array_to_image(np.ascontiguousarray(read_image(msg)[::2, ::2]), msg.header)
 
 
 def late(msg: Image) -> Image:

@@ -11,11 +11,9 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.io import camera_info
 from dope_ros2.nodes.base.qos import NEWEST, RELIABLE_NEWEST
-from dope_ros2.nodes.messages import images
+from dope_ros2.pipeline.frame import Frame
 
 MAX_WAITING_BYTES = 64_000_000  # bytes of pictures that wait for their answers
 KINDS = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
@@ -120,12 +118,8 @@ class ViewedCamera:
         Raises:
             UserError: it cannot be read, or there is no camera_info that fits.
         """
-        rgb = images.image_to_array(msg, self.topic)
-        info = self._found[2]
-        if self._info is None:
-            raise UserError(f"{info}: no camera_info yet for {self.topic}; start its publisher")
-        camera = camera_info.read(self._info, info)
-        return rgb, camera_info.fitted(camera, rgb.shape[1], rgb.shape[0], self.topic, info)
+        frame = Frame.read(msg, self.topic, self._info, self._found[2])
+        return frame.image, frame.camera
 
 
 def _key(header: Header) -> tuple[int, int]:

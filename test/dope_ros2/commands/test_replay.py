@@ -13,6 +13,7 @@ from dope_ros2.cli import main
 from dope_ros2.commands.replay import Comparison, Named, compare, report
 from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
@@ -69,6 +70,28 @@ def test_tracks_are_forgotten_where_they_were(tmp_path):
 def test_what_was_asked_may_change_from_image_to_image(tmp_path):
     changing = [(rgb, (TRACKED, RAW)[n // 3 % 2]) for n, rgb in enumerate(pictures(12))]
     assert_exact(again(record(tmp_path, Shaky(), changing)), 12)
+
+
+class Following(Shaky):
+    """Looks where it is told to; what comes new shows in its surveys."""
+
+    can_follow, looks = True, ()
+
+    def follow(self, image, camera, tracks, settings, places):
+        self.looks = [*self.looks, (len(tracks), tuple(places))]
+        return self(image, camera, settings)[: len(tracks) + len(places)]
+
+    def places(self, image, camera, settings, scale):
+        return [ObjectRegion("soup", float(image[0, 0, 0]), 9.5, 8.25)]
+
+
+def test_images_that_were_only_followed_are_followed_again_and_where_the_surveys_showed_something(tmp_path):
+    path, again_ = record(tmp_path, Following(), shown(14), lost=3, period=0.25), Following()
+    assert_exact(again(path, estimator=again_), 11)
+    requests = [answer.request for answer in read(path).answers]
+    assert [request.follow for request in requests].count(True) >= 6
+    assert [places for _, places in again_.looks] == [r.places for r in requests if r.follow]
+    assert len({request.places for request in requests}) >= 3
 
 
 def moved(n, found):

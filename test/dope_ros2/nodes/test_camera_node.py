@@ -12,7 +12,8 @@ from vision_msgs.msg import Detection3DArray
 from dope_ros2.geometry.camera import CameraModel, load_camera
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io import camera_info
-from dope_ros2.nodes.messages import detections, images
+from dope_ros2.io.messages import read_image
+from dope_ros2.nodes.messages import detections
 
 pytestmark = pytest.mark.ros
 FAKE = Path(__file__).resolve().parents[2] / "helpers" / "fake_dope_node.py"
@@ -72,11 +73,11 @@ def test_a_folder_is_published_rectified_with_its_calibration_and_the_node_ends(
     assert len(stamps) >= 3
     camera = load_camera(tmp_path / "calibration.yaml")
     for stamp in stamps:
-        expected = cv2.undistort(images.image_to_array(raw[stamp]), camera.K, camera.distortion)
-        np.testing.assert_array_equal(images.image_to_array(rect[stamp]), expected)
+        expected = cv2.undistort(read_image(raw[stamp]), camera.K, camera.distortion)
+        np.testing.assert_array_equal(read_image(rect[stamp]), expected)
         np.testing.assert_array_equal(camera_info.read(info[stamp]).K, camera.K)
         assert rect[stamp].header.frame_id == info[stamp].header.frame_id == "eye"
-    assert any((images.image_to_array(rect[s]) != images.image_to_array(raw[s])).any() for s in stamps)
+    assert any((read_image(rect[s]) != read_image(raw[s])).any() for s in stamps)
 
 
 def test_without_calibration_the_field_of_view_is_a_guess_that_is_told_once(start, observer, tmp_path):

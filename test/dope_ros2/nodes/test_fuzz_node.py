@@ -48,10 +48,8 @@ class Bench:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = DopeNode(self.load, context=self.context, parameter_overrides=overrides)
         self.node.start()
-        self.camera = self.node._cameras[0]
-        self.arrive = self.node._recorder.tap(
-            self.camera.image_topic, lambda msg: self.node._on_image(msg, self.camera)
-        )
+        self.camera = self.node.cameras[0]
+        self.arrive = self.node._recorder.recorded(self.camera.image_topic, self.camera.take_image)
         self.first, self.number = self.node.get_parameters_by_prefix(""), 0
 
     @staticmethod
@@ -60,9 +58,9 @@ class Bench:
 
     def show(self, msg, camera_info=None):
         if camera_info is not None:
-            self.camera._on_info(camera_info)
+            self.camera.take_info(camera_info)
         self.arrive(msg)
-        self.node._diagnose()
+        self.node._diagnostics.publish()
 
     def looked_at(self):
         return int(self.camera.health.condition(time.monotonic()).values["looked_at"])
@@ -74,7 +72,7 @@ class Bench:
         return self.looked_at() == before + 1
 
     def fault(self):
-        return self.node.condition()
+        return self.camera.health.condition(time.monotonic()).message
 
     def close(self):
         self.node.destroy_node()

@@ -5,21 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dope_ros2.common.errors import UserError
+from dope_ros2.common.stage_timer import StageTimer
 from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.pipeline.camera_pipeline import SURVEY_SCALE, Sight, find, survey
+from dope_ros2.pipeline.camera_pipeline import SURVEY_SCALE, CameraPipeline
+from dope_ros2.pipeline.frame import DepthImage, Frame
 from dope_ros2.pipeline.request import Request, Roi, SearchPrior
 from dope_ros2.tracking.tracker import Smoothing
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))
 CAMERA = CameraModel.from_focal(600, 640, 480)
+IMAGE = np.zeros((480, 640, 3), np.uint8)
 ASKED = Request(Settings(), smoothing=Smoothing())
 PERIOD = 0.1
 PLACE = ObjectRegion("box", 120.0, 60.0, 40.0)
+TWO_CAMERAS = [CAMERA, CAMERA, CameraModel.from_focal(500, 640, 480), CameraModel.from_focal(500, 640, 480)]
 
 
 def box(x=0.0):
@@ -28,23 +33,41 @@ def box(x=0.0):
 
 
 class Scene:
-    """An object at a place that changes; remembers where it was looked for."""
+    """An object at a place that changes, before a pipeline; remembers where it was looked for and when surveyed."""
 
-    def __init__(self):
-        self.sight, self.x, self.there, self.other, self.looks, self.surveys = Sight([BOX]), 0.0, True, False, [], []
+    def __init__(self, can_follow=True):
+        self.x, self.there, self.other, self.looks, self.surveys = 0.0, True, False, [], []
+        self.pipeline = CameraPipeline(Onlooker(self, can_follow))
 
-    def __call__(self, time, asked=ASKED, period=PERIOD):
-        request = self.sight.asked(asked, time, period)
-
-        def see(settings, roi, expected):
-            self.looks.append(expected)
-            return [box(x) for x, there in ((self.x, self.there), (0.4, self.other)) if there]
-
-        found = self.sight.look(see, time, request)
-        if self.sight.is_due(request, time, period):
+    def __call__(self, time, asked=ASKED, period=PERIOD, camera=CAMERA):
+        frame = Frame(IMAGE, camera, time)
+        result = self.pipeline.process(frame, asked, period)
+        if self.pipeline.survey_due(result.request, time, period):
             self.surveys.append(time)
-            self.sight.surveyed(time, (PLACE,))
-        return found
+            self.pipeline.survey(frame, result.request)
+        return result
+
+    def found(self, prior):
+        self.looks.append(prior)
+        return [box(x) for x, there in ((self.x, self.there), (0.4, self.other)) if there]
+
+
+class Onlooker:
+    """An estimator that finds what is in the scene."""
+
+    models = (BOX,)
+
+    def __init__(self, scene, can_follow):
+        self.scene, self.can_follow, self.stages = scene, can_follow, StageTimer()
+
+    def __call__(self, image, camera, settings):
+        return self.scene.found(None)
+
+    def follow(self, image, camera, tracks, settings, places):
+        return self.scene.found(SearchPrior(tracks, tuple(places)))
+
+    def places(self, image, camera, settings, scale):
+        return [PLACE]
 
 
 def test_between_searches_only_tracks_are_looked_for_where_they_are_expected():
@@ -101,8 +124,10 @@ def test_without_a_period_every_image_is_searched():
     assert scene.looks == [None] * 3
 
 
-@pytest.mark.parametrize("asked", [replace(ASKED, smoothing=None)])
-def test_without_tracks_every_image_is_searched(asked):
+@pytest.mark.parametrize(
+    "asked", [replace(ASKED, smoothing=None), replace(ASKED, settings=Settings(closer_look=False))]
+)
+def test_without_tracks_or_a_closer_look_every_image_is_searched(asked):
     scene = Scene()
     for k in range(3):
         scene(k / 30, asked)
@@ -116,8 +141,100 @@ def test_a_slow_camera_and_a_clock_that_goes_back_are_searched_every_time():
     assert scene.looks == [None] * 4
 
 
+def test_weights_that_cannot_follow_search_every_image():
+    scene = Scene(can_follow=False)
+    for k in range(3):
+        scene(k / 30)
+    assert (scene.looks, scene.surveys) == ([None] * 3, [])
+
+
+def test_another_camera_of_the_same_topic_has_no_tracks_yet():
+    scene = Scene()
+    names = [[d.track for d in scene(k / 30, camera=camera).detections] for k, camera in enumerate(TWO_CAMERAS)]
+    assert [looks is None for looks in scene.looks] == [True, False, True, False]
+    assert names == [["box_0"]] * 4
+    scene.other = True
+    before = [len(scene(k / 30, camera=camera).before.tracks) for k, camera in enumerate(TWO_CAMERAS, 4)]
+    assert before == [0, 2, 0, 2]
+
+
+def test_a_request_to_follow_is_followed_as_it_stands_when_nobody_gives_a_period():
+    scene, follow = Scene(), replace(ASKED, follow=True, places=(PLACE,))
+    scene(0.0, period=0.0)
+    scene.there = False
+    for k in range(1, 4):
+        assert scene(k / 30, follow, period=0.0).request == follow
+    assert [looks and looks.places for looks in scene.looks] == [None] + [(PLACE,)] * 3
+
+
+def test_the_result_tells_what_was_asked_and_known_before():
+    scene = Scene()
+    first, second = scene(0.0), scene(0.03)
+    assert (first.request, len(first.before.tracks)) == (ASKED, 0)
+    assert (second.request, len(second.before.tracks)) == (replace(ASKED, follow=True), 1)
+    assert second.before.now == 0.0
+
+
+def test_an_observation_leaves_no_trace():
+    scene, untouched = Scene(), Scene()
+    scene.other = untouched.other = True
+    for k in range(6):
+        answers = [s(k / 30) for s in (scene, untouched)]
+        assert [d.track for d in answers[0].detections] == [d.track for d in answers[1].detections]
+        assert answers[0].request == answers[1].request
+        for _ in range(2):
+            assert len(scene.pipeline.observe(Frame(IMAGE, CAMERA, k / 30 + 9), Settings()).detections) == 2
+        del scene.looks[-2:]
+    assert [looks is None for looks in scene.looks] == [looks is None for looks in untouched.looks]
+
+
+def wall(metres):
+    return DepthImage(np.full((480, 640), metres, np.float32), CAMERA, 0.0)
+
+
+class LateDepth:
+    """Depth that is there only when the scene has been looked at."""
+
+    def __init__(self, scene, depth):
+        self.scene, self.depth = scene, depth
+
+    def nearest(self, frame):
+        return self.depth if self.scene.looks else None
+
+
+class Square(Scene):
+    """A box that faces the camera, of which only the distance is not quite known."""
+
+    def found(self, prior):
+        self.looks.append(prior)
+        pose = Pose.from_rotvec([0, 0, 0], [0, 0, 0.8])
+        return [Detection(BOX, 0.9, pose, np.diag([1e-8, 1e-8, 1e-3, 1e-8, 1e-8, 1e-8]), np.zeros((9, 2)), 0.5)]
+
+
+def test_depth_that_comes_while_an_image_is_looked_at_corrects_the_range_of_its_answer():
+    scene = Square()
+    frame = Frame(IMAGE, CAMERA, 0.0, depth=LateDepth(scene, wall(0.79 - 0.03)))
+    result = scene.pipeline.process(frame, Request(Settings()))
+    assert result.depth is frame.depth.depth
+    assert result.detections[0].pose.translation[2] == pytest.approx(0.79, abs=0.003)
+    [plain] = scene.pipeline.observe(replace(frame, depth=None), Settings()).detections
+    assert plain.pose.translation[2] == 0.8
+
+
+def test_depth_that_shows_something_else_leaves_the_answer_and_is_counted():
+    scene = Square()
+    for metres, changed in ((0.77, True), (0.4, False), (0.76, True), (3.0, False)):
+        found, depth = scene.pipeline.observe(Frame(IMAGE, CAMERA, 0.0, depth=wall(metres)), Settings())
+        assert depth is not None
+        assert (found[0].pose.translation[2] != 0.8) == changed
+    values = scene.pipeline.depth_health.condition().values
+    assert values == {"with_depth": "4", "without_depth": "0", "corrected": "2", "left_as_they_were": "2"}
+
+
 class Follower:
     """An estimator that tells how it was asked."""
+
+    models = (BOX,)
 
     def __call__(self, image, camera, settings):
         return self.follow(image, camera, None, settings)
@@ -125,6 +242,8 @@ class Follower:
     def follow(self, image, camera, tracks, settings, places=()):
         self.asked = image.shape, (camera.width, camera.height, camera.K[0, 2]), tracks, list(places)
         return [box()]
+
+    can_follow, stages = True, StageTimer()
 
     def places(self, image, camera, settings, scale):
         self.asked = image.shape, scale
@@ -145,13 +264,23 @@ ELSEWHERE = PLACE._replace(x=20.0)
     ],
 )
 def test_a_region_is_searched_or_followed_in_like_an_image_of_its_own(expected, tracks, places):
-    estimator, image = Follower(), np.zeros((480, 640, 3), np.uint8)
-    [found] = find(estimator, image, CAMERA, "image", Settings(), PART, expected)
+    estimator = Follower()
+    [found], _ = CameraPipeline(estimator).observe(Frame(IMAGE, CAMERA, 0.0), Settings(), PART, expected)
     assert estimator.asked == (*IN_PART, tracks, places)
     np.testing.assert_allclose(found.keypoints[0], [100, 50])
 
 
 def test_a_region_is_surveyed_coarsely_and_its_places_are_the_images():
-    estimator, image = Follower(), np.zeros((480, 640, 3), np.uint8)
-    assert survey(estimator, image, CAMERA, "image", Settings(), PART) == (ObjectRegion("box", 220.0, 110.0, 40.0),)
+    estimator, following = Follower(), Request(Settings(), PART, Smoothing(), follow=True)
+    pipeline = CameraPipeline(estimator)
+    pipeline.process(Frame(IMAGE, CAMERA, 0.0), replace(following, follow=False))
+    pipeline.survey(Frame(IMAGE, CAMERA, 0.0), following)
+    asked = pipeline.choose_request(replace(following, follow=False), 0.03, PERIOD)
+    assert asked.places == (ObjectRegion("box", 220.0, 110.0, 40.0),)
     assert estimator.asked == ((100, 200, 3), SURVEY_SCALE)
+
+
+def test_a_part_that_an_image_does_not_have_is_refused_by_its_topic():
+    frame = Frame(IMAGE, CAMERA, 0.0, topic="/left/image_rect")
+    with pytest.raises(UserError, match=r"roi: 700x10 at \(0, 0\) is not inside /left/image_rect, an image of 640x480"):
+        CameraPipeline(Follower()).observe(frame, Settings(), Roi(0, 0, 700, 10))

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dope_ros2.pipeline.diagnostics import CameraHealth, Level, engine_condition
+from dope_ros2.pipeline.diagnostics import CameraHealth, DepthHealth, Level, engine_condition
 
 
 def working(until=10.0, rate=30, age=0.02, seconds=0.03):
@@ -100,3 +100,16 @@ def test_what_runs_the_network_is_told_with_what_is_wrong_with_it(fallback, memo
     assert condition.message.startswith(message)
     assert condition.values["engine"] == "openvino on cpu"
     assert ("gpu_memory_mib" in condition.values) == (memory is not None)
+
+
+def test_missing_depth_is_told_while_it_lasts_unless_nobody_looks():
+    health = DepthHealth()
+    assert (health.condition().level, health.condition().message) == (Level.OK, "no image looked at yet")
+    health.missing("/depth: no depth yet")
+    assert (health.condition().level, health.condition().message) == (Level.WARN, "/depth: no depth yet")
+    assert (health.condition("not active").level, health.condition("not active").message) == (Level.OK, "not active")
+    health.served(2, 1)
+    assert (health.condition().level, health.condition().message) == (Level.OK, "correcting ranges")
+    assert health.condition().values == {
+        "with_depth": "1", "without_depth": "1", "corrected": "2", "left_as_they_were": "1",
+    }  # fmt: skip

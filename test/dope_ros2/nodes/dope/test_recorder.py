@@ -11,6 +11,7 @@ from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.commands.replay import Comparison
 from dope_ros2.io import rosbag
+from dope_ros2.io.messages import read_seconds
 from dope_ros2.pipeline.recording import read
 from dope_ros2.pipeline.recording_player import play
 from helpers.fake_dope_node import Foretold
@@ -49,7 +50,7 @@ def ask(observer, number, count=1):
 
 
 def stamps(path, topic):
-    return [rosbag.stamp(msg) for _, _, msg in rosbag.messages(path, [topic])]
+    return [read_seconds(msg.header.stamp) for _, _, msg in rosbag.messages(path, [topic])]
 
 
 def again(path):

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.cli import main
-from dope_ros2.nodes.messages import images
+from dope_ros2.io.messages import read_image
 from helpers.node_client import answer, picture
 
 pytestmark = pytest.mark.ros
@@ -60,7 +60,7 @@ def test_beliefs_are_pictured_with_the_image_s_stamp_when_someone_looks(imported
             break
     observer.until(lambda: pictures, "a picture")
     assert pictures[-1].header in [picture(n).header for n in range(10, number + 1)]
-    light = images.image_to_array(pictures[-1]).min(-1)
+    light = read_image(pictures[-1]).min(-1)
     assert light.shape == (3 * 24, 3 * 36)
     for keypoint in range(9):
         tile = light[24 * (keypoint // 3) :, 36 * (keypoint % 3) :][20:23, :35]  # the last row of cells

@@ -9,7 +9,7 @@ from sensor_msgs.msg import CompressedImage
 from dope_ros2.estimation import object_crops
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import camera_info, image_encodings
-from dope_ros2.nodes.messages import images
+from dope_ros2.io.messages import read_image
 from helpers.fuzzing import fuzz, tried, words
 from helpers.message_strategies import camera_infos, compressed_data, image_messages, jpeg, png, uint32
 
@@ -23,7 +23,7 @@ def is_picture(rgb):
 @fuzz("image")
 @given(image_messages())
 def test_any_image_is_read_or_refused(msg):
-    rgb = tried(images.image_to_array, msg, "/image_rect")
+    rgb = tried(read_image, msg, "/image_rect")
     assert rgb is None or (is_picture(rgb) and rgb.shape[:2] == (msg.height, msg.width))
 
 
@@ -35,7 +35,7 @@ def test_any_image_is_read_or_refused(msg):
 def test_any_compressed_image_is_read_or_refused(name, data):
     msg = CompressedImage(format=name)
     msg.data.frombytes(data)
-    rgb = tried(images.image_to_array, msg, "/image_rect/compressed")
+    rgb = tried(read_image, msg, "/image_rect/compressed")
     assert rgb is None or is_picture(rgb)
 
 
