@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from typing import NamedTuple
 
 from dope_ros2 import __version__
 from dope_ros2.common.errors import short
@@ -16,6 +17,20 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MAX_OBJECTS, MAX_IMAGE_SIDE = 1000, 4096  # objects of a network, images [px] that it is given
 MAX_NUMBER = 1e6  # any number of the metadata from zero
 MAX_DISTANCE_BIAS = 0.5  # of a distance
+
+
+class Conventions(NamedTuple):
+    """What pictures and maps mean to a network; whoever goes on training it keeps to them.
+
+    Attributes:
+        mean, std, origin, sigma, affinity: see `Metadata`.
+    """
+
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    origin: float = (STRIDE - 1) / 2
+    sigma: float = MapSpec.sigma
+    affinity: str = MapSpec.affinity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +108,11 @@ class Metadata:
     def map_spec(self) -> MapSpec:
         """How the maps are drawn and read."""
         return MapSpec(stride=self.stride, sigma=self.sigma, affinity=self.affinity)
+
+    @property
+    def conventions(self) -> Conventions:
+        """What pictures and maps mean."""
+        return Conventions(self.mean, self.std, self.origin, self.sigma, self.affinity)
 
     def to_json(self) -> str:
         """As it stands in a weights file."""
