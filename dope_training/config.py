@@ -13,6 +13,9 @@ from dope_ros2.common.validation_errors import refusal
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.network.channels import SIDE_MULTIPLE
+from dope_ros2.network.metadata import Conventions
+
+OLD_KEYS = {"closer": "zoomed_crops"}  # still read, under the names that they have now
 
 
 class TrainConfig(BaseModel):
@@ -25,7 +28,7 @@ class TrainConfig(BaseModel):
     crop: int = Field(320, ge=64, multiple_of=8, description="side of a training crop [px]")
     crops_per_picture: int = Field(1, ge=1, description="crops cut from a picture once it is decoded")
     focus: dict[str, float] = Field({}, description="how often crops are cut around a class, beside 1 of the others")
-    closer: float = Field(0.0, ge=0, le=1, description="share of crops cut as the pose search looks at an object")
+    zoomed_crops: float = Field(0.0, ge=0, le=1, description="share of crops cut as the pose search looks at an object")
     input_height: int = Field(480, ge=0, description="height images are scaled to when the weights are used [px]")
     sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
     affinity: str = MapSpec.affinity
@@ -50,6 +53,14 @@ class TrainConfig(BaseModel):
     patience: int = Field(0, ge=0, description="stop after so many validations without a better one; 0 never does")
     seed: int = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, entries: dict) -> dict:
+        for old, new in OLD_KEYS.items():
+            if old in entries and new in entries:
+                raise ValueError(f"{old} is the old name of {new}; give one of them")
+        return {OLD_KEYS.get(key, key): value for key, value in entries.items()}
+
     @model_validator(mode="after")
     def _whole_pictures(self) -> TrainConfig:
         if self.batch_size % self.crops_per_picture:
@@ -68,6 +79,11 @@ class TrainConfig(BaseModel):
         """How targets are drawn."""
         return MapSpec(sigma=self.sigma, affinity=self.affinity)
 
+    @property
+    def conventions(self) -> Conventions:
+        """What pictures and maps mean to a network that begins with random weights."""
+        return Conventions(sigma=self.sigma, affinity=self.affinity)
+
     def focus_of(self, names: dict[str, str]) -> dict[str, float]:
         """`focus` by the names that a store has; `names` leads from those to the names here."""
         return {there: self.focus.get(name, 1.0) for there, name in names.items()}
@@ -82,7 +98,7 @@ def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:
     entries = read_yaml(path, "see config/train/dope-lite.yaml")
     if not isinstance(entries, dict):
         raise UserError(f"{path}: needs keys such as `objects`; known: {', '.join(TrainConfig.model_fields)}")
-    for key in entries.keys() - TrainConfig.model_fields.keys():
+    for key in entries.keys() - TrainConfig.model_fields.keys() - OLD_KEYS.keys():
         raise UserError(f"{path}: unknown key {short(key)}{closest(str(key), TrainConfig.model_fields)}")
     return changed(entries, changes, str(path))
 

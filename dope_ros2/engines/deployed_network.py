@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dope_ros2.common.errors import UserError
 from dope_ros2.network.channels import SIDE_MULTIPLE
 from dope_ros2.network.metadata import Metadata
+from dope_ros2.network.normalization import Normalize
 
 INPUT, OUTPUTS = "images", ("belief", "affinity", "surface")
 OPSET = 17
@@ -22,14 +23,11 @@ class Deployed(nn.Module):
 
     def __init__(self, network: nn.Module, metadata: Metadata) -> None:
         super().__init__()
-        self.network = network
-        for name, values in (("mean", metadata.mean), ("std", metadata.std)):
-            self.register_buffer(name, 255 * torch.tensor(values)[:, None, None], persistent=False)
+        self.normalize, self.network = Normalize(metadata.mean, metadata.std), network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, H, W, 3) uint8 RGB to belief, affinity and, where the network has it, surface."""
-        x = images.permute(0, 3, 1, 2).to(self.mean.dtype)
-        belief, affinity, *surface = self.network((x - self.mean) / self.std)
+        belief, affinity, *surface = self.network(self.normalize(images))
         return belief, affinity, *(logits.sigmoid() for logits in surface)
 
 

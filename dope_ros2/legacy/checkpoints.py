@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,27 +13,19 @@ from torch import nn
 from dope_ros2.common.errors import UserError, closest
 from dope_ros2.legacy import box_axes
 from dope_ros2.network.architectures import make_network
-from dope_ros2.network.channels import STRIDE
-from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD, Metadata, TrainedObject
+from dope_ros2.network.metadata import Conventions, Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
 
 PREFIX = "module."  # of published checkpoints, which were saved from a parallel module
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Conventions of public DOPE checkpoints, which say nothing of themselves."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    origin: float
-
-
-# Targets of 2018 to 2023 were drawn at full size and resized, later ones at keypoint / 8 straight on the map.
+# Of public DOPE checkpoints, which say nothing of themselves. Targets of 2018 to 2023 were drawn at full size and
+# resized, later ones at keypoint / 8 straight on the map.
+NATIVE = Conventions(sigma=0.5, affinity="unit")
 PROFILES = {
-    "nvlabs-2018": Profile((0.5,) * 3, (0.5,) * 3, origin=0.4395 * 8),
-    "nvlabs-2024": Profile(IMAGENET_MEAN, IMAGENET_STD, origin=0.0),
-    "native": Profile(IMAGENET_MEAN, IMAGENET_STD, origin=(STRIDE - 1) / 2),  # as `dope export-legacy` writes them
+    "nvlabs-2018": NATIVE._replace(mean=(0.5,) * 3, std=(0.5,) * 3, origin=0.4395 * 8),
+    "nvlabs-2024": NATIVE._replace(origin=0.0),
+    "native": NATIVE,  # as `dope export-legacy` writes them
 }
 
 
@@ -82,9 +73,8 @@ def import_paper(
     chosen = PROFILES[profile]
     trained = TrainedObject(name=model.name, size=model.size, centre=model.centre)
     metadata = Metadata(
-        architecture="paper", objects=(trained,), mean=chosen.mean, std=chosen.std, origin=chosen.origin,
-        sigma=0.5, affinity="unit", input_height=400, licence="of the imported file",
-        training={"imported": Path(path).name, "profile": profile, "axes": turned},
+        architecture="paper", objects=(trained,), **chosen._asdict(), input_height=400,
+        licence="of the imported file", training={"imported": Path(path).name, "profile": profile, "axes": turned},
     )  # fmt: skip
     return network.eval(), metadata
 

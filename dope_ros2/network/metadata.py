@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from typing import NamedTuple
 
 from dope_ros2 import __version__
 from dope_ros2.common.errors import short
@@ -24,6 +25,20 @@ FILE_KEYS = {  # what fields are called in files; those that exist keep their ke
     "sigma_slope": "unsure",
 }
 FIELDS = {key: name for name, key in FILE_KEYS.items()}
+
+
+class Conventions(NamedTuple):
+    """What pictures and maps mean to a network; whoever goes on training it keeps to them.
+
+    Attributes:
+        mean, std, origin, sigma, affinity: see `Metadata`.
+    """
+
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    origin: float = (STRIDE - 1) / 2
+    sigma: float = MapSpec.sigma
+    affinity: str = MapSpec.affinity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +116,11 @@ class Metadata:
     def map_spec(self) -> MapSpec:
         """How the maps are drawn and read."""
         return MapSpec(stride=self.stride, sigma=self.sigma, affinity=self.affinity)
+
+    @property
+    def conventions(self) -> Conventions:
+        """What pictures and maps mean."""
+        return Conventions(self.mean, self.std, self.origin, self.sigma, self.affinity)
 
     def to_json(self) -> str:
         """As it stands in a weights file."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 import typer
 
 from dope_ros2.common.command_runner import run_typer
@@ -20,8 +21,10 @@ from dope_ros2.estimation.pnp import solver
 from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.belief_maps import MapSpec
 from dope_training.benchmarks import upstream_dope
+from dope_training.objective.crop_batch import CropBatch
+from dope_training.objective.targets import draw_targets
 
 CARTON = cuboid.keypoints((0.160, 0.110, 0.060))
 CAMERA = CameraModel(np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]]), 640, 480)
@@ -114,13 +117,20 @@ def run(name: str, cartons: int, scenes: int, seed: int, draw: Callable, read: C
     return Result(name, cartons, scenes, share, wrong, 100 * float(distance), float(np.rad2deg(angle)), middle)
 
 
+def _perfect(_: np.random.Generator, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The belief (9, h, w) and affinity (16, h, w) that a network is trained to draw."""
+    batch = CropBatch.of_keypoints(torch.from_numpy(keypoints), (CAMERA.height, CAMERA.width))
+    targets = draw_targets(batch, 1, MapSpec())
+    return targets.belief[0, 0].numpy().astype(np.float32), targets.affinity[0, 0].numpy().astype(np.float32)
+
+
 def _degraded(rng: np.random.Generator, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    belief, affinity = encode(keypoints, IMAGE_SIZE, MapSpec())
+    belief, affinity = _perfect(rng, keypoints)
     return degrade(rng, belief), affinity
 
 
 DECODERS = {
-    "ours": (lambda rng, keypoints: encode(keypoints, IMAGE_SIZE, MapSpec()), ours),
+    "ours": (_perfect, ours),
     "published": (lambda rng, keypoints: upstream_dope.encode(keypoints, IMAGE_SIZE), published),
     "ours, degraded maps": (_degraded, ours),
 }

@@ -37,6 +37,7 @@ from dope_training.config import TrainConfig, changed
 from dope_training.data.crops import crops_of
 from dope_training.data.loaders import Stream, auto_workers, mixed, training_loader
 from dope_training.data.progress import DataPosition
+from dope_training.objective.crop_batch import CropBatch
 from dope_training.objective.training_module import BeliefModule
 from dope_training.optimizers.optimizers import make_optimiser
 from dope_training.trainer.step import train_step
@@ -97,8 +98,8 @@ def ours(path: Path, config: TrainConfig, workers: int, device: torch.device) ->
     model, optimiser = fabric.setup(module, make_optimiser(module.network, config))
     for batch in loader(path, config, workers):
 
-        def step(batch: dict[str, Tensor] = batch) -> None:
-            train_step(fabric, model, optimiser, {key: value.to(device) for key, value in batch.items()})
+        def step(batch: CropBatch = batch) -> None:
+            train_step(fabric, model, optimiser, batch.to(device))
 
         yield step
 
@@ -181,7 +182,7 @@ def loading(path: Path, seconds: float, workers: int) -> float:
         next(batches)
     start, crops = time.perf_counter(), 0
     while (took := time.perf_counter() - start) < seconds:
-        crops += len(next(batches)["image"])
+        crops += len(next(batches).image)
     return crops / took
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from dope_ros2.common import files
 from dope_ros2.geometry import cuboid
@@ -16,6 +15,7 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization import overlay
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of
+from dope_training.objective.crop_batch import CropBatch
 from dope_training.objective.targets import MIN_TAUGHT_VISIBILITY, draw_targets
 
 CROPS = 12  # of a sheet
@@ -52,19 +52,16 @@ def save_sheets(config: TrainConfig, paths: list[Path], models: Sequence[ObjectM
     return lines
 
 
-def strip(batch: dict[str, Tensor], models: Sequence[ObjectModel], spec: MapSpec) -> np.ndarray:
-    """The first crop of a batch as `crops.Crops` makes it, its beliefs, and its affinities, side by side, RGB."""
-    batch = {key: value[:1] for key, value in batch.items()}
-    targets = draw_targets(batch, len(models), spec)
-    image = batch["image"][0].numpy()
+def strip(batch: CropBatch, models: Sequence[ObjectModel], spec: MapSpec) -> np.ndarray:
+    """The first crop of a batch, its beliefs, and its affinities, side by side, RGB."""
+    targets = draw_targets(batch.part(slice(1)), len(models), spec)
+    image = batch.image[0].numpy()
     factor = max(1, -(-TILE // len(image)))
     large = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
-    keypoints = (batch["keypoints"][0].numpy() + 0.5) * factor - 0.5
+    keypoints = (batch.keypoints[0].numpy() + 0.5) * factor - 0.5
     shown = [
         (points, models[c].color if seen >= MIN_TAUGHT_VISIBILITY else IGNORED)
-        for points, c, seen in zip(
-            keypoints, batch["classes"][0].tolist(), batch["visibility"][0].tolist(), strict=True
-        )
+        for points, c, seen in zip(keypoints, batch.classes[0].tolist(), batch.visibility[0].tolist(), strict=True)
         if c >= 0 and seen > 0
     ]
     belief = heat(targets.belief[0].amax((0, 1)).numpy())

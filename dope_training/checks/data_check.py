@@ -159,7 +159,7 @@ class _Survey:
         for index in np.unique(np.linspace(0, len(indices) - 1, looks).astype(int)):
             rng = np.random.default_rng([config.seed, int(index)])
             if (sample := self._reading(indices[index])) is not None:
-                crop = augment(rng, sample, config.crop, focus, config.closer)
+                crop = augment(rng, sample, config.crop, focus, config.zoomed_crops)
                 self._add(sample, crop, self._reading.store.number(indices[index]))
 
     def _add(self, sample: Sample, crop: Crop, number: int) -> None:

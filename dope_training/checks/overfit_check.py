@@ -33,6 +33,7 @@ from dope_training.data.augmentation import Crop
 from dope_training.data.crops import Encoder, stack
 from dope_training.data.split import TrainingStore, held_out
 from dope_training.data.store_reader import readable
+from dope_training.objective.crop_batch import CropBatch
 from dope_training.objective.training_module import BeliefModule
 
 IMAGE_COUNT = 32
@@ -169,17 +170,15 @@ class Learner:
             rng = np.random.default_rng([self._config.seed, step])
             chosen = rng.choice(len(self._pictures), BATCH_SIZE)
             crops = [self._encoded(rng, *self._pictures[index]) for index in chosen]
-            batch = {key: value.to(self._device) for key, value in stack(crops).items()}
-            loss = self._module.train().losses(batch)["loss"]
+            loss = self._module.train()(stack(crops).to(self._device))["loss"]
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._module.parameters(), CLIP)
             optimiser.step()
             yield float(loss.detach())
 
-    def _encoded(self, rng: np.random.Generator, encoder: Encoder, sample: Sample) -> dict[str, torch.Tensor]:
-        entry = encoder(sample, window(rng, sample, encoder.names, self._size)[0])
-        return {key: torch.from_numpy(np.array(value))[None] for key, value in entry.items()}
+    def _encoded(self, rng: np.random.Generator, encoder: Encoder, sample: Sample) -> CropBatch:
+        return encoder(sample, window(rng, sample, encoder.names, self._size)[0])
 
     def _look(self) -> tuple[int, int]:
         """How many objects the network finds, and how many there are, in windows that it was not trained on."""

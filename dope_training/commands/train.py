@@ -14,8 +14,9 @@ from dope_training.checks.data_check import ready
 from dope_training.checks.overfit_check import self_test
 from dope_training.config import load_config
 from dope_training.data.split import TrainingStore
-from dope_training.train import train
+from dope_training.train import RunOptions, train
 from dope_training.trainer.distributed import ranks
+from dope_training.trainer.stopping import parse_duration
 
 DATA_HELP = "store written by `dope generate`, may be given several times; PATH=3 has its pictures three times an epoch"
 SELF_TEST_HELP = "learn 32 pictures by heart, of --data or rendered ones, and say whether it works: exit status 0 or 1"
@@ -71,11 +72,12 @@ def train_command(
         return 0
     if out is None:
         raise UserError("--out is missing; give a folder for the run: checkpoints, logs, weights")
-    paths, weights = [source.path for source in sources], [source.weight for source in sources]
-    path = train(
-        recipe, paths, out, models=models, weights=weights, resume=resume, net=net, workers=workers, devices=devices,
-        max_time=max_time, save_legacy=save_legacy, tensorboard=tensorboard, save=save,
+    options = RunOptions(
+        data=sources, out=out, models=models, resume=resume, net=net, workers=workers, devices=devices,
+        max_time=None if max_time is None else parse_duration(max_time), save_legacy=save_legacy,
+        tensorboard=tensorboard, sheets=save,
     )  # fmt: skip
+    path = train(recipe, options)
     if ranks().rank == 0:
         typer.echo(f"{path}: trained weights; try `dope predict PICTURE --weights {path} --out out/predictions`")
     return 0

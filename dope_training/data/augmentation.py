@@ -41,18 +41,18 @@ class Crop:
 
 
 def augment(
-    rng: np.random.Generator, sample: Sample, size: int, focus: Mapping[str, float] | None = None, closer: float = 0.0
+    rng: np.random.Generator, sample: Sample, size: int, focus: Mapping[str, float] | None = None, zoomed: float = 0.0
 ) -> Crop:
     """Cut a random window of `size` px around a random place or object, occlude it, and photograph it badly.
 
-    `focus` says how often it is an object of a class, by the class's name; 1 where it does not. `closer`: see
+    `focus` says how often it is an object of a class, by the class's name; 1 where it does not. `zoomed`: see
     `random_window`.
     """
     keypoints = np.array([label.keypoints for label in sample.objects]).reshape(-1, 9, 2)
     seen = np.array([label.visibility > MIN_CROP_VISIBILITY for label in sample.objects], bool)
     seen |= not seen.any()
     weights = np.array([(focus or {}).get(label.name, 1.0) for label in sample.objects], float)
-    A = random_window(rng, keypoints[seen], sample.rgb.shape, size, weights[seen], closer)
+    A = random_window(rng, keypoints[seen], sample.rgb.shape, size, weights[seen], zoomed)
     border = tuple(int(v) for v in rng.integers(0, 256, 3))
     image = warp(sample.rgb, A, size, border)
     mask = cv2.warpAffine(sample.mask, A, (size, size), flags=cv2.INTER_NEAREST)
@@ -73,31 +73,31 @@ def random_window(
     shape: tuple[int, ...],
     size: int,
     weights: np.ndarray,
-    closer: float = 0.0,
+    zoomed: float = 0.0,
 ) -> np.ndarray:
     """Draw the (2, 3) affine map from picture to crop pixels.
 
     Mostly around one of the objects, which then spans a third of the crop to a little more than all of it, whatever
-    its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which. A share of `closer` is
+    its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which. A share of `zoomed` is
     cut as `object_crops.crop_and_scale` does, with its errors of place and size: poses are made from those, the others
     are for finding.
     """
     whole = np.array(shape[1::-1])
-    near = bool(closer and len(keypoints) and rng.random() < closer)
-    if near or (len(keypoints) and rng.random() < 0.92):
+    zooms = bool(zoomed and len(keypoints) and rng.random() < zoomed)
+    if zooms or (len(keypoints) and rng.random() < 0.92):
         chosen = keypoints[rng.choice(len(keypoints), p=weights / weights.sum())]
         extent = np.ptp(chosen, axis=0).max()
-        if near:
+        if zooms:
             scale = magnification(extent * np.exp(rng.normal(0, 0.12)), size, whole)
         else:
             scale = np.clip(np.exp(rng.uniform(np.log(size / 3), np.log(1.1 * size))) / extent, 0.2, MAX_MAGNIFICATION)
         target = chosen[cuboid.CENTRE]
     else:
         scale, target = np.exp(rng.uniform(np.log(0.6), np.log(1.5))), rng.uniform((0, 0), whole)
-    turned = not near and rng.random() < 1 / 6
+    turned = not zooms and rng.random() < 1 / 6
     angle = rng.uniform(-np.pi, np.pi) if turned else rng.normal(0, 0.15)
     R = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    aside = rng.normal(0, 0.06, 2) if near else rng.uniform(-0.5, 0.5, 2) * rng.choice([0.3, 0.5, 0.8])
+    aside = rng.normal(0, 0.06, 2) if zooms else rng.uniform(-0.5, 0.5, 2) * rng.choice([0.3, 0.5, 0.8])
     place = (size - 1) / 2 + aside * size
     middle = target + np.linalg.solve(R, np.full(2, (size - 1) / 2) - place)  # of the crop, in the picture
     half = np.minimum(size / (2 * scale), whole / 2)  # the crop stays inside where it fits

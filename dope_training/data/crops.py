@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import ConcatDataset
 from torch.utils.data import Dataset as TorchDataset
 
@@ -18,12 +17,13 @@ from dope_training.data.augmentation import Crop, augment
 from dope_training.data.object_names import check_objects, spelled
 from dope_training.data.split import held_out
 from dope_training.data.store_reader import ResilientReader
+from dope_training.objective.crop_batch import CropBatch
 
 MAX_OBJECTS_IN_CROP = 12  # of the trained classes in one crop; further ones are ignored where they are
 
 
 class Encoder:
-    """Crops of one store as arrays for the network.
+    """Crops of one store as the network takes them.
 
     Attributes:
         names: those of the store that are trained, and how the recipe spells them.
@@ -35,31 +35,28 @@ class Encoder:
         self._classes = {there: objects.index(name) for there, name in self.names.items()}
         self._cuboids = {name: (np.array(model.centre), np.array(model.size) / 2) for name, model in models.items()}
 
-    def __call__(self, sample: Sample, crop: Crop) -> dict[str, np.ndarray]:
-        """One crop of a picture, as `Crops` returns K of them."""
+    def __call__(self, sample: Sample, crop: Crop) -> CropBatch:
+        """One crop of a picture, as a batch of one."""
         known = [i for i, name in enumerate(crop.names) if name in self._classes][:MAX_OBJECTS_IN_CROP]
-        entry = {
-            "image": crop.image,
-            "keypoints": np.zeros((MAX_OBJECTS_IN_CROP, 9, 2), np.float32),
-            "classes": np.full(MAX_OBJECTS_IN_CROP, -1),
-            "visibility": np.zeros(MAX_OBJECTS_IN_CROP, np.float32),
-            "rays": np.zeros((MAX_OBJECTS_IN_CROP, 3, 4), np.float32),
-        }
+        keypoints = np.zeros((MAX_OBJECTS_IN_CROP, 9, 2), np.float32)
+        classes = np.full(MAX_OBJECTS_IN_CROP, -1)
+        visibility = np.zeros(MAX_OBJECTS_IN_CROP, np.float32)
+        rays = np.zeros((MAX_OBJECTS_IN_CROP, 3, 4), np.float32)
         slots = np.zeros(256, np.uint8)
         for slot, i in enumerate(known):
-            entry["keypoints"][slot] = crop.keypoints[i]
-            entry["classes"][slot] = self._classes[crop.names[i]]
-            entry["visibility"][slot] = crop.visibility[i]
-            entry["rays"][slot] = viewing_rays(sample.camera.K, sample.objects[i].pose, crop.window,
-                                               *self._cuboids[crop.names[i]])  # fmt: skip
+            name = crop.names[i]
+            keypoints[slot], visibility[slot] = crop.keypoints[i], crop.visibility[i]
+            classes[slot] = self._classes[name]
+            rays[slot] = viewing_rays(sample.camera.K, sample.objects[i].pose, crop.window, *self._cuboids[name])
             slots[i + 1] = slot + 1
-        return entry | {"seen": slots[crop.mask]}
+        fields = (crop.image, keypoints, classes, visibility, rays, slots[crop.mask])
+        return CropBatch(*(torch.from_numpy(field[None]) for field in fields))
 
 
 class Crops(TorchDataset):
-    """Augmented crops of one store, several of each picture; they depend on the seed, the epoch and the ticket alone.
+    """Augmented crops of one store, several of each picture; they depend on the seed, the epoch and the visit alone.
 
-    A ticket is the picture's index, plus the store's length for each time that the epoch has had it already. A picture
+    A visit is the picture's index, plus the store's length for each time that the epoch has had it already. A picture
     that cannot be read is replaced by another one, see `store_reader`.
     """
 
@@ -68,43 +65,31 @@ class Crops(TorchDataset):
         self._encode = Encoder(self.reading.store, config.objects)
         self._focus = config.focus_of(self._encode.names)
         self._size, self._crops, self._indices, self._seed = config.crop, config.crops_per_picture, indices, seed
-        self._closer = config.closer
+        self._zoomed = config.zoomed_crops
 
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, visit: tuple[int, int]) -> dict[str, Tensor]:
-        """The crops of one picture, K of them.
-
-        Args:
-            visit: epoch and ticket.
-
-        Returns:
-            image (K, S, S, 3) uint8; keypoints (K, M, 9, 2) float32 [px], classes (K, M) with -1 where unused,
-            visibility (K, M), M = `MAX_OBJECTS_IN_CROP`; seen (K, S, S) uint8, m + 1 where object m is seen;
-            rays (K, M, 3, 4) float32, see `viewing_rays`.
-        """
-        epoch, (repeat, place) = visit[0], divmod(visit[1], len(self))
+    def __getitem__(self, key: tuple[int, int]) -> CropBatch:
+        """The crops of one picture, with `MAX_OBJECTS_IN_CROP` places for objects; `key` is epoch and visit."""
+        epoch, (repeat, place) = key[0], divmod(key[1], len(self))
         rng = np.random.default_rng([*self._seed, epoch, place, repeat])
         sample = self.reading.one_of(self._indices, place, rng)
-        crops = [
-            self._encode(sample, augment(rng, sample, self._size, self._focus, self._closer))
-            for _ in range(self._crops)
-        ]
-        return {key: torch.from_numpy(np.stack([crop[key] for crop in crops])) for key in crops[0]}
+        crops = (augment(rng, sample, self._size, self._focus, self._zoomed) for _ in range(self._crops))
+        return stack([self._encode(sample, crop) for crop in crops])
 
 
 class Stores(ConcatDataset):
-    """Several stores as one, which takes visits: an epoch, and a ticket of `sampler.WeightedSampler`."""
+    """Several stores as one; a visit is one of `sampler.WeightedSampler`."""
 
     @property
     def lengths(self) -> list[int]:
         """Pictures of each store."""
         return [len(crops) for crops in self.datasets]
 
-    def __getitem__(self, visit: tuple[int, int]) -> dict[str, Tensor]:
-        """The crops of one picture."""
-        epoch, (repeat, index) = visit[0], divmod(visit[1], len(self))
+    def __getitem__(self, key: tuple[int, int]) -> CropBatch:
+        """The crops of one picture; `key` is epoch and visit."""
+        epoch, (repeat, index) = key[0], divmod(key[1], len(self))
         number = bisect_right(self.cumulative_sizes, index)
         crops = self.datasets[number]
         return crops[epoch, index - [0, *self.cumulative_sizes][number] + repeat * len(crops)]
@@ -133,9 +118,9 @@ def viewing_rays(K: np.ndarray, pose: Pose, window: np.ndarray, centre: np.ndarr
     return np.column_stack([directions, origin]) / half[:, None]
 
 
-def stack(pictures: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The crops of several pictures as one batch."""
-    return {key: torch.cat([picture[key] for picture in pictures]) for key in pictures[0]}
+def stack(batches: list[CropBatch]) -> CropBatch:
+    """Several batches as one."""
+    return CropBatch(*(torch.cat(field) for field in zip(*batches, strict=True)))
 
 
 def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Stores:
@@ -145,7 +130,7 @@ def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Store
         UserError: an object is in none of them, or is another one in one than in another.
     """
     check_objects(paths, config.objects)
-    config = config if training else config.model_copy(update={"focus": {}, "closer": 0.0})
+    config = config if training else config.model_copy(update={"focus": {}, "zoomed_crops": 0.0})
     sets = []
     for number, path in enumerate(paths):
         indices = held_out(path, config.validation_share)[0 if training else 1]

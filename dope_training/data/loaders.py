@@ -20,7 +20,7 @@ MAX_WORKERS = 16
 
 
 class Stream(Sampler[list[tuple[int, int]]]):
-    """The batches of one rank from a place on: lists of (epoch, index).
+    """The batches of one rank from a place on: lists of (epoch, visit).
 
     A step's pictures are taken from the order of the whole epoch and then shared among the ranks, so a step sees the
     same ones on any number of devices, and each picture is seen once an epoch. Where an epoch ends inside of a batch,
@@ -28,16 +28,16 @@ class Stream(Sampler[list[tuple[int, int]]]):
     """
 
     def __init__(
-        self, mix: WeightedSampler, pictures: int, place: DataPosition, steps: int, *, rank: int = 0, ranks: int = 1
+        self, sampler: WeightedSampler, pictures: int, place: DataPosition, steps: int, *, rank: int = 0, ranks: int = 1
     ) -> None:
-        self._mix, self._pictures, self._place, self._steps = mix, pictures, place, steps
+        self._sampler, self._pictures, self._place, self._steps = sampler, pictures, place, steps
         self._own = slice(rank * pictures // ranks, (rank + 1) * pictures // ranks)
 
     def __len__(self) -> int:
         return self._steps
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, seen = self._place.after(0, len(self._mix))
+        epoch, seen = self._place.after(0, len(self._sampler))
         order = self._order(epoch)
         for _ in range(self._steps):
             batch: list[tuple[int, int]] = []
@@ -51,8 +51,8 @@ class Stream(Sampler[list[tuple[int, int]]]):
             yield batch[self._own]
 
     def _order(self, epoch: int) -> list[tuple[int, int]]:
-        self._mix.set_epoch(epoch)
-        return [(epoch, index) for index in self._mix]
+        self._sampler.set_epoch(epoch)
+        return [(epoch, visit) for visit in self._sampler]
 
 
 def mixed(stores: Stores, weights: list[float] | None, seed: int) -> WeightedSampler:

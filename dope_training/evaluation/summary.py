@@ -16,7 +16,6 @@ from dope_training.metrics.ranking import average_precision, precision_recall
 VISIBILITY_BINS = (0.0, 0.1, 0.2, 0.5, 0.8, 1.0)  # edges of the bins
 DISTANCE_BINS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, np.inf)  # [m]
 CURVE_POINTS = 200  # of a stored precision-recall curve at most
-ERRORS = {"translation": "translation_cm", "rotation": "rotation_deg", "projected": "projected_px"}
 
 
 def summary(truths: Sequence[TruthRow], found: Sequence[FoundRow] | None, pictures: int, min_visibility: float) -> dict:

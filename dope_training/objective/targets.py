@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dope_ros2.network.belief_maps import OFFSET_SCALE, MapSpec
+from dope_training.objective.crop_batch import CropBatch
 
 MIN_TAUGHT_VISIBILITY = 0.25  # visible share under which an instance is neither asked for nor forbidden
 
@@ -22,16 +23,19 @@ class Targets(NamedTuple):
     affinity_counts: Tensor
 
 
-def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targets:
-    """Draw the maps of `dope_ros2.network.belief_maps.encode` for a whole batch.
+def draw_targets(batch: CropBatch, objects: int, spec: MapSpec) -> Targets:
+    """Draw the maps of each class: a Gaussian at each keypoint, and around it the way to its object's centroid.
+
+    Of several instances the nearest one counts. What is less visible than `MIN_TAUGHT_VISIBILITY` is not drawn, and
+    its surroundings do not count. Belief channel k and affinity channels 2k and 2k + 1 (x and y) are those of corner k.
 
     Args:
-        batch: image (B, S, S, 3), keypoints (B, M, 9, 2) [px], classes (B, M), visibility (B, M).
+        batch: crops, of which `seen` and `rays` are not looked at; they need not be square.
         objects: number of classes C.
         spec: stride, sigma and kind of affinity.
     """
-    height, width = (side // spec.stride for side in batch["image"].shape[1:3])
-    cells = (batch["keypoints"] - (spec.stride - 1) / 2) / spec.stride  # (B, M, 9, 2)
+    height, width = (side // spec.stride for side in batch.image.shape[1:3])
+    cells = (batch.keypoints - (spec.stride - 1) / 2) / spec.stride  # (B, M, 9, 2)
     ys = torch.arange(height, device=cells.device)
     xs = torch.arange(width, device=cells.device)
     dx = xs - cells[..., 0, None]  # (B, M, 9, w)
@@ -39,8 +43,8 @@ def draw_targets(batch: dict[str, Tensor], objects: int, spec: MapSpec) -> Targe
     squared = dx[..., None, :] ** 2 + dy[..., :, None] ** 2  # (B, M, 9, h, w)
     in_map = (cells > -0.5).all(-1) & (cells < cells.new_tensor([width - 0.5, height - 0.5])).all(-1)
     squared = squared.masked_fill(~in_map[..., None, None], torch.inf)
-    wanted = batch["visibility"] >= MIN_TAUGHT_VISIBILITY
-    maps = [_class_targets(squared, cells, wanted, batch["classes"] == c, spec) for c in range(objects)]
+    wanted = batch.visibility >= MIN_TAUGHT_VISIBILITY
+    maps = [_class_targets(squared, cells, wanted, batch.classes == c, spec) for c in range(objects)]
     belief, affinity, belief_counts, affinity_counts = (torch.stack(m, 1) for m in zip(*maps, strict=True))
     return Targets(belief, affinity, belief_counts, affinity_counts)
 
@@ -73,21 +77,21 @@ class SurfaceTargets(NamedTuple):
     coordinates: Tensor
 
 
-def draw_surface(batch: dict[str, Tensor], objects: int, stride: int) -> SurfaceTargets:
+def draw_surface(batch: CropBatch, objects: int, stride: int) -> SurfaceTargets:
     """Follow the ray of each cell's middle to the cuboid of the object that is seen there.
 
     The mesh lies inside of its cuboid, so the point is on the cuboid's near side rather than on the mesh; it needs
     neither depth nor mesh, and tells the object's sides apart as well.
 
     Args:
-        batch: seen (B, S, S), rays (B, M, 3, 4), classes (B, M), as of `crops.Crops`.
+        batch: crops, of which `seen`, `rays` and `classes` are looked at.
         objects: number of classes C.
         stride: pixels per cell.
     """
-    owner = batch["seen"][:, stride // 2 :: stride, stride // 2 :: stride].long()  # (B, h, w)
+    owner = batch.seen[:, stride // 2 :: stride, stride // 2 :: stride].long()  # (B, h, w)
     slot = (owner - 1).clamp(min=0)
     number = torch.arange(len(owner), device=owner.device)[:, None, None]
-    rays = batch["rays"][number, slot]  # (B, h, w, 3, 4)
+    rays = batch.rays[number, slot]  # (B, h, w, 3, 4)
     ys, xs = (torch.arange(side, device=owner.device) * stride + (stride - 1) / 2 for side in owner.shape[1:])
     pixels = torch.stack([*torch.meshgrid(xs, ys, indexing="xy"), torch.ones_like(owner[0], dtype=torch.float32)], -1)
     direction = (rays[..., :3] @ pixels[..., None])[..., 0]  # (B, h, w, 3)
@@ -95,7 +99,7 @@ def draw_surface(batch: dict[str, Tensor], objects: int, stride: int) -> Surface
     origin = rays[..., 3]
     enters = ((-direction.sign() - origin) / direction).amax(-1, keepdim=True)  # past the near plane of each axis
     point = (origin + enters * direction).clamp(-1, 1)
-    kind = batch["classes"].gather(1, slot.flatten(1)).view_as(slot).masked_fill(owner == 0, -1)
+    kind = batch.classes.gather(1, slot.flatten(1)).view_as(slot).masked_fill(owner == 0, -1)
     seen = torch.stack([kind == c for c in range(objects)], 1).float()
     return SurfaceTargets(seen, (point.permute(0, 3, 1, 2) + 1) / 2)
 

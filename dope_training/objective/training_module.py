@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from dope_ros2.network.architectures import initial_network
 from dope_ros2.network.dope_paper import Paper
-from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
+from dope_ros2.network.metadata import Conventions
+from dope_ros2.network.normalization import Normalize
 from dope_training.config import TrainConfig
+from dope_training.objective.crop_batch import CropBatch
 from dope_training.objective.losses import belief_loss, surface_loss
 from dope_training.objective.targets import (
     SurfaceTargets,
@@ -31,36 +33,46 @@ class TrainingTargets(NamedTuple):
 
 
 class BeliefModule(nn.Module):
-    """Draws the targets on the device and measures how far the network is from them."""
+    """Draws the targets on the device and measures how far the network is from them.
+
+    Attributes:
+        config: the recipe.
+        network: that is trained.
+        conventions: what its pictures and maps mean; those of this package unless it `adopt`s others.
+    """
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.config = config
         self.network = initial_network(config.architecture, len(config.objects)).to(memory_format=torch.channels_last)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD) * 255, persistent=False)
+        self.adopt(config.conventions)
+
+    def adopt(self, conventions: Conventions) -> None:
+        """Go on as weights were trained that the network has been given; before the module is moved to a device."""
+        self.conventions, self.normalize = conventions, Normalize(conventions.mean, conventions.std)
 
     @torch.no_grad()
-    def wanted(self, batch: dict[str, Tensor]) -> TrainingTargets:
-        """Draw the targets of a batch as `crops.Crops` makes it."""
+    def wanted(self, batch: CropBatch) -> TrainingTargets:
+        """Draw the targets of a batch."""
         objects, spec = len(self.config.objects), self.config.map_spec
-        maps = draw_targets(batch, objects, spec)
+        moved = self.conventions.origin - (spec.stride - 1) / 2  # [px], from where a map is drawn to where it lies
+        maps = draw_targets(batch._replace(keypoints=batch.keypoints - moved), objects, spec)
         if isinstance(self.network, Paper):
             return TrainingTargets(maps, None, count_maps(maps))
         surface = draw_surface(batch, objects, spec.stride)
         return TrainingTargets(maps, surface, count_maps(maps) | count_surface(surface))
 
-    def normalised(self, batch: dict[str, Tensor]) -> Tensor:
+    def normalised(self, batch: CropBatch) -> Tensor:
         """The images of a batch as the network takes them, (B, 3, S, S), channels last in memory."""
-        return ((batch["image"] - self.mean) / self.std).permute(0, 3, 1, 2)
+        return self.normalize(batch.image)
 
     def forward(
-        self, batch: dict[str, Tensor], wanted: TrainingTargets | None = None, counts: dict[str, Tensor] | None = None
+        self, batch: CropBatch, wanted: TrainingTargets | None = None, counts: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """The losses of a batch, `loss` and its parts.
 
         Args:
-            batch: as `crops.Crops` makes it.
+            batch: the crops.
             wanted: its targets; drawn if None.
             counts: of the larger batch that this one is a part of; its own if None.
         """
@@ -75,8 +87,6 @@ class BeliefModule(nn.Module):
             return of_maps
         of_surface = surface_loss(surface[0], wanted.surface, counts)
         return of_surface | of_maps | {"loss": of_maps["loss"] + of_surface["loss"]}
-
-    losses = forward
 
     def empty_loss(self, wanted: TrainingTargets) -> Tensor:
         """The belief loss of maps that are zero everywhere: a network that does not beat it has learnt nothing."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import re
 import shutil
 import sys
 from pathlib import Path
 
 import torch
-from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
+from numpy.random import get_state, set_state
 from torch import nn
 
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
+from dope_ros2.network.metadata import Conventions
 
 FOLDER, BEST = "checkpoints", "best.ckpt"
 FORMAT = 1
@@ -131,6 +133,11 @@ def check_fits(path: Path, state: dict, architecture: str, objects: list[str], o
         )
 
 
+def conventions_of(state: dict) -> Conventions | None:
+    """What pictures and maps mean to the network of a checkpoint; None where it is too old to say so."""
+    return Conventions(**state["conventions"]) if "conventions" in state else None
+
+
 def load_tensors(path: Path, module: nn.Module, tensors: dict) -> None:
     """Load a state dict into a module.
 
@@ -146,17 +153,23 @@ def load_tensors(path: Path, module: nn.Module, tensors: dict) -> None:
 
 def random_state() -> dict:
     """The states of all global generators, as plain lists and tensors."""
-    states = _collect_rng_states()
-    kind, keys, *rest = states["numpy"]
-    return states | {"numpy": [kind, keys.tolist(), *rest]}
+    kind, keys, *rest = get_state()  # noqa: NPY002 what others may draw from, kept as it is
+    return {
+        "torch": torch.get_rng_state(),
+        "torch.cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [kind, keys.tolist(), *rest],
+        "python": random.getstate(),
+    }
 
 
 def restore_random_state(states: dict) -> None:
     """Set all global generators; those of devices only where there are as many."""
-    states = dict(states)
-    if len(states["torch.cuda"]) != torch.cuda.device_count():
-        del states["torch.cuda"]
-    _set_rng_states(states | {"numpy": tuple(states["numpy"])})
+    version, keys, gauss = states["python"]
+    random.setstate((version, tuple(keys), gauss))
+    set_state(tuple(states["numpy"]))  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if len(states["torch.cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["torch.cuda"])
 
 
 def refused(path: Path, error: OSError) -> UserError:

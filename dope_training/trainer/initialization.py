@@ -12,19 +12,32 @@ from torch import Tensor, nn
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.checkpoints import read_checkpoint
 from dope_ros2.network.architectures import make_network
+from dope_ros2.network.metadata import Conventions
 from dope_ros2.network.weights import load
-from dope_training.trainer.checkpoints import read
+from dope_training.config import TrainConfig
+from dope_training.objective.training_module import BeliefModule
+from dope_training.trainer.checkpoints import conventions_of, read
 
 IMAGENET = "imagenet"
+UNSAID = (
+    "; a .pth does not say how its pictures were normalised: taken as ImageNet's, otherwise bring it in with "
+    "`dope import-weights --profile` and start from that"
+)
 VGG_LAYERS = 23  # of torchvision's VGG-19, up to conv4_2: the first ones of the published network's trunk
 
 
 class Given(NamedTuple):
-    """Weights of a network of some objects."""
+    """Weights of a network of some objects.
+
+    Attributes:
+        architecture, objects, tensors: the network's.
+        conventions: what pictures and maps mean to it; None where the file does not say so.
+    """
 
     architecture: str
     objects: list[str]
     tensors: dict[str, Tensor]
+    conventions: Conventions | None = None
 
 
 class Repeat(NamedTuple):
@@ -35,37 +48,49 @@ class Repeat(NamedTuple):
     each: int
 
 
-def start_from(network: nn.Module, architecture: str, objects: list[str], source: str) -> str:
+def start_from(module: BeliefModule, source: str) -> str:
     """Replace random weights by given ones, as far as the two networks have them in common.
 
+    What pictures and maps mean to the given network is taken over with them, into the run and the weights that it
+    writes.
+
     Args:
-        network: to be trained; changed in place.
-        architecture: its kind.
-        objects: what it is to find, in the order of its channels.
+        module: with the network to be trained; changed in place.
         source: a weights file, a checkpoint of a run, a public `.pth`, or "imagenet".
 
     Returns:
         What was taken, in words.
 
     Raises:
-        UserError: there is no such file, or it is of another kind of network.
+        UserError: there is no such file, or it is of another kind of network, or its maps mean something else than the
+            recipe says.
     """
+    config = module.config
     if source == IMAGENET:
-        return _from_imagenet(network, architecture)
+        return _from_imagenet(module.network, config.architecture)
     given = read_given(Path(source))
-    if given.architecture != architecture:
+    if given.architecture != config.architecture:
         raise UserError(
-            f"{source}: is a {given.architecture}, but the recipe asks for a {architecture}; "
+            f"{source}: is a {given.architecture}, but the recipe asks for a {config.architecture}; "
             f"set `architecture: {given.architecture}` or start from another file"
         )
-    if given.objects == objects or architecture == "paper":
+    conventions = _conventions(given, config, source)
+    said = _take(module.network, given, config, source)
+    module.adopt(conventions)
+    return said + (UNSAID if given.conventions is None and source.endswith(".pth") else _differences(module))
+
+
+def _take(network: nn.Module, given: Given, config: TrainConfig, source: str) -> str:
+    """Put given tensors into a network, all of them or those of the objects that both know; says which."""
+    objects = config.objects
+    if given.objects == objects or config.architecture == "paper":
         _load(network, given.tensors, source)
         other = "" if given.objects == objects else f", trained for {' '.join(given.objects)}"
         return f"{source}: all layers taken{other}"
     mine = network.state_dict()
     if mine.keys() != given.tensors.keys():
         raise _other_layers(source, f"{len(mine.keys() ^ given.tensors.keys())} of them")
-    repeats = repeats_of(architecture)
+    repeats = repeats_of(config.architecture)
     for name, tensor in given.tensors.items():
         if name in repeats:
             tensor = _exchanged(mine.get(name), tensor, repeats[name], given.objects, objects)
@@ -74,6 +99,34 @@ def start_from(network: nn.Module, architecture: str, objects: list[str], source
     known = [name for name in objects if name in given.objects]
     new = [name for name in objects if name not in given.objects]
     return f"{source}: trunk taken, channels taken of: {_names(known)}, random for: {_names(new)}"
+
+
+def _conventions(given: Given, config: TrainConfig, source: str) -> Conventions:
+    """What pictures and maps are to mean to a network that goes on from given weights."""
+    asked = config.conventions
+    if (theirs := given.conventions) is None:
+        return asked
+    if (theirs.sigma, theirs.affinity) != (asked.sigma, asked.affinity):
+        raise UserError(
+            f"{source}: its maps have sigma {theirs.sigma:g} and affinity {theirs.affinity}, but the recipe asks for "
+            f"sigma {asked.sigma:g} and affinity {asked.affinity}; set `sigma: {theirs.sigma:g}` and "
+            f"`affinity: {theirs.affinity}` or start from another file"
+        )
+    if theirs.origin != asked.origin and config.architecture != "paper":
+        raise UserError(
+            f"{source}: its maps begin at {theirs.origin:g} px, and a {config.architecture} is trained with maps that "
+            f"begin at {asked.origin:g} px; start from another file"
+        )
+    return theirs
+
+
+def _differences(module: BeliefModule) -> str:
+    """In words, what pictures and maps mean where that is not the usual."""
+    conventions = module.conventions
+    if conventions == module.config.conventions:
+        return ""
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (conventions.mean, conventions.std))
+    return f"; as there, pictures have mean {mean} and deviation {std}, and maps begin at {conventions.origin:g} px"
 
 
 def read_given(path: Path) -> Given:
@@ -87,11 +140,12 @@ def read_given(path: Path) -> Given:
     if path.suffix == ".ckpt":
         state = read(path)
         tensors = {k.removeprefix("network."): v for k, v in state["average"].items() if k.startswith("network.")}
-        return Given(state["architecture"], state["objects"], tensors)
+        return Given(state["architecture"], state["objects"], tensors, conventions_of(state))
     if path.suffix == ".pth":
         return Given("paper", [path.name], read_checkpoint(path))
     network, metadata = load(path)
-    return Given(metadata.architecture, [trained.name for trained in metadata.objects], network.state_dict())
+    names = [trained.name for trained in metadata.objects]
+    return Given(metadata.architecture, names, network.state_dict(), metadata.conventions)
 
 
 def repeats_of(architecture: str) -> dict[str, Repeat]:

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from dope_ros2.common.errors import UserError
 from dope_training.config import TrainConfig
 from dope_training.data.progress import DataPosition
+from dope_training.objective.crop_batch import CropBatch
 from dope_training.optimizers.ema import ExponentialMovingAverage
 from dope_training.optimizers.optimizers import learning_rate
 from dope_training.trainer.checkpoints import Checkpoints, random_state
@@ -76,12 +77,12 @@ class TrainingRun:
     length: int  # pictures of an epoch
     pictures: int  # of a step
     loader: DataLoader
-    watch: Validator
+    validator: Validator
     stop: Stop
     checkpoints: Checkpoints
     log: RunLog | None  # on the first rank only
     facts: dict  # further entries of a checkpoint
-    also: Callable[[nn.Module, DataPosition], None] | None = None  # called with each checkpoint's averaged network
+    on_checkpoint: Callable[[nn.Module, DataPosition], None] | None = None  # called with its averaged network
 
     def run(self) -> int:
         """Train to the last step, or until told to stop; returns the code of `Stop`, 0 at the end.
@@ -125,7 +126,7 @@ class TrainingRun:
                 began, waited, since = time.perf_counter(), 0.0, progress.step
         return 0, saved
 
-    def _step(self, batch: dict[str, Tensor]) -> int:
+    def _step(self, batch: CropBatch) -> int:
         progress = self.progress
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.config, progress.step, self.steps)
@@ -168,10 +169,10 @@ class TrainingRun:
 
     def _validate(self) -> bool:
         """Validate on the first rank while the others wait; returns whether this is the best so far."""
-        held: ValidationResult | None = None
+        result: ValidationResult | None = None
         if self.log is not None:
-            held = self.watch(self.average.module, self.fabric, self.stop)
-        entry = None if held is None else self._entry(held)
+            result = self.validator(self.average.module, self.fabric, self.stop)
+        entry = None if result is None else self._entry(result)
         entry = self.fabric.broadcast(entry)
         if entry is None:  # told to end
             return False
@@ -179,13 +180,13 @@ class TrainingRun:
         progress.history.append(entry)
         if self.log is not None:
             words = verdict(progress.history, self.config.warmup)
-            self.log.validation(progress.step, progress.place, held, words)
+            self.log.validation(progress.step, progress.place, result, words)
         return progress.stale == 0
 
-    def _entry(self, held: ValidationResult) -> Validation:
-        recall = held.poses.recall if held.poses and held.poses.objects else None
-        losses = held.losses
-        return Validation(self.progress.step, self.progress.last, losses["loss"], losses["belief"], held.empty, recall)
+    def _entry(self, result: ValidationResult) -> Validation:
+        recall = result.poses.recall if result.poses and result.poses.objects else None
+        loss, belief = result.losses["loss"], result.losses["belief"]
+        return Validation(self.progress.step, self.progress.last, loss, belief, result.empty, recall)
 
     def _save(self, *, best: bool) -> None:
         """Write a checkpoint, on the first rank; all of them learn when it cannot be written."""
@@ -194,8 +195,8 @@ class TrainingRun:
         if self.log is not None:
             try:
                 self.checkpoints.save(self._state(sums), best=best)
-                if self.also is not None:
-                    self.also(self.average.module.network, self.progress.place)
+                if self.on_checkpoint is not None:
+                    self.on_checkpoint(self.average.module.network, self.progress.place)
             except UserError as error:
                 problem = str(error)
         if problem := self.fabric.broadcast(problem):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from dope_datagen.dataset.store import Dataset
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.checkpoints import save_legacy
-from dope_ros2.network.metadata import Metadata, TrainedObject
+from dope_ros2.network.metadata import Conventions, Metadata, TrainedObject
 from dope_ros2.network.weights import save
-from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.objects.object_model import ObjectModel, load_objects, pick
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of
 from dope_training.data.loaders import Stream, auto_workers, mixed, pictures_a_step, training_loader, validation_loader
@@ -29,7 +29,14 @@ from dope_training.data.split import TrainingStore
 from dope_training.objective.training_module import BeliefModule
 from dope_training.optimizers.ema import ExponentialMovingAverage
 from dope_training.optimizers.optimizers import make_optimiser
-from dope_training.trainer.checkpoints import OLDER, Checkpoints, check_fits, load_tensors, restore_random_state
+from dope_training.trainer.checkpoints import (
+    OLDER,
+    Checkpoints,
+    check_fits,
+    conventions_of,
+    load_tensors,
+    restore_random_state,
+)
 from dope_training.trainer.distributed import ranks
 from dope_training.trainer.initialization import start_from
 from dope_training.trainer.logs import RunLog
@@ -40,25 +47,46 @@ from dope_training.trainer.validation import Validator
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What a run is given besides its recipe; see `train.train`."""
+    """What a run is given besides its recipe.
 
-    data: list[Path]
+    Attributes:
+        data: stores written by `dope generate`, and how often an epoch visits the pictures of each.
+        out: folder of the run: checkpoints, logs, weights.
+        models: records of the recipe's objects, in that order; those of the package's objects.yaml if None.
+        resume: go on from the folder's last checkpoint, if there is one.
+        net: start from these weights, see `initialization.start_from`; random ones if None.
+        workers: loader processes of each device; all cores but one in all if None.
+        devices: processes that train together; GPUs where there are some.
+        max_time: after which to stop cleanly; `resume` goes on.
+        save_legacy: write a public .pth with each checkpoint, for the network `paper`.
+        tensorboard: write its logs, where it is installed.
+        sheets: folder for sheets of crops as the network sees them.
+    """
+
+    data: list[TrainingStore]
     out: Path
-    models: list[ObjectModel]
-    weights: list[float] | None = None
+    models: list[ObjectModel] | None = None
     resume: bool = False
     net: str | None = None
     workers: int | None = None
-    limit: timedelta | None = None
+    devices: int = 1
+    max_time: timedelta | None = None
     save_legacy: bool = False
     tensorboard: bool = True
+    sheets: Path | None = None
 
     @property
-    def sources(self) -> list[TrainingStore]:
-        """The stores with their weights."""
-        return [
-            TrainingStore(*source) for source in zip(self.data, self.weights or [1.0] * len(self.data), strict=False)
-        ]
+    def stores(self) -> list[Path]:
+        """The stores alone."""
+        return [store.path for store in self.data]
+
+    def with_models(self, config: TrainConfig) -> RunOptions:
+        """The same, with records of the recipe's objects.
+
+        Raises:
+            UserError: one of them is not in objects.yaml.
+        """
+        return self if self.models is not None else replace(self, models=pick(load_objects(), config.objects))
 
 
 def check_folder(config: TrainConfig, options: RunOptions) -> None:
@@ -83,16 +111,18 @@ def prepare(config: TrainConfig, options: RunOptions, fabric: Fabric, stop: Stop
         UserError: the data, the folder, the checkpoint or the weights to start from cannot be used.
     """
     first, world = fabric.is_global_zero, fabric.world_size
-    stores = crops_of(options.data, config, training=True)
-    mix = mixed(stores, options.weights, config.seed)
-    pictures = pictures_a_step(config, len(mix), world)
+    stores = crops_of(options.stores, config, training=True)
+    sampler = mixed(stores, [store.weight for store in options.data], config.seed)
+    pictures = pictures_a_step(config, len(sampler), world)
     checkpoints = Checkpoints(options.out, config.keep)
     if first:
         checkpoints.prepare()
     module = BeliefModule(config)
     state = _state(checkpoints, config) if options.resume else None
     if state is None:
-        _begin(module, config, options, fabric)
+        _begin(module, options, fabric)
+    else:
+        module.adopt(resumed_conventions(state, config))
     if world > 1 and fabric.device.type == "cuda":
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
     model, optimiser = fabric.setup(module, make_optimiser(module.network, config))
@@ -103,20 +133,24 @@ def prepare(config: TrainConfig, options: RunOptions, fabric: Fabric, stop: Stop
     fabric.barrier()
     if first and state is not None:
         checkpoints.remove_after(progress.step)
-    steps = total_steps(config, progress, len(mix), pictures)
+    steps = total_steps(config, progress, len(sampler), pictures)
     workers = auto_workers(ranks().local) if options.workers is None else options.workers
     stream = Stream(
-        mix, pictures, progress.place, max(0, steps - progress.step), rank=fabric.global_rank, ranks=world
+        sampler, pictures, progress.place, max(0, steps - progress.step), rank=fabric.global_rank, ranks=world
     )  # fmt: skip
-    held = validation_loader(options.data, config, workers)
+    held_out = validation_loader(options.stores, config, workers)
+    metadata = metadata_of(module, options, progress.step)
     return TrainingRun(
         config=config, fabric=fabric, model=model, optimiser=optimiser, average=average, progress=progress,
-        steps=steps, length=len(mix), pictures=pictures, stop=stop, checkpoints=checkpoints,
+        steps=steps, length=len(sampler), pictures=pictures, stop=stop, checkpoints=checkpoints,
         loader=training_loader(stores, stream, workers),
-        watch=Validator(config, options.data, options.models, held, metadata_of(config, options, progress.step)),
-        log=_log(config, options, steps, len(mix), progress) if first else None,
-        facts={"architecture": config.architecture, "objects": config.objects, "optimizer": config.optimizer},
-        also=_legacy_writer(options, config.keep) if options.save_legacy else None,
+        validator=Validator(config, options.stores, options.models, held_out, metadata),
+        log=_log(config, options, steps, len(sampler), progress) if first else None,
+        facts={
+            "architecture": config.architecture, "objects": config.objects, "optimizer": config.optimizer,
+            "conventions": module.conventions._asdict(),
+        },
+        on_checkpoint=_legacy_writer(options, config.keep) if options.save_legacy else None,
     )  # fmt: skip
 
 
@@ -128,14 +162,19 @@ def total_steps(config: TrainConfig, progress: Progress, length: int, pictures: 
     return progress.step + math.ceil(max(0, config.epochs * length - done) / pictures)
 
 
-def metadata_of(config: TrainConfig, options: RunOptions, steps: int) -> Metadata:
-    """What is needed to use the network, and how it was made."""
-    stores = [Dataset.open(path) for path in options.data]
+def resumed_conventions(state: dict, config: TrainConfig) -> Conventions:
+    """What pictures and maps go on to mean; the recipe says how maps are drawn, so it may change that."""
+    asked = config.conventions
+    return (conventions_of(state) or asked)._replace(sigma=asked.sigma, affinity=asked.affinity)
+
+
+def metadata_of(module: BeliefModule, options: RunOptions, steps: int) -> Metadata:
+    """What is needed to use the network of a module, and how it was made."""
+    config, stores = module.config, [Dataset.open(path) for path in options.stores]
     return Metadata(
         architecture=config.architecture,
         objects=tuple(TrainedObject(name=m.name, size=m.size, centre=m.centre) for m in options.models),
-        sigma=config.sigma,
-        affinity=config.affinity,
+        **module.conventions._asdict(),
         input_height=config.input_height,
         crop=config.crop,
         data={"pictures": sum(map(len, stores)), "seeds": [store.attributes["seed"] for store in stores]},
@@ -143,14 +182,14 @@ def metadata_of(config: TrainConfig, options: RunOptions, steps: int) -> Metadat
     )
 
 
-def export(path: Path, network: nn.Module, config: TrainConfig, options: RunOptions, steps: int) -> None:
-    """Write the trained network with what is needed to use it.
+def export(path: Path, module: BeliefModule, options: RunOptions, steps: int) -> None:
+    """Write the network of a module with what is needed to use it.
 
     Raises:
         UserError: the file cannot be written.
     """
     try:
-        save(path, network.eval(), metadata_of(config, options, steps))
+        save(path, module.network.eval(), metadata_of(module, options, steps))
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot be written ({error}); make room and run it again with --resume") from error
 
@@ -162,12 +201,12 @@ def _state(checkpoints: Checkpoints, config: TrainConfig) -> dict | None:
     return state
 
 
-def _begin(module: BeliefModule, config: TrainConfig, options: RunOptions, fabric: Fabric) -> None:
+def _begin(module: BeliefModule, options: RunOptions, fabric: Fabric) -> None:
     """Say that a run begins, and from what."""
     if options.resume:
         fabric.print(f"{options.out}: nothing to resume; the run begins", flush=True)
     if options.net is not None:
-        fabric.print(start_from(module.network, config.architecture, config.objects, options.net), flush=True)
+        fabric.print(start_from(module, options.net), flush=True)
 
 
 def _restore(

@@ -7,10 +7,11 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from dope_training.config import TrainConfig
+from dope_training.objective.crop_batch import CropBatch
 
 
 def train_step(
-    fabric: Fabric, model: nn.Module, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], stop: int = 0
+    fabric: Fabric, model: nn.Module, optimiser: torch.optim.Optimizer, batch: CropBatch, stop: int = 0
 ) -> tuple[dict[str, Tensor], int]:
     """One step on a batch that is shared by all ranks and cut into sub-batches.
 
@@ -46,11 +47,11 @@ def train_step(
     return total, 0
 
 
-def split(batch: dict[str, Tensor], size: int) -> list[dict[str, Tensor]]:
+def split(batch: CropBatch, size: int) -> list[CropBatch]:
     """Cut a batch into parts of at most `size` crops; 0 leaves it whole."""
-    count = len(batch["image"])
+    count = len(batch.image)
     size = size or count
-    return [{key: value[k : k + size] for key, value in batch.items()} for k in range(0, count, size)]
+    return [batch.part(slice(k, k + size)) for k in range(0, count, size)]
 
 
 def _whole(fabric: Fabric, counts: dict[str, Tensor], stop: int) -> tuple[dict[str, Tensor], int]:

@@ -28,7 +28,7 @@ class Stop:
 
     @property
     def code(self) -> int:
-        """TOLD after a signal, TIME_IS_OVER past the time limit, else 0."""
+        """SIGNALLED after a signal, TIME_IS_OVER past the time limit, else 0."""
         if self.signal:
             return SIGNALLED
         return TIME_IS_OVER if self._end is not None and time.monotonic() >= self._end else 0

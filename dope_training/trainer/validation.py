@@ -22,6 +22,7 @@ from dope_ros2.network.metadata import Metadata
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.config import TrainConfig
 from dope_training.data.split import held_out
+from dope_training.objective.crop_batch import CropBatch
 from dope_training.objective.training_module import BeliefModule
 from dope_training.trainer.stopping import Stop
 
@@ -126,9 +127,9 @@ def summed_up(errors: np.ndarray) -> Poses:
     return Poses(len(errors), len(right) / max(1, len(errors)), float(median[0]), float(np.rad2deg(median[1])))
 
 
-def belief_grid(batch: dict[str, Tensor], wanted: Tensor, belief: Tensor) -> np.ndarray:
+def belief_grid(batch: CropBatch, wanted: Tensor, belief: Tensor) -> np.ndarray:
     """A picture of a few crops: each with the target maps over it, and below with the predicted ones, uint8 RGB."""
-    image = batch["image"][:GRIDS].float()  # (N, S, S, 3)
+    image = batch.image[:GRIDS].float()  # (N, S, S, 3)
     rows = []
     for maps in (wanted, belief):
         heat = maps[:GRIDS].float().flatten(1, 2).amax(1, keepdim=True).clamp(0, 1)  # (N, 1, h, w)

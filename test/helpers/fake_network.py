@@ -4,9 +4,10 @@ import numpy as np
 import torch
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
 from dope_ros2.objects.object_model import ObjectModel
+from helpers.target_maps import encode
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, -0.02))
 CAMERA = CameraModel.from_focal(600, 640, 480)

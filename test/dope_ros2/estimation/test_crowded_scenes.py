@@ -5,8 +5,9 @@ import pytest
 
 from dope_ros2.estimation.map_decoder import decode
 from dope_ros2.geometry import cuboid
-from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.belief_maps import MapSpec
 from dope_training.benchmarks import decoder as bench
+from helpers.target_maps import encode
 
 
 def result(name, cartons, scenes, seed=7):

@@ -6,8 +6,9 @@ from hypothesis.extra.numpy import arrays
 
 from dope_ros2.estimation.map_decoder import decode, find_peaks
 from dope_ros2.geometry import cuboid
-from dope_ros2.network.belief_maps import OFFSET_SCALE, MapSpec, encode
+from dope_ros2.network.belief_maps import OFFSET_SCALE, MapSpec
 from dope_ros2.network.calibration import PeakCalibration
+from helpers.target_maps import encode
 
 SIZE = 160, 128
 SPECS = [MapSpec(), MapSpec(affinity="unit"), MapSpec(sigma=1.4), MapSpec(sigma=0.8), MapSpec(stride=4)]

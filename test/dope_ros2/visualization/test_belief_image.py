@@ -7,10 +7,11 @@ from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.architectures import make_network
-from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization.belief_image import CELL, belief_picture
+from helpers.target_maps import encode
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06))
 CAMERA = CameraModel.from_focal(600, 640, 480)

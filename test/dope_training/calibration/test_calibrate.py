@@ -13,7 +13,7 @@ from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.architectures import make_network
-from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, save
@@ -22,6 +22,7 @@ from dope_training.calibration import calibrate as tested
 from dope_training.calibration.calibrate import calibrate, corner_errors, fit
 from dope_training.commands.calibrate import main
 from helpers import fake_network
+from helpers.target_maps import encode
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(150, 160, 120)

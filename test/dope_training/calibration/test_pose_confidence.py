@@ -15,7 +15,7 @@ from dope_ros2.estimation.pnp.solver import Solution
 from dope_ros2.evaluation.matching import LabelledPose
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.detection import ConfidenceFeatures, Detection
@@ -33,6 +33,7 @@ from dope_training.calibration.pose_confidence import (
 )
 from dope_training.metrics.calibration import expected_error, reliability
 from dope_training.metrics.coverage import coverage
+from helpers.target_maps import encode
 
 CARTON = load_objects()["carton"]
 CAMERA = CameraModel.from_focal(600, 640, 480)

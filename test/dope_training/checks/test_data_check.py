@@ -213,13 +213,13 @@ def test_a_sheet_has_the_cuboid_and_the_maps_where_the_object_is(tmp_path):
     batch = next(
         b
         for b in (crops[0, index] for index in range(len(crops)))
-        if ((b["keypoints"][0, 0] > 8) & (b["keypoints"][0, 0] < 70)).all() and b["visibility"][0, 0] > 0.9
+        if ((b.keypoints[0, 0] > 8) & (b.keypoints[0, 0] < 70)).all() and b.visibility[0, 0] > 0.9
     )
     picture = strip(batch, [replace(painted_store.CARTON, color=(1, 255, 2))], CONFIG.map_spec)
     side = picture.shape[1] // 3
     factor = side // 96
     assert picture.shape[0] == side >= TILE
-    points = (batch["keypoints"][0, 0].numpy() + 0.5) * factor - 0.5
+    points = (batch.keypoints[0, 0].numpy() + 0.5) * factor - 0.5
     for corner in points[:8]:
         x, y = np.round(corner).astype(int)
         np.testing.assert_allclose(picture[y, x], [1, 255, 2], atol=40)

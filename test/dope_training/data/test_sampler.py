@@ -1,7 +1,6 @@
-"""The laws of mixing stores and of sharing an epoch out."""
+"""The laws of mixing stores."""
 
 from collections import Counter
-from itertools import chain
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ stores = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 
 
 def pictures(mix, total):
-    return [ticket % total for ticket in mix]
+    return [visit % total for visit in mix]
 
 
 def epochs(mix, count):
@@ -31,19 +30,6 @@ def test_with_weight_one_an_epoch_has_each_picture_once(lengths, epoch, seed):
     mix.set_epoch(epoch)
     assert sorted(mix) == list(range(sum(lengths)))
     assert len(mix) == sum(lengths)
-
-
-@given(stores, st.integers(1, 5), st.integers(0, 5))
-@settings(max_examples=50, deadline=None)
-def test_processes_have_different_pictures_and_together_all(lengths, ranks, epoch):
-    mixes = [WeightedSampler(lengths, [1] * len(lengths), 3, rank, ranks) for rank in range(ranks)]
-    for mix in mixes:
-        mix.set_epoch(epoch)
-    shares = [list(mix) for mix in mixes]
-    assert {len(share) for share in shares} == {len(mixes[0])}
-    counts = Counter(ticket % sum(lengths) for ticket in chain(*shares))
-    assert sorted(counts) == list(range(sum(lengths)))
-    assert sum(counts.values()) - sum(lengths) == -sum(lengths) % ranks  # what fills up, fewer than one each
 
 
 def test_an_epoch_depends_on_seed_and_epoch_alone():
@@ -62,10 +48,10 @@ def test_two_epochs_have_their_pictures_in_different_orders():
 
 @given(stores, st.integers(1, 4), st.floats(0.1, 3.5))
 @settings(max_examples=50, deadline=None)
-def test_no_ticket_is_given_twice_in_an_epoch(lengths, count, weight):
-    for tickets in epochs(WeightedSampler(lengths, [weight] * len(lengths), 1), count):
-        assert len(set(tickets)) == len(tickets)
-        assert max(tickets) < (np.ceil(weight) + 1) * sum(lengths)
+def test_no_visit_is_made_twice_in_an_epoch(lengths, count, weight):
+    for visits in epochs(WeightedSampler(lengths, [weight] * len(lengths), 1), count):
+        assert len(set(visits)) == len(visits)
+        assert max(visits) < (np.ceil(weight) + 1) * sum(lengths)
 
 
 def test_weights_are_the_proportions_of_an_epoch():
@@ -80,23 +66,12 @@ def test_a_part_of_a_store_is_another_part_in_the_next_epoch():
     assert sorted(t % 60 for t in one + two) == list(range(60))
 
 
-def test_an_epoch_goes_on_where_it_was_with_another_number_of_processes():
-    whole, pair = WeightedSampler([41], [1], 9), [WeightedSampler([41], [1], 9, rank, 2) for rank in (0, 1)]
-    for mix in (whole, *pair):
-        mix.set_epoch(4)
-    before = list(chain(*(list(mix)[:6] for mix in pair)))
-    whole.set_epoch(4, done=12)
-    assert sorted(before + list(whole)) == sorted(set(chain(*map(list, pair))))
-    assert len(list(whole)) == 29
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (([3, 4], [1], 0), "1 weights for 2 stores"),
         (([3], [0], 0), "must be above 0"),
         (([3], [float("nan")], 0), "must be above 0"),
-        (([3], [1], 0, 2, 2), "rank 2 is not one of 0 to 1"),
     ],
 )
 def test_a_mistake_is_refused(arguments, message):

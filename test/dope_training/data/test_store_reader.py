@@ -39,22 +39,22 @@ def store(tmp_path):
 
 def test_a_visit_has_its_crops_and_another_one_has_others(store):
     one, two = (crops_of([store], CONFIG, training=True) for _ in range(2))
-    for key, value in one[2, 7].items():
-        assert torch.equal(value, two[2, 7][key])
+    for field, same in zip(one[2, 7], two[2, 7], strict=True):
+        assert torch.equal(field, same)
     for other in ((3, 7), (2, 7 + len(one)), (2, 8)):
-        assert not torch.equal(one[2, 7]["image"], one[other]["image"])
+        assert not torch.equal(one[2, 7].image, one[other].image)
 
 
-def test_tickets_of_a_mix_lead_to_the_stores(store, tmp_path):
+def test_visits_lead_to_the_stores(store, tmp_path):
     second = painted_store.make(tmp_path / "second", 20)
     pictures = crops_of([store, second], CONFIG, training=True)
     assert pictures.lengths == [59, 19]
     second = pictures.datasets[1]
     for repeat in (0, 3):
-        assert torch.equal(pictures[5, 59 + 4 + repeat * 78]["image"], second[5, 4 + repeat * 19]["image"])
-    visits = [(0, ticket) for ticket in WeightedSampler(pictures.lengths, [1, 2], 0)]
+        assert torch.equal(pictures[5, 59 + 4 + repeat * 78].image, second[5, 4 + repeat * 19].image)
+    visits = [(0, visit) for visit in WeightedSampler(pictures.lengths, [1, 2], 0)]
     batches = list(DataLoader(pictures, 8, sampler=visits, collate_fn=stack))
-    assert sum(len(batch["image"]) for batch in batches) == 59 + 2 * 19
+    assert sum(len(batch.image) for batch in batches) == 59 + 2 * 19
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -67,7 +67,7 @@ def test_an_unreadable_picture_is_named_once_counted_and_replaced(store, capfd, 
     )
     batches = list(loader)
     assert capfd.readouterr().out.count("picture 11 cannot be read") == 1
-    assert torch.equal(batches[0]["image"], again[0, 11]["image"])
+    assert torch.equal(batches[0].image, again[0, 11].image)
     assert pictures.datasets[0].reading.counts[1] == 3
     assert "3 of 7 pictures could not be read (shard 0)" in pictures.unreadable()[0]
 
@@ -112,7 +112,7 @@ def test_a_store_that_writes_a_name_in_capitals_is_trained_on(tmp_path):
     other = replace(painted_store.CARTON, name="CARTON")
     path = painted_store.make(tmp_path / "store", 8, [other], of=lambda number: painted_store.picture(number, other))
     batch = crops_of([path], CONFIG, training=True)[0, 0]
-    assert (batch["classes"] == 0).sum() == 1
+    assert (batch.classes == 0).sum() == 1
 
 
 def test_stores_of_different_objects_are_refused(store, tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,6 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import LightningEnvironment
 
-import dope_training.train
 from dope_ros2.common.errors import UserError
 from dope_ros2.network.weights import load
 from dope_training.config import TrainConfig
@@ -20,9 +20,11 @@ from dope_training.data.crops import Stores, crops_of, stack
 from dope_training.data.loaders import Stream, pictures_a_step
 from dope_training.data.progress import DataPosition
 from dope_training.data.sampler import WeightedSampler
+from dope_training.data.split import TrainingStore
 from dope_training.objective.training_module import BeliefModule
 from dope_training.optimizers.ema import ExponentialMovingAverage
 from dope_training.optimizers.optimizers import learning_rate, make_optimiser
+from dope_training.train import RunOptions, train
 from dope_training.trainer.diagnosis import Validation, verdict
 from dope_training.trainer.logs import TRAIN_LINE, VALIDATION_LINE, VERDICT_LINE, Table, train_line
 from dope_training.trainer.step import split, train_step
@@ -48,8 +50,14 @@ def uneven(stores):
     """Eight crops of which some have no object to be learnt."""
     batch = stack([stores[0, index] for index in range(8)])
     for crop in (2, 3, 5, 7):
-        batch["classes"][crop] = -1
+        batch.classes[crop] = -1
     return batch
+
+
+def smaller(batch, count):
+    """Some of the crops, and of those a corner."""
+    batch = batch.part(slice(count))
+    return batch._replace(image=batch.image[:, :32, :32], seen=batch.seen[:, :32, :32])
 
 
 def step(config, batch, size):
@@ -71,9 +79,9 @@ def test_sub_batches_add_up_to_the_batch(uneven, architecture):
     config = TrainConfig(**RECIPE | {"architecture": architecture})
     batch = uneven
     if architecture == "paper":
-        batch = {k: v[:4, :32, :32] if k in ("image", "seen") else v[:4] for k, v in uneven.items()}
+        batch = smaller(uneven, 4)
     whole, weights = step(config, batch, 0)
-    losses, same = step(config, batch, len(batch["image"]) // 4)
+    losses, same = step(config, batch, len(batch.image) // 4)
     assert losses == pytest.approx(whole, rel=1e-5)
     torch.testing.assert_close(same, weights, rtol=0, atol=1e-5 * float(weights.abs().max()))
 
@@ -88,7 +96,7 @@ def test_the_mean_of_sub_batches_would_be_something_else(uneven):
 
 def test_the_published_network_is_trained_at_every_stage(uneven):
     module = BeliefModule(TrainConfig(**RECIPE | {"architecture": "paper"}))
-    batch = {k: v[:1, :32, :32] if k in ("image", "seen") else v[:1] for k, v in uneven.items()}
+    batch = smaller(uneven, 1)
     losses = module(batch)
     assert sum(losses[f"stage{k}"] for k in range(1, 7)).item() == pytest.approx(losses["loss"].item())
     losses["loss"].backward()
@@ -127,11 +135,11 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused():
 
 def test_a_crop_depends_on_seed_epoch_and_picture_alone(stores, data):
     again = crops_of([data, data], TrainConfig(**RECIPE), training=True)
-    crop = stores[3, 7]["image"]
-    assert torch.equal(again[3, 7]["image"], crop)
+    crop = stores[3, 7].image
+    assert torch.equal(again[3, 7].image, crop)
     other_seed = crops_of([data, data], TrainConfig(**RECIPE | {"seed": 1}), training=True)
-    for image in (stores[4, 7], stores[3, 8], stores[3, 7 + 16], other_seed[3, 7]):
-        assert not torch.equal(image["image"], crop)
+    for other in (stores[4, 7], stores[3, 8], stores[3, 7 + 16], other_seed[3, 7]):
+        assert not torch.equal(other.image, crop)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
@@ -242,19 +250,8 @@ def test_a_time_is_hours_minutes_and_seconds(text):
 
 
 def test_training_is_called_from_a_notebook(tmp_path, data, capsys):
-    from dope_training import train
-
-    recipe = TrainConfig(**RECIPE)
-    weights = train(
-        recipe,
-        str(data),
-        tmp_path / "run",
-        steps=4,
-        validate_every=4,
-        validation_poses=2,
-        learning_rate=1e-9,
-        workers=0,
-    )
+    recipe = TrainConfig(**RECIPE | {"steps": 4, "validate_every": 4, "validation_poses": 2, "learning_rate": 1e-9})
+    weights = train(recipe, RunOptions(data=[TrainingStore(data)], out=tmp_path / "run", workers=0))
     assert load(weights)[1].training["steps"] == 4
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if re.match(TRAIN_LINE, line)]) == 4
@@ -264,17 +261,15 @@ def test_training_is_called_from_a_notebook(tmp_path, data, capsys):
     assert [re.match(VERDICT_LINE, line)["verdict"] for line in lines if line.startswith("Verdict")]
     [row] = rows(tmp_path / "run", "validation")
     assert {"loss", "belief", "affinity", "empty", "recall", "translation", "rotation", "verdict"} <= row.keys()
-    with pytest.raises(UserError, match="stepps: Extra inputs"):
-        train(recipe, data, tmp_path / "other", stepps=4)
 
 
 def test_without_tensorboard_there_is_a_hint_and_with_it_there_are_logs(tmp_path, data, capsys, monkeypatch):
     recipe = TrainConfig(**RECIPE | {"steps": 2, "validate_every": 2})
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    dope_training.train(recipe, data, tmp_path / "without", workers=0)
+    train(recipe, RunOptions(data=[TrainingStore(data)], out=tmp_path / "without", workers=0))
     assert "TensorBoard is not installed (pip install tensorboard)" in capsys.readouterr().err
     monkeypatch.undo()
-    dope_training.train(recipe, data, tmp_path / "with", workers=0)
+    train(recipe, RunOptions(data=[TrainingStore(data)], out=tmp_path / "with", workers=0))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(tmp_path / "with" / "tensorboard")).Reload()
@@ -286,8 +281,9 @@ def test_without_tensorboard_there_is_a_hint_and_with_it_there_are_logs(tmp_path
 @pytest.mark.slow
 def test_several_devices_are_started_from_one_call(tmp_path, data):
     recipe = TrainConfig(**RECIPE | {"architecture": "dope-lite", "steps": 3, "validate_every": 3})
-    weights = dope_training.train(recipe, data, tmp_path / "run", devices=2, workers=0)
+    options = RunOptions(data=[TrainingStore(data)], out=tmp_path / "run", devices=2, workers=0)
+    weights = train(recipe, options)
     assert len(rows(tmp_path / "run")) == 3
     assert load(weights)[1].training["steps_done"] == 3
     with pytest.raises(UserError, match="cannot be shared by 3 devices"):
-        dope_training.train(recipe, data, tmp_path / "other", devices=3, workers=0)
+        train(recipe, replace(options, out=tmp_path / "other", devices=3))
