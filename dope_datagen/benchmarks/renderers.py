@@ -24,14 +24,13 @@ from dope_datagen.generation.job import Order, Worker
 from dope_datagen.generation.process_pool import cores, share_cores, share_out
 from dope_datagen.renderers.renderer import Rendering
 from dope_datagen.scenes.config import DatagenConfig, parse_config
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.objects.object_model import load_objects, pick
 
 NVISII = 0.19  # images/s of the founding document: 50,000 in three days on a T4, at 100 samples a pixel
 TRUTH_SAMPLES = 1024
 MANY_PIXELS = 400  # an object with fewer is not compared
-
-app = typer.Typer(add_completion=False)
 
 
 def crowded(renderer: str, **changes: object) -> DatagenConfig:
@@ -166,8 +165,8 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@app.command()
-def _command(
+@command("bench_datagen")
+def main(
     out: Annotated[Path, typer.Option(help="JSON with all figures")] = Path("out/bench-datagen.json"),
     short: Annotated[bool, typer.Option(help="few pictures; the figures are rough")] = False,
 ) -> None:
@@ -176,8 +175,7 @@ def _command(
     for name, make in parts(short).items():
         typer.echo(f"{name} ...", err=True)
         figures[name] = make()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(figures, indent=1) + "\n")
+        files.write_json(out, figures)
     typer.echo(json.dumps(figures, indent=1))
 
 
@@ -191,11 +189,6 @@ def parts(short: bool) -> dict[str, Callable[[], object]]:
         "memory_growth_path": lambda: memory("path", 2 if short else 200),
         "path_psnr_db": lambda: quality(1 if short else 4, 320 if short else 640),
     }
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; returns the exit status."""
-    return run_typer(app, argv, "bench_datagen")
 
 
 if __name__ == "__main__":

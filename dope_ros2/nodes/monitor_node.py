@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
 from functools import partial
@@ -15,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
+from dope_ros2.common import files
 from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
 from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.run import parse, run
@@ -77,7 +76,7 @@ class MonitorNode(PlainNode):
         summary = self._tally.summary()
         print(line(summary), flush=True)
         if self._options.json:
-            _write(self._options.json, summary | {"node": self._figures})
+            files.write_json(self._options.json, summary | {"node": self._figures})
         recall = summary["recall"]
         passed = recall is not None and recall >= self._options.min_recall
         if not passed:
@@ -88,13 +87,6 @@ class MonitorNode(PlainNode):
 
 def _nanoseconds(stamp: Time) -> int:
     return stamp.sec * 1_000_000_000 + stamp.nanosec
-
-
-def _write(path: Path, summary: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f".{path.name}")
-    partial_path.write_text(json.dumps(summary, indent=2) + "\n")
-    os.replace(partial_path, path)
 
 
 def _parser() -> argparse.ArgumentParser:
