@@ -21,7 +21,7 @@ from dope_datagen.dataset import store
 from dope_datagen.dataset.store import SHARD
 from dope_datagen.generation import generate as making
 from dope_datagen.generation.job import Order, Worker
-from dope_datagen.generation.process_pool import cores, share_cores, share_out
+from dope_datagen.generation.process_pool import cores, map_unordered, use_one_core
 from dope_datagen.renderers.renderer import Rendering
 from dope_datagen.scenes.config import DatagenConfig, parse_config
 from dope_ros2.common import files
@@ -84,7 +84,7 @@ def measure(renderer: str, images: int) -> dict[str, float]:
         store.prepare(path)
         order = Order(config, {model.name: model for model in objects}, count * SHARD)
         jobs = [(order, path, shard, images // count) for shard in range(count)]
-        shares = list(share_out(_share, jobs, count, share_cores))
+        shares = list(map_unordered(_share, jobs, count, use_one_core))
     wall = max(share.end for share in shares) - min(share.begin for share in shares)
     names = sorted({name for share in shares for name in share.seconds})
     busy = sum(share.end - share.begin for share in shares)
@@ -148,7 +148,7 @@ def memory(renderer: str, scenes: int) -> float:
 
     In a process of its own, which has done nothing else.
     """
-    return next(iter(share_out(_grown, [(renderer, scenes)], 1)))
+    return next(iter(map_unordered(_grown, [(renderer, scenes)], 1)))
 
 
 def _grown(renderer: str, scenes: int) -> float:

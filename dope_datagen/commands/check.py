@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dope_datagen.dataset import shard_state
 from dope_datagen.dataset.shards import SHARD
 from dope_datagen.dataset.store import records
-from dope_datagen.generation.process_pool import cores, share_out
+from dope_datagen.generation.process_pool import cores, map_unordered
 from dope_datagen.inspection.shard_reader import Fault, LabelStatistics, ShardReport, inspect_shard, store_faults
 from dope_datagen.inspection.statistics import draw, survey
 from dope_ros2.common import files
@@ -90,7 +90,7 @@ def check(path: Path, shards: Sequence[int], workers: int, tolerance: float) -> 
 def _inspected(path: Path, shards: Sequence[int], workers: int, tolerance: float) -> Iterator[ShardReport]:
     if workers <= 1 or len(shards) <= 1:
         return (inspect_shard(path, shard, tolerance) for shard in shards)
-    return share_out(inspect_shard, [(path, shard, tolerance) for shard in shards], workers)
+    return map_unordered(inspect_shard, [(path, shard, tolerance) for shard in shards], workers)
 
 
 def repair(report: CheckReport, shards: Sequence[int], workers: int, tolerance: float) -> None:

@@ -70,7 +70,7 @@ def _run(name: str, functions: Mapping[str, Command], argv: list[str]) -> int | 
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     for verb, function in functions.items():
-        app.command(verb)(function)
+        app.command(verb, short_help=str(function.__doc__).partition("\n")[0])(function)
     usage_error = typer.BadParameter.__bases__[0]
     try:
         result = get_command(app).main(args=argv, prog_name=name, standalone_mode=False)
