@@ -182,3 +182,30 @@ def test_no_file_names_a_place_on_somebodys_machine():
     ]
     hits = {str(f.relative_to(ROOT)): place.findall(f.read_text()) for f in files if f != Path(__file__).resolve()}
     assert not {name: found for name, found in hits.items() if found}
+
+
+# What may write a file without `common/files.py`: logs that grow while a process runs.
+DIRECT_WRITES = {
+    "dope_ros2/common/files.py",
+    "dope_datagen/dataset/shard_state.py",  # writes nothing: a finished shard gets another name
+    "dope_ros2/harness/child_processes.py",  # what a child process says
+    "dope_training/trainer/logs.py",  # a row at a time
+    "dope_training/train.py",  # why a process ends, into a temporary file that its parent holds open
+}
+DIRECT_WRITE = re.compile(
+    r"(?<!files)\.write_(?:text|bytes)\(|\bopen\([^()]*[\"'](?:[wax]\+?[bt]?|[rwax]b?\+)[\"']|imwrite\(|"
+    r"\bos\.(?:rename|replace)\(|json\.dump\("
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_files_are_written_through_the_one_module_that_writes_them_whole(path):
+    if str(path.relative_to(ROOT)) not in DIRECT_WRITES:
+        assert not DIRECT_WRITE.findall(path.read_text())
+
+
+def test_the_rule_about_writing_knows_it_when_it_sees_it():
+    writes = ["p.write_text(t)", 'p.write_bytes(b"")', 'open(p, "w")', "p.open('ab')", 'p.open("w", newline="")']
+    assert all(map(DIRECT_WRITE.search, [*writes, "cv2.imwrite(p, x)", "json.dump(x, f)", "os.rename(a, b)"]))
+    reads = ["files.write_text(p, t)", 'p.open("rb")', "p.open()", "os.open(p, os.O_RDONLY)", "json.dumps(x)"]
+    assert not any(map(DIRECT_WRITE.search, reads))

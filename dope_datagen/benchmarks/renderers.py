@@ -21,17 +21,16 @@ from dope_datagen.dataset import store
 from dope_datagen.dataset.store import SHARD
 from dope_datagen.generation import generate as making
 from dope_datagen.generation.job import Order, Worker
-from dope_datagen.generation.process_pool import cores, share_cores, share_out
+from dope_datagen.generation.process_pool import cores, map_unordered, use_one_core
 from dope_datagen.renderers.renderer import Rendering
 from dope_datagen.scenes.config import DatagenConfig, parse_config
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.objects.object_model import load_objects, pick
 
 NVISII = 0.19  # images/s of the founding document: 50,000 in three days on a T4, at 100 samples a pixel
 TRUTH_SAMPLES = 1024
 MANY_PIXELS = 400  # an object with fewer is not compared
-
-app = typer.Typer(add_completion=False)
 
 
 def crowded(renderer: str, **changes: object) -> DatagenConfig:
@@ -85,7 +84,7 @@ def measure(renderer: str, images: int) -> dict[str, float]:
         store.prepare(path)
         order = Order(config, {model.name: model for model in objects}, count * SHARD)
         jobs = [(order, path, shard, images // count) for shard in range(count)]
-        shares = list(share_out(_share, jobs, count, share_cores))
+        shares = list(map_unordered(_share, jobs, count, use_one_core))
     wall = max(share.end for share in shares) - min(share.begin for share in shares)
     names = sorted({name for share in shares for name in share.seconds})
     busy = sum(share.end - share.begin for share in shares)
@@ -149,7 +148,7 @@ def memory(renderer: str, scenes: int) -> float:
 
     In a process of its own, which has done nothing else.
     """
-    return next(iter(share_out(_grown, [(renderer, scenes)], 1)))
+    return next(iter(map_unordered(_grown, [(renderer, scenes)], 1)))
 
 
 def _grown(renderer: str, scenes: int) -> float:
@@ -166,8 +165,8 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@app.command()
-def _command(
+@command("bench_datagen")
+def main(
     out: Annotated[Path, typer.Option(help="JSON with all figures")] = Path("out/bench-datagen.json"),
     short: Annotated[bool, typer.Option(help="few pictures; the figures are rough")] = False,
 ) -> None:
@@ -176,8 +175,7 @@ def _command(
     for name, make in parts(short).items():
         typer.echo(f"{name} ...", err=True)
         figures[name] = make()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(figures, indent=1) + "\n")
+        files.write_json(out, figures)
     typer.echo(json.dumps(figures, indent=1))
 
 
@@ -191,11 +189,6 @@ def parts(short: bool) -> dict[str, Callable[[], object]]:
         "memory_growth_path": lambda: memory("path", 2 if short else 200),
         "path_psnr_db": lambda: quality(1 if short else 4, 320 if short else 640),
     }
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; returns the exit status."""
-    return run_typer(app, argv, "bench_datagen")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -10,6 +9,7 @@ import numpy as np
 
 from dope_datagen.carton.drawing import Sheet
 from dope_datagen.carton.faces import FACES, draw
+from dope_ros2.common import files
 
 SCALE = 6  # texture pixels per millimetre
 BLEED = 2  # [mm] of border around each face, so that mipmaps do not mix neighbours
@@ -66,14 +66,7 @@ def write_mesh(out: Path) -> list[Path]:
     """Write carton.obj, carton.mtl and carton.png into a folder."""
     _, png = cv2.imencode(".png", atlas()[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
     material = "newmtl carton\nKd 1 1 1\nNs 30\nmap_Kd carton.png\n"
-    files = {"carton.obj": obj_text().encode(), "carton.mtl": material.encode(), "carton.png": png.tobytes()}
-    for name, content in files.items():
-        write(out / name, content)
-    return [out / name for name in files]
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    contents = {"carton.obj": obj_text().encode(), "carton.mtl": material.encode(), "carton.png": png.tobytes()}
+    for name, content in contents.items():
+        files.write_bytes(out / name, content)
+    return [out / name for name in contents]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -19,25 +18,22 @@ from dope_datagen.mesh_preparation.report import MeshReport, closed, inspect, le
 from dope_datagen.mesh_preparation.surface import Surface, agreement
 from dope_datagen.mesh_preparation.symmetry import matrices
 from dope_datagen.mesh_preparation.write import write
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import commands
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects
 
-app = typer.Typer(add_completion=False)
 SAME_BOX = 0.005  # of an edge
 DUST = 1e-6  # [m], a centre nearer to 0 is 0
 MeshFile = Annotated[Path, typer.Argument(metavar="MESH", help=f"{', '.join(SUFFIXES)}")]
 Unit = Annotated[str | None, typer.Option(help="unit of the mesh: m, cm or mm; found by its size if not given")]
 
 
-@app.command()
-def check(mesh: MeshFile, unit: Unit = None) -> None:
+def _check(mesh: MeshFile, unit: Unit = None) -> None:
     """Report size, unit, texture and symmetry of a mesh; fails if it cannot be used."""
     print(inspect(read(mesh), unit).text())
     print(f"\n`dope assets prepare {mesh} --out FOLDER` makes it ready and prints its entry for objects.yaml")
 
 
-@app.command("prepare")
 def _prepare(
     mesh: MeshFile,
     out: Annotated[Path, typer.Option(help="folder for the OBJ, MTL and PNG")],
@@ -127,10 +123,4 @@ def summary(report: MeshReport, ready: Surface) -> str:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope assets`; returns the exit status."""
-    return run_typer(app, argv, "dope assets")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = commands("dope assets", {"check": _check, "prepare": _prepare})

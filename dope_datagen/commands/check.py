@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,15 +14,14 @@ from tqdm import tqdm
 from dope_datagen.dataset import shard_state
 from dope_datagen.dataset.shards import SHARD
 from dope_datagen.dataset.store import records
-from dope_datagen.generation.process_pool import cores, share_out
+from dope_datagen.generation.process_pool import cores, map_unordered
 from dope_datagen.inspection.shard_reader import DataFault, LabelStatistics, ShardReport, inspect_shard, store_faults
 from dope_datagen.inspection.statistics import draw, survey
 from dope_ros2.common import files
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import use_objects
 
-app = typer.Typer(add_completion=False)
 FAULTY = 1  # exit status
 AGAIN = "`dope check --repair` renders them again, --mark lets `dope generate` do it"
 SHOWN = 4  # faults of a shard that are printed; the JSON has all
@@ -93,7 +90,7 @@ def check(path: Path, shards: Sequence[int], workers: int, tolerance: float) -> 
 def _inspected(path: Path, shards: Sequence[int], workers: int, tolerance: float) -> Iterator[ShardReport]:
     if workers <= 1 or len(shards) <= 1:
         return (inspect_shard(path, shard, tolerance) for shard in shards)
-    return share_out(inspect_shard, [(path, shard, tolerance) for shard in shards], workers)
+    return map_unordered(inspect_shard, [(path, shard, tolerance) for shard in shards], workers)
 
 
 def repair(report: CheckReport, shards: Sequence[int], workers: int, tolerance: float) -> None:
@@ -148,7 +145,7 @@ def write(report: CheckReport, out: Path) -> None:
     """Write report.json and report.png into a folder.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: they cannot be written.
     """
     content = {
         "schema": "dope-check/1",
@@ -158,18 +155,9 @@ def write(report: CheckReport, out: Path) -> None:
         **survey(report.seen, report.crowd),
     }
     title = f"{report.path.name}: {len(report.crowd)} pictures, {len(report.seen)} objects"
-    partial = [out / f".{name}.partial" for name in ("report.json", "report.png")]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        partial[0].write_text(json.dumps(content, indent=1))
-        draw(content, title, partial[1])
-        for file in partial:
-            files.replace(file, out / file.name[1:].removesuffix(".partial"))
-    except OSError as error:
-        raise files.write_error(out, error) from error
-    finally:
-        for file in partial:
-            files.remove(file)
+    files.write_json(out / "report.json", content)
+    with files.replacing(out / "report.png") as picture:
+        draw(content, title, picture)
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -180,8 +168,8 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
-@app.command()
-def _command(
+@command("dope check")
+def main(
     data: Annotated[Path, typer.Argument(help="a dataset of `dope generate`")],
     out: Annotated[Path | None, typer.Option(help="folder of report.json and report.png; default: DATA-check")] = None,
     mark_bad: Annotated[bool, typer.Option("--mark", help="let faulty shards count as not there")] = False,
@@ -216,12 +204,3 @@ def _command(
     write(report, target)
     print(f"report: {target / 'report.json'}, {target / 'report.png'}")
     return FAULTY if report.all_faults else 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope check`; returns the exit status."""
-    return run_typer(app, argv, "dope check")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -14,11 +13,10 @@ import typer
 
 from dope_datagen.formats import bop, coco, ndds, store_format
 from dope_datagen.formats.common import DatasetReader, FormatOptions
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, load_objects, pick
-
-app = typer.Typer(add_completion=False)
 
 
 class Format(StrEnum):
@@ -71,24 +69,15 @@ def read(path: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> D
 
 
 def convert(source: DatasetReader, to: Format, out: Path, options: FormatOptions) -> list[str]:
-    """Write a dataset, to a temporary name first; returns what has to be said about it, a line each.
+    """Write a dataset, whole or not at all; returns what has to be said about it, a line each.
 
     Raises:
         UserError: there is something at `out` already, or it cannot be written.
     """
     if out.exists():
         raise UserError(f"{out}: exists already; give another --out, or remove it")
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        notes = WRITERS[to].write(partial, source, options)
-        os.rename(partial, out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); check space and rights") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return notes
+    with files.replacing(out) as folder:
+        return WRITERS[to].write(folder, source, options)
 
 
 def parse_renames(texts: list[str], known: dict[str, ObjectModel]) -> dict[str, str]:
@@ -110,8 +99,8 @@ def _complain(lines: list[str]) -> None:
         print(f"dope convert: warning: {line}", file=sys.stderr)
 
 
-@app.command()
-def _command(
+@command("dope convert")
+def main(
     source: Annotated[Path, typer.Argument(help="a dataset of ours, BOP scenes, or pictures with JSON beside them")],
     to: Annotated[Format, typer.Option(help="what to write")],
     out: Annotated[Path, typer.Option(help="the new folder")],
@@ -136,12 +125,3 @@ def _command(
     _complain(notes)
     left = f"; warnings: {len(found.problems) + len(notes)}" if found.problems or notes else ""
     print(f"{out}: {len(found.pictures)} pictures{left}")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope convert`; returns the exit status."""
-    return run_typer(app, argv, "dope convert")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

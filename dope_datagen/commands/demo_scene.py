@@ -5,15 +5,11 @@ Things are dropped by the physics engine, not placed as in training; the result 
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import typer
 from scipy.spatial.transform import Rotation
@@ -22,17 +18,18 @@ from dope_datagen.assets import primitives
 from dope_datagen.assets.distractors import distractor_keys
 from dope_datagen.assets.library import Assets
 from dope_datagen.dataset.labels import Label, label
+from dope_datagen.formats.common import write_json, write_plain
 from dope_datagen.renderers.raster.rasterizer import Raster
 from dope_datagen.scenes.placement import looking
 from dope_datagen.scenes.scene import Body, Light, Material, Scene
 from dope_datagen.simulation.physics import Falling, settle, table
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import load_objects, pick
 
-app = typer.Typer(add_completion=False)
 TABLE = (1.3, 0.9)  # edges [m]
 FOCAL, WIDTH, HEIGHT = 600.0, 640, 480  # [px]
 MM = 1000.0
@@ -134,22 +131,27 @@ def _seen(body: Body, pose: Pose) -> Body:
 
 
 def write_bop(out: Path, scenes: list[Scene], assets: Assets) -> None:
-    """Render scenes into a BOP scene folder, under a temporary name first."""
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "rgb").mkdir(parents=True)
+    """Render scenes into a BOP scene folder, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with files.replacing(out) as folder:
+        _write_bop(folder, scenes, assets)
+
+
+def _write_bop(folder: Path, scenes: list[Scene], assets: Assets) -> None:
     renderer = Raster(assets)
     cameras, truths, infos = {}, {}, {}
     for number, scene in enumerate(scenes):
         rendering = renderer.render(scene)
-        cv2.imwrite(str(partial / "rgb" / f"{number:06d}.png"), rendering.rgb[..., ::-1])
+        write_plain(folder / "rgb" / f"{number:06d}.png", rendering.rgb[..., ::-1])
         labels = label(scene, rendering, assets.objects)
         cameras[str(number)] = {"cam_K": list(scene.K), "depth_scale": 1.0}
         truths[str(number)] = [_truth(entry) for entry in labels]
         infos[str(number)] = [_info(entry) for entry in labels]
     for name, content in (("scene_camera", cameras), ("scene_gt", truths), ("scene_gt_info", infos)):
-        (partial / f"{name}.json").write_text(json.dumps(content))
-    os.rename(partial, out)
+        write_json(folder / f"{name}.json", content)
 
 
 def _truth(entry: Label) -> dict:
@@ -166,8 +168,8 @@ def _info(entry: Label) -> dict:
     }
 
 
-@app.command()
-def _command(
+@command("demo_scene")
+def main(
     out: Annotated[Path, typer.Option(help="the BOP scene folder; must not exist")],
     objects: Annotated[str, typer.Option(help="names in objects.yaml, with commas; repeat one for several")] = (
         "carton,carton,carton"
@@ -183,11 +185,6 @@ def _command(
     assets = Assets({model.name: model for model in pick(load_objects(), names)})
     write_bop(out, film(seed, frames, assets, names, clutter), assets)
     print(out)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Render the demo's film; returns the exit status."""
-    return run_typer(app, argv, "demo_scene")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,9 @@ from dope_datagen.generation.job import Runner
 from dope_datagen.generation.local_runner import with_processes
 from dope_datagen.generation.process_pool import cores
 from dope_datagen.scenes.config import load_config
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import use_objects
-
-app = typer.Typer(add_completion=False)
 
 
 class RunnerKind(StrEnum):
@@ -67,8 +65,8 @@ def parse_shards(text: str) -> range:
     return range(int(first), int(last))
 
 
-@app.command()
-def _command(
+@command("dope generate")
+def main(
     config: Annotated[Path, typer.Argument(help="what to draw, such as config/datagen/quick.yaml")],
     out: Annotated[Path, typer.Option(help="folder of the dataset; an unfinished one is completed")],
     images: Annotated[int, typer.Option(min=1, help="pictures in the complete dataset")],
@@ -95,8 +93,3 @@ def _command(
         arrange(recipe, out, images, seed, chosen, runner=run)
     else:
         generate(recipe, out, images, seed, chosen, scenes=from_scenes, runner=run)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope generate`; returns the exit status."""
-    return run_typer(app, argv, "dope generate")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +14,10 @@ from dope_datagen.dataset.store import Dataset, Sample, records
 from dope_datagen.inspection.contact_sheet import annotated, sheet
 from dope_datagen.inspection.html_page import PageImage, page
 from dope_ros2.common import files
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, use_objects
 
-app = typer.Typer(add_completion=False)
 PICTURES, PAGE = (".jpg", ".jpeg", ".png"), ".html"
 VIEWS = 4  # of one arrangement
 Numbered = list[tuple[int, Sample]]
@@ -71,16 +69,8 @@ def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) ->
     return [PageImage(number, s, s.rgb if plain else annotated(s, models)) for number, s in pictures]
 
 
-def _write(path: Path, content: bytes) -> None:
-    try:
-        files.write(path, content)
-    except OSError as error:
-        raise files.write_error(path, error) from error
-    print(path)
-
-
-@app.command()
-def _command(
+@command("dope preview")
+def main(
     source: Annotated[Path, typer.Argument(help="a dataset, or a configuration such as config/datagen/quick.yaml")],
     out: Annotated[Path, typer.Option(help="the sheet (.jpg, .png); the page gets the same name with .html")],
     count: Annotated[int, typer.Option(min=1, max=400, help="how many pictures")] = 24,
@@ -96,14 +86,6 @@ def _command(
     pictures, known, facts = (stored if source.is_dir() else rendered)(source, count, seed)
     all_shown = shown(pictures, known, plain)
     encoded = cv2.imencode(picture_file.suffix, sheet([s.image for s in all_shown], columns)[..., ::-1])[1]
-    _write(picture_file, encoded.tobytes())
-    _write(page_file, page(source.name, facts, all_shown).encode())
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope preview`; returns the exit status."""
-    return run_typer(app, argv, "dope preview")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for path, content in ((picture_file, encoded.tobytes()), (page_file, page(source.name, facts, all_shown).encode())):
+        files.write_bytes(path, content)
+        print(path)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 import sysconfig
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -16,13 +15,12 @@ import typer
 
 from dope_datagen.dataset.store import Dataset, Sample, records
 from dope_datagen.inspection.contact_sheet import instance_color
-from dope_ros2.common import files
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.visualization.viewer.rerun_file import saving
 from dope_ros2.visualization.viewer.rerun_process import INSTEAD, check_display, load
 
-app = typer.Typer(add_completion=False)
 PREVIEW = "`dope preview` writes a web page without it"
 
 
@@ -68,26 +66,6 @@ def _open(rr: ModuleType) -> None:
         raise UserError(f"the viewer rerun does not start ({str(error).splitlines()[0]}); {INSTEAD}") from error
 
 
-def _record(rr: ModuleType, out: Path, send: Callable[[], None]) -> None:
-    """Write what is sent to a file, whole or not at all.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    part = out.with_name(f"{out.name}.partial")
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        rr.save(str(part))
-        send()
-        rr.disconnect()
-        os.replace(part, out)
-    except OSError as error:
-        raise files.write_error(out, error) from error
-    finally:
-        files.remove(part)
-
-
 def _send_all(rr: ModuleType, store: Dataset, models: Mapping[str, ObjectModel], count: int) -> None:
     rr.log("/", rr.ViewCoordinates.RDF, static=True)
     for index in range(min(count, len(store))):
@@ -114,8 +92,8 @@ def _send(rr: ModuleType, number: int, content: dict) -> None:
     rr.log("objects", rr.Boxes3D(**boxes, quaternions=turns, labels=content["names"]))
 
 
-@app.command()
-def _command(
+@command("dope view")
+def main(
     data: Annotated[Path, typer.Argument(help="a dataset of `dope generate`")],
     count: Annotated[int, typer.Option(min=1, help="how many pictures, from the first")] = 100,
     save: Annotated[Path | None, typer.Option(help="write a recording (.rrd) instead of opening the viewer")] = None,
@@ -125,15 +103,5 @@ def _command(
     rr.init(f"dope view {data.name}")
     if save is None:
         _open(rr)
+    with nullcontext() if save is None else saving(rr, save):
         _send_all(rr, store, models, count)
-    else:
-        _record(rr, save, partial(_send_all, rr, store, models, count))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope view`; returns the exit status."""
-    return run_typer(app, argv, "dope view")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

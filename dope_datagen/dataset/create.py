@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import zarr
 
 from dope_datagen.dataset import shards
-from dope_datagen.dataset.shard_state import LAST, attributes
+from dope_datagen.dataset.shard_state import LAST, arrays, attributes
 from dope_datagen.dataset.shards import SHARD
 from dope_ros2 import __version__
 from dope_ros2.common import files
@@ -32,18 +31,13 @@ def create(path: Path, images: int, seed: int, config: dict, objects: Iterable[O
     if path.exists():
         _check(path, wanted, images)
         return
-    partial = path.with_name(files.temporary_name("new", prefix=f".{path.name}"))
     try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        files.remove_stale(partial.parent, prefix=f".{path.name}")
-        _lay_out(partial, wanted, images)
-        os.rename(partial, path)
-    except OSError as error:
+        with files.replacing(path) as folder:
+            _lay_out(folder, wanted, images)
+    except files.WriteError:
         if not (path / "zarr.json").is_file():  # else another process was faster
-            raise files.write_error(path, error) from error
+            raise
         _check(path, wanted, images)
-    finally:
-        files.remove(partial)
 
 
 def _record_of(model: ObjectModel) -> dict:
@@ -95,23 +89,14 @@ def _difference(there: object, here: object) -> str:
 
 def _enlarge(path: Path, before: int, images: int) -> None:
     """More rows; a last shard that was not full is forgotten, so that it is rendered again. The number comes last."""
-    names = [folder.name for folder in path.iterdir() if (folder / "zarr.json").is_file()]
+    names = [folder.name for folder in arrays(path)]
     if before % SHARD:
         for name in sorted(names, key=lambda name: name != LAST):
             shards.chunk_file(path / name, before // SHARD).unlink(missing_ok=True)
     for name in names:
         meta = json.loads((path / name / "zarr.json").read_text())
         meta["shape"][0] = images
-        _rewrite(path, path / name / "zarr.json", meta)
+        files.write_json(path / name / "zarr.json", meta, indent=2)
     meta = json.loads((path / "zarr.json").read_text())
     meta["attributes"]["images"] = images
-    _rewrite(path, path / "zarr.json", meta)
-
-
-def _rewrite(path: Path, file: Path, content: dict) -> None:
-    partial = path / files.temporary_name("json")
-    try:
-        partial.write_text(json.dumps(content, indent=2))
-        files.replace(partial, file)
-    finally:
-        files.remove(partial)
+    files.write_json(path / "zarr.json", meta, indent=2)

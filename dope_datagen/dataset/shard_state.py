@@ -31,6 +31,11 @@ def attributes(path: Path) -> dict:
         raise UserError(f"{path}: not a dataset of `dope generate`; give the folder named by its --out") from error
 
 
+def arrays(path: Path) -> list[Path]:
+    """The folders of a store's arrays."""
+    return [file.parent for file in path.glob("[!.]*/zarr.json")]
+
+
 def converted(path: Path) -> bool:
     """Whether a store was made by `dope convert`, from other files: nothing in it can be rendered.
 
@@ -89,6 +94,7 @@ def prepare(path: Path) -> None:
 
 def tidy(path: Path) -> None:
     """Remove what killed processes have left, and the marks of shards that have been written again since."""
-    files.remove_stale(path)
+    for folder in (path, *arrays(path)):
+        files.remove_stale(folder)
     for shard in set(marked(path)) & set(finished(path)):
         files.remove(mark_file(path, shard))

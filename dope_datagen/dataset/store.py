@@ -128,7 +128,7 @@ def write_shard(path: Path, shard: int, samples: Iterable[Sample], jpeg_quality:
             files.replace(file, shards.chunk_file(path / name, shard))
         mark_file(path, shard).unlink(missing_ok=True)
     except OSError as error:
-        raise files.write_error(path, error) from error
+        raise files.write_error(path, error, "; what is finished is kept") from error
     finally:
         files.remove(place)
 

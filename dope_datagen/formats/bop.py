@@ -48,7 +48,7 @@ NO_BOX = [-1, -1, -1, -1]
 
 def scenes(path: Path) -> list[Path]:
     """Scene folders: the folder itself, those in it, or those one level deeper."""
-    return bop.scenes(path) or sorted(file.parent for file in path.glob("*/*/scene_camera.json"))
+    return bop.scenes(path) or sorted(file.parent for file in path.glob("[!.]*/[!.]*/scene_camera.json"))
 
 
 def write(folder: Path, source: DatasetReader, options: FormatOptions) -> list[str]:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from dope_datagen.dataset.store import Sample
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
 
@@ -86,8 +87,7 @@ def write_rgb(path: Path, rgb: np.ndarray, options: FormatOptions) -> None:
 
 def write_plain(path: Path, image: np.ndarray, parameters: Sequence[int] = ()) -> None:
     """Write an image as OpenCV has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(path.suffix, image, parameters)[1].tobytes())
+    files.write_bytes(path, cv2.imencode(path.suffix, image, parameters)[1].tobytes(), flush=False)
 
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
@@ -121,5 +121,4 @@ def numbers(value: object, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    files.write_json(path, content, flush=False)

@@ -15,19 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import apache_beam
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
-from dope_datagen.generation.job import Runner
-from dope_datagen.generation.process_pool import cores, share_cores
+from dope_datagen.generation.job import Job, Runner
+from dope_datagen.generation.process_pool import cores, use_one_core
 from dope_ros2.common.errors import UserError
-
-if TYPE_CHECKING:
-    from dope_datagen.generation.job import Job
 
 NAMESPACE, PICTURES, MISTAKES = "dope", "pictures", "mistakes"  # of the metrics
 OFFLINE = "--allow_unsafe_triggers"  # else DirectRunner first fetches a program, Prism; here nothing is triggered
@@ -134,7 +131,7 @@ class _Process:
 
     @cached_property
     def _do(self) -> Callable[[int], int]:
-        share_cores()
+        use_one_core()
         return self._job.begin(threads=1)
 
     def shard(self, shard: int) -> int:

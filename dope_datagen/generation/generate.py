@@ -88,6 +88,6 @@ def _todo(job: Job, shards: Sequence[int] | None) -> list[int]:
 def _work(job: Job, todo: list[int], runner: Runner) -> None:
     """Have shards done, and show how far it is."""
     total = sum(len(job.order.numbers(shard)) for shard in todo)
-    with progress(total) as tell:
+    with progress(total) as advance:
         for count in runner(job, todo):
-            tell(count)
+            advance(count)

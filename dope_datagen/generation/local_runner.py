@@ -1,16 +1,12 @@
-"""How shards are shared out: among processes of this machine, or by Apache Beam."""
+"""Shards shared out among processes of this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
-from dope_datagen.generation.job import Runner
-from dope_datagen.generation.process_pool import share_cores, share_out
-
-if TYPE_CHECKING:
-    from dope_datagen.generation.job import Job
+from dope_datagen.generation.job import Job, Runner
+from dope_datagen.generation.process_pool import map_unordered, use_one_core
 
 _do: Callable[[int], int] | None = None  # of this process
 
@@ -24,12 +20,12 @@ def _run(job: Job, todo: list[int], workers: int) -> Iterator[int]:
     if workers <= 1 or len(todo) <= 1:
         yield from map(job.begin(), todo)
     else:
-        yield from share_out(_shard, [(shard,) for shard in todo], workers, _start, (job,))
+        yield from map_unordered(_shard, [(shard,) for shard in todo], workers, _start, (job,))
 
 
 def _start(job: Job) -> None:
     global _do
-    share_cores()
+    use_one_core()
     _do = job.begin(threads=1)
 
 

@@ -20,7 +20,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def share_out(
+def map_unordered(
     function: Callable, jobs: Sequence[tuple], workers: int, start: Callable | None = None, arguments: tuple = ()
 ) -> Iterator[Any]:
     """Call `function(*job)` for every job in several processes; yields the results as they come.
@@ -76,7 +76,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def share_cores() -> None:
+def use_one_core() -> None:
     """Let this process use one core, since others use the rest; to be called before OpenGL starts."""
     import cv2
 

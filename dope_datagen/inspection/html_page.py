@@ -64,22 +64,30 @@ def page(title: str, facts: str, pictures: Sequence[PageImage]) -> str:
         pictures: in the order of the page.
     """
     figures = "\n".join(_figure(shown) for shown in pictures)
+    return document(
+        title,
+        f"""<p>{escape(facts)}</p>
+<p>Cuboids and axes (<b class="x">x</b>, <b class="y">y</b>, <b class="z">z</b>) are drawn from the poses, with the +z
+face tinted and hidden edges thin; dots are the stored corners, tints the masks.</p>
+<main>
+{figures}
+</main>""",
+    )
+
+
+def document(title: str, body: str, style: str = "") -> str:
+    """A whole page from its title and the HTML below it; `style` is CSS that is added to STYLE."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 <h1>{escape(title)}</h1>
-<p>{escape(facts)}</p>
-<p>Cuboids and axes (<b class="x">x</b>, <b class="y">y</b>, <b class="z">z</b>) are drawn from the poses, with the +z
-face tinted and hidden edges thin; dots are the stored corners, tints the masks.</p>
-<main>
-{figures}
-</main>
+{body}
 </body>
 </html>
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from dope_datagen.mesh_preparation.write import replace_file
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
@@ -90,8 +90,7 @@ def add(entry: Entry, file: Path) -> None:
     check_new(before, file, entry.name, entry.class_id)
     try:
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(file, ("objects:\n" + entry.text()).encode())
+            files.write_text(file, "objects:\n" + entry.text())
             return
         old = file.read_bytes().decode()
         new = with_entry(old, entry, file)
@@ -99,11 +98,11 @@ def add(entry: Entry, file: Path) -> None:
         if found.keys() != before.keys() | {entry.name}:
             raise UserError(f"{file}: its layout is not understood; add the entry by hand:\n{entry.text()}")
         mode = file.stat().st_mode
-        replace_file(file, new.encode())
+        files.write_text(file, new)
         file.chmod(mode)
-    except OSError as error:
+    except files.WriteError as error:
         raise UserError(
-            f"{file}: cannot be written ({error.strerror}); add the entry by hand:\n{entry.text()}"
+            f"{file}: cannot be written ({error.reason}); add the entry by hand:\n{entry.text()}"
         ) from error
 
 

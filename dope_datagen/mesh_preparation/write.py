@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from dope_datagen.mesh_preparation.surface import Surface
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.meshes.normals import corner_normals
 
@@ -33,7 +33,7 @@ def obj_text(surface: Surface, name: str, factor: float) -> str:
 def write(surface: Surface, out: Path, name: str, factor: float, overwrite: bool = False) -> Path:
     """Write NAME.obj, NAME.mtl and NAME.png into a folder; returns the OBJ's path.
 
-    Each is written under another name first, the OBJ last, so that it never stands there incomplete.
+    The OBJ comes last, so that it never stands there without the others.
 
     Args:
         surface: with one texture.
@@ -52,22 +52,6 @@ def write(surface: Surface, out: Path, name: str, factor: float, overwrite: bool
     material = f"newmtl surface\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {name}.png\n"
     picture = cv2.imencode(".png", np.ascontiguousarray(surface.images[0][..., ::-1]))[1].tobytes()
     contents = {png: picture, mtl: material.encode(), obj: obj_text(surface, name, factor).encode()}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for path, content in contents.items():
-            replace_file(path, content)
-    except OSError as error:
-        raise UserError(
-            f"{out}: cannot be written ({error.strerror}); choose another --out, or make room and grant write access"
-        ) from error
+    for path, content in contents.items():
+        files.write_bytes(path, content)
     return obj
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in place at once: written beside it, then renamed."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -35,13 +35,7 @@ def begin(folder: Path, config: DatagenConfig, seed: int, images: int) -> None:
         if _read_manifest(folder) != wanted:
             raise UserError(f"{folder}: holds scenes of another configuration, seed or number; give another --out")
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / files.temporary_name("manifest")
-        partial.write_text(json.dumps(wanted, indent=1))
-        files.replace(partial, folder / MANIFEST)
-    except OSError as error:
-        raise files.write_error(folder, error) from error
+    files.write_json(folder / MANIFEST, wanted)
 
 
 def check(folder: Path, config: DatagenConfig, seed: int, images: int) -> None:
@@ -63,18 +57,15 @@ def check(folder: Path, config: DatagenConfig, seed: int, images: int) -> None:
 
 
 def write(folder: Path, shard: int, scenes: Iterable[Scene], config: DatagenConfig) -> None:
-    """Write the scenes of one shard, whole or not at all."""
+    """Write the scenes of one shard, whole or not at all.
+
+    Raises:
+        UserError: they cannot be written.
+    """
     roots = _roots(config)
     lines = (_replaced(json.dumps(scene.to_dict()), roots) for scene in scenes)
-    partial = folder / files.temporary_name(f"scenes-{shard}")
-    try:
-        with open(partial, "wb") as whole, gzip.GzipFile("", "wb", fileobj=whole, mtime=0) as file:
-            file.writelines(f"{line}\n".encode() for line in lines)
-        files.replace(partial, _file(folder, shard))
-    except OSError as error:
-        raise files.write_error(folder, error) from error
-    finally:
-        files.remove(partial)
+    with files.open_replacing(_file(folder, shard)) as whole, gzip.GzipFile("", "wb", fileobj=whole, mtime=0) as file:
+        file.writelines(f"{line}\n".encode() for line in lines)
 
 
 def finished(folder: Path) -> set[int]:

@@ -15,9 +15,9 @@ import torch
 import typer
 
 from dope_ros2.benchmarks.stages import WARM_UP, shot, timed
-from dope_ros2.common.command_runner import run_typer
-from dope_ros2.common.files import make_folder
-from dope_ros2.common.resources import share
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
+from dope_ros2.common.resources import default_weights
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.harness.child_processes import Processes
 from dope_ros2.harness.live_system import environment, play, render
@@ -42,12 +42,12 @@ CASES = {
 def standing(scene: Path, out: Path) -> Path:
     """A BOP scene of one picture of another one, again and again."""
     number, count = STILL
-    make_folder(out / "rgb")
+    files.new_folder(out / "rgb")
     frame = read_scene(scene)[number]
     for name in ("scene_camera.json", "scene_gt.json", "scene_gt_info.json"):
         entries = json.loads((scene / name).read_text())
         again = {str(k): entries[str(frame.im_id)] for k in range(count)}
-        (out / name).write_text(json.dumps(again))
+        files.write_json(out / name, again)
     for k in range(count):
         shutil.copyfile(frame.path, out / "rgb" / f"{k:06d}{frame.path.suffix}")
     return out
@@ -55,7 +55,7 @@ def standing(scene: Path, out: Path) -> Path:
 
 def live(scene: Path, out: Path, parameters: list[str]) -> dict:
     """The monitor's figures of a node that is shown the whole scene at 30 Hz by another process."""
-    make_folder(out / "logs")
+    files.new_folder(out / "logs")
     with Processes(out / "logs", environment()) as processes:
         play(scene, out, parameters, CAMERA_RATE, 0.0, processes)
     return json.loads((out / "report.json").read_text())
@@ -85,7 +85,7 @@ def untrained(architecture: str, objects: int, height: int, engine: str) -> Esti
 def alone(scene: Path, images: int) -> dict[str, float]:
     """Median times of whole pictures without ROS [ms], with this package's weights and with others' size."""
     shots = [shot(picture) for picture in islice(endless(open_source(str(scene))), images + WARM_UP)]
-    weights = share() / "weights" / "dope-lite.safetensors"
+    weights = default_weights()
     estimators = {
         "dope-lite": lambda: Estimator.load(weights, load_objects(), "cpu"),
         "dope-lite, torch": lambda: Estimator.load(weights, load_objects(), "cpu", "torch"),
@@ -103,17 +103,14 @@ def alone(scene: Path, images: int) -> dict[str, float]:
     return times
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@app.command()
-def bench_node(
+@command("bench-node")
+def main(
     out: Annotated[Path, typer.Option(help="folder for scene, logs and figures")] = Path("out/bench-node"),
     scene: Annotated[Path | None, typer.Option(help="BOP scene with truth; default: the demo's, rendered")] = None,
     images: Annotated[int, typer.Option(help="to look at without ROS", min=1)] = 60,
 ) -> None:
     """Time the node and its parts; the figures go to OUT/bench-node.json."""
-    make_folder(out / "logs")
+    files.new_folder(out / "logs")
     if scene is None:
         scene = out / "scene"
         with Processes(out / "logs", environment()) as processes:
@@ -128,12 +125,7 @@ def bench_node(
         print(told(name, figures))
     times = kept["alone_ms"]
     print(f"paper / dope-lite: {times['paper, torch'] / times['dope-lite']:.1f} times")
-    (out / "bench-node.json").write_text(json.dumps(kept, indent=1))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; returns the exit status."""
-    return run_typer(app, argv, "bench-node")
+    files.write_json(out / "bench-node.json", kept)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.files import make_folder
 from dope_ros2.harness.child_processes import Processes
 from dope_ros2.harness.live_system import NODE, RELIABLE, START_TIMEOUT, environment, render, ros_arguments
 
@@ -123,11 +123,8 @@ class NodeEndedError(Exception):
     """The node has ended before it was asked to."""
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@app.command()
-def soak(
+@command("soak")
+def main(
     out: Annotated[Path, typer.Option(help="JSON with all figures; logs go beside it")] = Path("out/soak.json"),
     seconds: Annotated[float, typer.Option(help="how long", min=20)] = 1800.0,
     rate: Annotated[float, typer.Option(help="images a second", min=1)] = 30.0,
@@ -139,7 +136,7 @@ def soak(
 ) -> int:
     """The node among faults, in processes of their own over ROS 2."""
     logs = out.parent / "soak"
-    make_folder(logs)
+    files.new_folder(logs)
     record, report = logs / "record.json", {"seconds": seconds, "rate": rate}
     with Processes(logs, environment()) as processes:
         if source == "demo":
@@ -155,14 +152,9 @@ def soak(
             print(tell(report))
         except NodeEndedError as error:
             report["faults"] = [str(error)]
-    out.write_text(json.dumps(report, indent=1) + "\n")
+    files.write_json(out, report)
     print(*(f"does not hold: {fault}" for fault in report["faults"]), sep="\n", flush=True)
     return 1 if report["faults"] else 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run it; returns 0, 1 when something does not hold, 2 when something did not run."""
-    return run_typer(app, argv, "soak")
 
 
 if __name__ == "__main__":

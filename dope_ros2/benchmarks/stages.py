@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -13,9 +12,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.resources import share
+from dope_ros2.common.resources import default_weights
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io.image_sources import SourceImage, endless, open_source
 from dope_ros2.objects.object_model import load_objects
@@ -57,11 +57,8 @@ def table(figures: Figures) -> list[str]:
     return [*lines, f"  {rate:.1f} pictures/s, {np.mean(figures['found']):.1f} objects in a picture"]
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@app.command()
-def benchmark(
+@command("dope benchmark")
+def main(
     source: Annotated[str, typer.Argument(help="an image, a folder of them, a video or a BOP scene")],
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="which; again for more; default: auto")] = None,
@@ -76,20 +73,14 @@ def benchmark(
         raise UserError(f"{source}: has only {len(shots)} pictures; {WARM_UP + 1} are needed")
     from dope_ros2.estimation.estimator import Estimator  # here, so that a wrong path does not wait for torch
 
-    weights, kept = weights or share() / "weights" / "dope-lite.safetensors", {}
+    weights, kept = weights or default_weights(), {}
     for name in engine or ["auto"]:
         estimator = Estimator.load(weights, load_objects(objects_file), device, name)
         figures = timed(estimator, shots)
         kept[estimator.engine.name] = figures
         print("\n".join([f"{estimator.engine.name}, {shots[0][0].shape[1]}x{shots[0][0].shape[0]}", *table(figures)]))
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(kept, indent=1))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope benchmark`; returns the exit status."""
-    return run_typer(app, argv, "dope benchmark")
+        files.write_json(out, kept)
 
 
 if __name__ == "__main__":

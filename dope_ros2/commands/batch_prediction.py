@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.scene_report import SceneReport
 from dope_ros2.geometry.camera import CameraModel
@@ -150,10 +149,8 @@ def _process_video(run: PredictionRun, source: FoundSource, shots: Shots, rate: 
 
 
 def _write_jpeg(path: Path, image: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    cv2.imwrite(str(partial), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    os.replace(partial, path)
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    files.write_bytes(path, jpeg.tobytes(), flush=False)
 
 
 def lines(run: PredictionRun, sources: list[FoundSource]) -> Iterator[str]:
@@ -175,8 +172,6 @@ def write(run: PredictionRun, weights: Path) -> None:
         "images": run.entries,
         "problems": run.problems,
     }
-    partial = run.out / ".predictions.json"
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(partial, run.out / "predictions.json")
+    files.write_json(run.out / "predictions.json", content)
     if any("scene_id" in entry for entry in run.entries):
         write_results(run.out / "results.csv", run.estimates)

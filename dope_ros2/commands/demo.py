@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -12,9 +11,9 @@ from typing import Annotated
 import typer
 
 from dope_ros2.commands.batch_prediction import PredictionRun, lines
-from dope_ros2.common.command_runner import run_typer
-from dope_ros2.common.files import make_folder
-from dope_ros2.common.resources import share
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
+from dope_ros2.common.resources import default_weights
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.harness.child_processes import Processes
@@ -76,11 +75,8 @@ def tell(report: dict) -> str:
     )
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@app.command()
-def demo(
+@command("dope demo")
+def main(
     out: Annotated[Path, typer.Option(help="folder for the scene, pictures, video and report")] = Path("out/demo"),
     rate: Annotated[float, typer.Option(help="pictures per second; 0: what this machine can follow, at most 10")] = 0.0,
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
@@ -88,10 +84,10 @@ def demo(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> int:
     """Simulated camera, live node and monitor, in three processes over ROS 2."""
-    weights = weights or share() / "weights" / "dope-lite.safetensors"
+    weights = weights or default_weights()
     estimator = Estimator.load(weights, load_objects(), device)
     logs, scene = out / "logs", out / "scene"
-    make_folder(logs)
+    files.new_folder(logs)
     (out / "report.json").unlink(missing_ok=True)
     with Processes(logs, environment()) as processes:
         render(scene, processes)
@@ -102,12 +98,3 @@ def demo(
     print(tell(json.loads((out / "report.json").read_text())), flush=True)
     print(f"pictures and video: {out / 'annotated'}, {film(scene, out, estimator, rate)}")
     return status
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope demo`; returns 0, 1 when too little was found, 2 when something did not run."""
-    return run_typer(app, argv, "dope demo")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +10,9 @@ import numpy as np
 import torch
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.files import make_folder
 from dope_ros2.engines import registry
 from dope_ros2.engines.registry import Engine
 from dope_ros2.engines.torch_engine import Torch
@@ -25,7 +22,6 @@ from dope_ros2.network.metadata import Metadata
 
 MAX_DIFFERENCE, MAX_HALF_DIFFERENCE = 1e-3, 0.05  # largest difference of a map's value; with half precision
 CPU = torch.device("cpu")
-app = typer.Typer(add_completion=False)
 
 
 class Target(StrEnum):
@@ -54,17 +50,16 @@ def export(path: Path, target: Target, out: Path) -> float:
         UserError: the engine is not there, or its answers are different ones.
     """
     network, metadata = weights.load(path)
-    make_folder(out.parent)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
-        draft = Path(folder) / out.name
+    files.new_folder(out.parent)
+    with files.replacing(out) as draft:
         _write(target, network, metadata, draft)
         engine = _reopened(target, draft)
         allowed = MAX_HALF_DIFFERENCE if target is Target.TENSORRT else MAX_DIFFERENCE
         worst = difference(Torch(network, metadata, CPU), engine, metadata)
         if not worst <= allowed:
             raise UserError(f"{out}: not written: {engine.name} answers differ by up to {worst:.2g}, not {allowed:g}")
-        for file in sorted(Path(folder).iterdir()):  # .bin before .xml, which needs it
-            os.replace(file, out.with_name(file.name))
+        for file in set(draft.parent.iterdir()) - {draft}:  # .bin before .xml, which needs it
+            files.replace(file, out.with_name(file.name))
     return worst
 
 
@@ -73,7 +68,7 @@ def _write(target: Target, network: torch.nn.Module, metadata: Metadata, file: P
         on_openvino = registry.module("openvino")
         on_openvino.save(on_openvino.convert(network, metadata), file)
     else:
-        file.write_bytes(registry.module("onnxruntime").convert(network, metadata))
+        files.write_bytes(file, registry.module("onnxruntime").convert(network, metadata))
 
 
 def _reopened(target: Target, file: Path) -> Engine:
@@ -101,8 +96,8 @@ def difference(one: Engine, other: Engine, metadata: Metadata) -> float:
     return worst
 
 
-@app.command()
-def export_command(
+@command("dope export")
+def main(
     path: Annotated[Path, typer.Argument(help="weights file (safetensors)", metavar="WEIGHTS")],
     to: Annotated[Target, typer.Option(help="what for")] = Target.ONNX,
     out: Annotated[Path | None, typer.Option(help="file to write; default: beside the weights")] = None,
@@ -117,12 +112,3 @@ def export_command(
         raise UserError(f"--out {out}: a network for {to} ends in {SUFFIX[to]}")
     worst = export(path, to, out)
     print(f"{out}: answers as PyTorch does, to {worst:.1g}")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope export`; returns the exit status."""
-    return run_typer(app, argv, "dope export")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.checkpoints import PREFIX, save_legacy
 from dope_ros2.network.weights import load
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def export_legacy(
+@command("dope export-legacy")
+def main(
     weights: Annotated[Path, typer.Argument(help="weights of the network `paper`")],
     out: Annotated[Path, typer.Option(help="the .pth file to write")],
     old_format: Annotated[bool, typer.Option("--old-format", help="readable by PyTorch before 1.6")] = False,
@@ -32,12 +29,3 @@ def export_legacy(
         )
     save_legacy(out, network, old_format=old_format, prefix="" if bare else PREFIX)
     typer.echo(f"{out}: {metadata.objects[0].name}; comes back with `dope import-weights {out} --profile native`")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope export-legacy`; returns the exit status."""
-    return run_typer(app, argv, "dope export-legacy")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.ros1_config import Ros1Config
 from dope_ros2.legacy.ros1_launch import Ros1Launch
@@ -25,22 +24,16 @@ PARAMETERS = """\
 # Imported from {name}; `ros2 param describe` explains each parameter.
 # tracking: false leaves poses as measured, as the ROS 1 node did; true gives names that last and filtered poses.
 """
-app = typer.Typer(add_completion=False)
 
 
 def write(path: Path, comment: str, content: dict, *, flow: bool | None) -> None:
-    """Write YAML with a comment above, to a temporary name first; `flow` as PyYAML's default_flow_style.
+    """Write YAML with a comment above; `flow` as PyYAML's default_flow_style.
 
     Raises:
         UserError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(comment + yaml.safe_dump(content, sort_keys=False, default_flow_style=flow, width=1000))
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=flow, width=1000)
+    files.write_text(path, comment + text)
 
 
 def report(imported: ImportedObjects, start: Ros1Launch) -> list[str]:
@@ -59,8 +52,8 @@ def report(imported: ImportedObjects, start: Ros1Launch) -> list[str]:
     ]
 
 
-@app.command()
-def import_config(
+@command("dope import-config")
+def main(
     config: Annotated[Path, typer.Argument(help="config_pose.yaml of the ROS 1 node")],
     out: Annotated[Path, typer.Option(help="objects.yaml to write; the weights will lie beside it")],
     params: Annotated[Path, typer.Option(help="parameter file to write")],
@@ -80,12 +73,3 @@ def import_config(
     write(out, OBJECTS.format(name=config.name), {"objects": imported.objects}, flow=None)
     write(params, PARAMETERS.format(name=config.name), parameters, flow=False)
     typer.echo("\n".join(lines))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope import-config`; returns the exit status."""
-    return run_typer(app, argv, "dope import-config")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,22 +1,19 @@
 """Turn a public DOPE checkpoint (.pth) into a weights file of this package."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.legacy.box_axes import IDENTITY_AXES
 from dope_ros2.legacy.checkpoints import PROFILES, import_paper
 from dope_ros2.network.weights import save
 from dope_ros2.objects.object_model import load_objects, pick
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def import_weights(
+@command("dope import-weights")
+def main(
     checkpoint: Annotated[Path, typer.Argument(help="the .pth file, of any PyTorch version")],
     name: Annotated[str, typer.Option("--object", help="the object's name in objects.yaml")],
     profile: Annotated[str, typer.Option(help=f"the code that trained it: {', '.join(PROFILES)}")],
@@ -31,12 +28,3 @@ def import_weights(
     network, metadata = import_paper(checkpoint, model, profile, axes)
     save(out, network, metadata)
     typer.echo(f"{out}: the paper's network for {name} ({profile})")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope import-weights`; returns the exit status."""
-    return run_typer(app, argv, "dope import-weights")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

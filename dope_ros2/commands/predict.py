@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dope_ros2.commands.batch_prediction import PredictionRun, lines, write
-from dope_ros2.common.command_runner import USER_ERROR, run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import USER_ERROR, command
 from dope_ros2.common.errors import UserError, closest
-from dope_ros2.common.files import make_folder
-from dope_ros2.common.resources import share
+from dope_ros2.common.resources import default_weights
 from dope_ros2.geometry.camera import load_camera
 from dope_ros2.io.assumed_camera import ASSUMED_FIELD_OF_VIEW, AssumedCamera
 from dope_ros2.io.input_files import FoundSource, find_sources
@@ -30,7 +30,7 @@ ASSUMPTION = (
 
 def execute(run: PredictionRun, sources: list[FoundSource], weights: Path) -> None:
     """Process every source, print what was found, and write the result files."""
-    make_folder(run.out)
+    files.new_folder(run.out)
     if run.lens.assumed and not all(map(knows_camera, sources)):
         print(f"dope predict: warning: {ASSUMPTION}", file=sys.stderr)
     for line in lines(run, sources):
@@ -65,11 +65,8 @@ def _lens(camera: Path | None, focal: float | None) -> AssumedCamera:
     return AssumedCamera(load_camera(camera) if camera else None, focal, str(camera or ""))
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@app.command()
-def predict(
+@command("dope predict")
+def main(
     inputs: Annotated[list[Path], typer.Argument(help="images, videos, folders of them, BOP scenes or datasets")],
     out: Annotated[Path, typer.Option(help="folder for the results")],
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
@@ -85,7 +82,7 @@ def predict(
     """Estimate poses in images, folders, videos and BOP scenes."""
     lens = _lens(camera, focal)
     sources, problems = find_sources(inputs)
-    weights = weights or share() / "weights" / "dope-lite.safetensors"
+    weights = weights or default_weights()
     if sources:
         from dope_ros2.estimation.estimator import Estimator
         from dope_ros2.estimation.settings import Settings
@@ -97,12 +94,3 @@ def predict(
     for problem in problems:
         print(f"dope predict: error: {problem}", file=sys.stderr)
     return USER_ERROR if problems else 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope predict`; returns the exit status."""
-    return run_typer(app, argv, "dope predict")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

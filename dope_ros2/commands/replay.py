@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from scipy.optimize import linear_sum_assignment
 
 from dope_ros2 import __version__
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import share
 from dope_ros2.geometry.pose import Pose
@@ -126,11 +125,8 @@ def report(comparisons: Iterable[Comparison]) -> bool:
     return differ == 0
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@app.command()
-def again(
+@command("dope replay")
+def main(
     bag: Annotated[Path, typer.Argument(help="folder that the node's service ~/record wrote")],
     weights: Annotated[Path | None, typer.Option(help="compare with these; default: those of the recording")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
@@ -149,12 +145,3 @@ def again(
     print(f"recorded: {len(recording.answers)} answers, version {recording.version}, {recording.engine}")
     print(f"now: {weights}, version {__version__}, {estimator.engine.name}", flush=True)
     return 0 if report(map(Comparison.of, play(bag, recording, estimator))) else DIFFERENT
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope replay`; returns the exit status."""
-    return run_typer(app, argv, "dope replay")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

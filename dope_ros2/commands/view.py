@@ -65,7 +65,3 @@ def _view(argv: list[str]) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run `dope view`; returns the exit status."""
     return guarded(_view, sys.argv[1:] if argv is None else argv, "dope view")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import TypeAlias
 
 from dope_ros2.common.errors import UserError
 
 USER_ERROR, INTERRUPTED = 2, 130  # exit status
+
+Main: TypeAlias = Callable[[list[str] | None], int]  # of the arguments, those of the process if None, to exit status
+Command: TypeAlias = Callable[..., int | None]  # its parameters are annotated for typer; None is exit status 0
 
 
 def load_function(target: str, name: str) -> Callable:
@@ -41,28 +45,39 @@ def guarded(run: Callable[[list[str]], int | None], argv: list[str], name: str) 
         return 0
 
 
-def run_typer(app: object, argv: list[str] | None, name: str) -> int:
-    """Run a typer application as a verb's `main`: no traceback and no boxes for a wrong option.
+def command(name: str) -> Callable[[Command], Main]:
+    """Turn a function into the `main` of a verb: it parses arguments as the function's annotations say.
 
     Args:
-        app: a `typer.Typer` of one command.
-        argv: arguments without the program's name; those of the process if None.
-        name: how the user called it, such as "dope predict".
+        name: how the user calls it, such as "dope predict".
     """
-    import typer
+    return lambda function: commands(name, {name: function})
+
+
+def commands(name: str, functions: Mapping[str, Command]) -> Main:
+    """The same of a verb that has verbs of its own, such as `dope assets check`; `functions` by those."""
+
+    def main(argv: list[str] | None = None) -> int:
+        return guarded(lambda arguments: _run(name, functions, arguments), sys.argv[1:] if argv is None else argv, name)
+
+    return main
+
+
+def _run(name: str, functions: Mapping[str, Command], argv: list[str]) -> int | None:
+    """Call one of the functions with parsed arguments; no traceback and no boxes for a wrong option."""
+    import typer  # here, so that `dope --help` does not wait for it
     from typer.main import get_command
 
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    for verb, function in functions.items():
+        app.command(verb, short_help=str(function.__doc__).partition("\n")[0])(function)
     usage_error = typer.BadParameter.__bases__[0]
-
-    def call(arguments: list[str]) -> int | None:
-        try:
-            result = get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
-        except usage_error as error:
-            raise UserError(f"{error.format_message().rstrip('.')}; `{name} --help` lists what is allowed") from error
-        except typer.Exit as error:
-            return error.exit_code
-        except typer.Abort:
-            return INTERRUPTED
-        return result if isinstance(result, int) else 0
-
-    return guarded(call, sys.argv[1:] if argv is None else argv, name)
+    try:
+        result = get_command(app).main(args=argv, prog_name=name, standalone_mode=False)
+    except usage_error as error:
+        raise UserError(f"{error.format_message().rstrip('.')}; `{name} --help` lists what is allowed") from error
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        return INTERRUPTED
+    return result if isinstance(result, int) else 0

@@ -19,6 +19,11 @@ def share() -> Path:
     raise UserError(f"config/objects.yaml of {PACKAGE} is in none of {prefixes}; install the package again")
 
 
+def default_weights() -> Path:
+    """The weights file that the package brings."""
+    return share() / "weights" / "dope-lite.safetensors"
+
+
 def resolve(uri: str, relative_to: Path) -> Path:
     """Turn a package:// or file:// URI, or a path relative to a folder or to one in $DOPE_MODELS, into a path."""
     if uri.startswith(f"package://{PACKAGE}/"):

@@ -7,7 +7,6 @@ scene_gt_info.json. Results are CSV: scene_id,im_id,obj_id,score,R,t,time.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
@@ -77,7 +77,7 @@ def scenes(folder: Path) -> list[Path]:
     """The scene folders in a dataset folder, or the folder itself when it is one; empty when it is neither."""
     if is_scene(folder):
         return [folder]
-    return sorted(child.parent for child in folder.glob("*/scene_camera.json"))
+    return sorted(child.parent for child in folder.glob("[!.]*/scene_camera.json"))
 
 
 def read_scene(folder: Path) -> list[BopFrame]:
@@ -104,11 +104,12 @@ def read_scene(folder: Path) -> list[BopFrame]:
 
 
 def write_results(path: Path, estimates: Iterable[Estimate]) -> None:
-    """Write a BOP results file, to a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text("\n".join([HEADER, *map(_row, estimates)]) + "\n")
-    os.replace(partial, path)
+    """Write a BOP results file, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    files.write_text(path, "\n".join([HEADER, *map(_row, estimates)]) + "\n")
 
 
 def _row(estimate: Estimate) -> str:

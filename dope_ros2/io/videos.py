@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -43,33 +44,35 @@ class Video:
 
 
 class VideoWriter:
-    """Writes pictures of one size as MP4, to a temporary name first; use as a context manager."""
+    """Writes pictures of one size as MP4, whole or not at all; use as a context manager."""
 
     def __init__(self, path: Path, rate: float) -> None:
         self._path, self._rate = path, rate
-        self._partial = path.with_name(f".{path.name}")
         self._writer: cv2.VideoWriter | None = None
+        self._file = ExitStack()
 
     def write(self, image: np.ndarray) -> None:
-        """Append an (H, W, 3) uint8 RGB picture."""
+        """Append an (H, W, 3) uint8 RGB picture.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
         if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            size = image.shape[1], image.shape[0]
-            self._writer = cv2.VideoWriter(str(self._partial), cv2.VideoWriter_fourcc(*"mp4v"), self._rate, size)
-            if not self._writer.isOpened():
-                raise UserError(f"{self._path}: no MP4 video can be written here; free the path, or use --no-images")
+            self._writer = self._open(image.shape[1], image.shape[0])
         self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
+        temporary = self._file.enter_context(files.replacing(self._path))
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), self._rate, (width, height))
+        self._file.callback(writer.release)
+        if not writer.isOpened():
+            raise UserError(f"{self._path}: no MP4 video can be written here; free the path, or use --no-images")
+        return writer
 
     def __enter__(self) -> VideoWriter:
         """Nothing is opened before the first picture."""
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         """Give the file its name, or remove it after an error."""
-        if self._writer is None:
-            return
-        self._writer.release()
-        if kind is None:
-            os.replace(self._partial, self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        self._file.__exit__(*error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError, closest
 from dope_ros2.legacy import box_axes
 from dope_ros2.network.architectures import make_network
@@ -91,14 +91,6 @@ def save_legacy(path: Path, network: nn.Module, *, old_format: bool = False, pre
     Raises:
         UserError: the file cannot be written.
     """
-    path = Path(path)
     tensors = {prefix + name: value.detach().cpu().float().contiguous() for name, value in network.state_dict().items()}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            torch.save(tensors, file, _use_new_zipfile_serialization=not old_format)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # a full disk shows as either
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]}); make room") from error
+    with files.open_replacing(path) as file:
+        torch.save(tensors, file, _use_new_zipfile_serialization=not old_format)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import nn
 
 from dope_ros2 import __version__
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError, closest, one_line
 from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import (
@@ -33,17 +34,16 @@ def sha256(path: Path) -> str:
 
 
 def save(path: Path, network: nn.Module, metadata: Metadata) -> None:
-    """Write a network in half precision, to a temporary name first."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a network in half precision, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     tensors = {
         key: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
         for key, value in network.state_dict().items()
     }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"format": "pt", "dope": metadata.to_json()})
-    partial.chmod(0o644)  # safetensors makes it readable to its owner alone
-    os.replace(partial, path)
+    files.write_bytes(path, save_tensors(tensors, {"format": "pt", "dope": metadata.to_json()}))
 
 
 def load(path: Path) -> tuple[nn.Module, Metadata]:

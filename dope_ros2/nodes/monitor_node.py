@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
 from functools import partial
@@ -16,6 +14,7 @@ from dope_msgs.msg import ObjectInfoArray
 from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
 from dope_ros2.evaluation.matching import MIN_VISIBILITY, LabelledPose
@@ -112,7 +111,7 @@ class MonitorNode(PlainNode):
         summary = self._tally.summary()
         print(line(summary), flush=True)
         if self._options.json:
-            _write(self._options.json, summary | {"node": self._figures})
+            files.write_json(self._options.json, summary | {"node": self._figures})
         recall = summary["recall"]
         passed = recall is not None and recall >= self._options.min_recall
         if not passed:
@@ -123,13 +122,6 @@ class MonitorNode(PlainNode):
 
 def _nanoseconds(stamp: Time) -> int:
     return stamp.sec * 1_000_000_000 + stamp.nanosec
-
-
-def _write(path: Path, summary: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f".{path.name}")
-    partial_path.write_text(json.dumps(summary, indent=2) + "\n")
-    os.replace(partial_path, path)
 
 
 def _parser() -> argparse.ArgumentParser:

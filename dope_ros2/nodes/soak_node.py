@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import time
 from functools import partial
@@ -16,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
+from dope_ros2.common import files
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io.image_sources import open_source
 from dope_ros2.nodes.base.node import PlainNode
@@ -133,7 +133,7 @@ class SoakNode(PlainNode):
 
     def _finish(self) -> None:
         if not self.done.done():
-            self._options.out.write_text(json.dumps(self._record))
+            files.write_json(self._options.out, self._record, indent=None)
             self.done.set_result(0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -31,6 +30,7 @@ from dope_ros2.visualization.viewer import rerun_process
 from dope_ros2.visualization.viewer.blueprint import APPLICATION, blueprint
 from dope_ros2.visualization.viewer.live_view import INITIAL_DISTANCE, LiveView
 from dope_ros2.visualization.viewer.meshes import Recording
+from dope_ros2.visualization.viewer.rerun_file import saving
 
 INSTEAD = "`ros2 launch dope_ros2 dope.launch.py rviz:=true` shows much of it in RViz"
 TRIANGLES = 20_000  # of a mesh; more are thinned out
@@ -121,21 +121,10 @@ def _to_viewer(rr: ModuleType, url: str) -> Recording:
 
 @contextmanager
 def _to_file(rr: ModuleType, out: Path) -> Iterator[Recording]:
-    """A recording that is a file when the block has ended well.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    part = out.with_name(f"{out.name}.partial")
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); give another path with --save") from error
+    """A recording that is a file when the block has ended well."""
     recording = rr.RecordingStream(APPLICATION)
-    recording.save(part, default_blueprint=blueprint(rr, INITIAL_DISTANCE))
-    yield recording
-    os.replace(part, out)
+    with saving(recording, out, default_blueprint=blueprint(rr, INITIAL_DISTANCE)):
+        yield recording
 
 
 def _make(rr: ModuleType, options: argparse.Namespace, stack: ExitStack) -> ViewNode:

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
 import yaml
 
 from dope_ros2 import __version__
+from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
@@ -104,20 +104,17 @@ def write(folder: Path, name: str, messages: Iterable[Message], recording: Recor
         UserError: no room, no permission, or rosbags is missing.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".recording-", dir=folder) as partial:
-            path = Path(partial) / name
+        names = (name if n == 1 else f"{name}-{n}" for n in count(1))
+        target = next(folder / free for free in names if not (folder / free).exists())
+        with files.replacing(target) as path:
             write_bag(path, messages)
-            (path / FACTS).write_text(json.dumps(_to_json(recording)) + "\n")
-            (path / PARAMETERS).write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-            names = (name if n == 1 else f"{name}-{n}" for n in count(1))
-            target = next(folder / free for free in names if not (folder / free).exists())
-            return path.rename(target)
-    except OSError as error:
-        reason = error.strerror or error
+            files.write_json(path / FACTS, _to_json(recording), indent=None)
+            files.write_text(path / PARAMETERS, yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+    except files.WriteError as error:
         raise UserError(
-            f"{folder}: a recording cannot be written ({reason}); set record_folder, or make room"
+            f"{folder}: a recording cannot be written ({error.reason}); set record_folder, or make room"
         ) from error
+    return target
 
 
 def read(path: Path) -> Recording:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 import time
@@ -15,7 +14,8 @@ import numpy as np
 import torch
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.estimation.map_decoder import decode
 from dope_ros2.estimation.pnp import solver
 from dope_ros2.geometry import cuboid
@@ -135,11 +135,9 @@ DECODERS = {
     "ours, degraded maps": (_degraded, ours),
 }
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def bench_decode(
+@command("bench-decode")
+def main(
     scenes: Annotated[int, typer.Option(help="scenes of five cartons; as many cartons in all for 1 and 20")] = 200,
     seed: Annotated[int, typer.Option(help="of the scenes")] = 0,
     out: Annotated[Path | None, typer.Option(help="write the figures as JSON")] = None,
@@ -154,14 +152,8 @@ def bench_decode(
             figures = f"{r.share:8.3f}{r.wrong:7d}{r.distance_percent:8.3f} %{r.degrees:6.2f}°{r.milliseconds:7.1f} ms"
             print(f"{name:22}{cartons:8d}{figures}", flush=True)
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
         machine = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-        out.write_text(json.dumps(machine | {"results": [asdict(r) for r in results]}, indent=1))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; returns the exit status."""
-    return run_typer(app, argv, "bench-decode")
+        files.write_json(out, machine | {"results": [asdict(r) for r in results]})
 
 
 if __name__ == "__main__":

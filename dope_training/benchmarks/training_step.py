@@ -28,7 +28,7 @@ from dope_datagen.dataset.store import Dataset
 from dope_datagen.generation.generate import generate
 from dope_datagen.scenes.config import parse_config
 from dope_ros2.common import files
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.engines.registry import pick_device
 from dope_ros2.network.dope_paper import Paper
 from dope_ros2.network.metadata import IMAGENET_MEAN, IMAGENET_STD
@@ -192,11 +192,8 @@ def make_store(path: Path, pictures: int) -> None:
     generate(config, path, pictures)
 
 
-app = typer.Typer(add_completion=False)
-
-
-@app.command()
-def bench_training(
+@command("bench-training")
+def main(
     out: Annotated[Path | None, typer.Option(help="JSON file for the figures")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     crop: Annotated[int, typer.Option(min=64, help="side of the pictures [px]; a multiple of 8")] = 400,
@@ -216,15 +213,9 @@ def bench_training(
         peaks = {name: peak(chosen, kind) for name, kind in (("ours", torch.bfloat16), ("published", torch.float32))}
     for name, rate in peaks.items():
         figures[name]["share_of_matrix_product"] = figures[name]["tflop_per_s"] * 1e12 / rate
-    text = json.dumps(figures, indent=1)
-    typer.echo(text)
+    typer.echo(json.dumps(figures, indent=1))
     if out is not None:
-        files.write(out, f"{text}\n".encode())
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `make bench-training`; returns the exit status."""
-    return run_typer(app, argv, "bench-training")
+        files.write_json(out, figures)
 
 
 if __name__ == "__main__":

@@ -111,12 +111,4 @@ def _sheet(strips: list[np.ndarray]) -> np.ndarray:
 
 
 def _write(path: Path, sheet: np.ndarray) -> None:
-    partial = path.with_name(files.temporary_name(path.name))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
-        files.replace(partial, path)
-    except OSError as error:
-        raise files.write_error(path, error) from error
-    finally:
-        files.remove(partial)
+    files.write_bytes(path, cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())

@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.resources import share
+from dope_ros2.common.resources import default_weights
 from dope_ros2.objects.object_model import load_objects
 from dope_training.calibration import pose_confidence
 from dope_training.calibration.calibrate import MIN_CORNERS, calibrate
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def calibrate_command(
+@command("dope calibrate")
+def main(
     data: Annotated[list[Path], typer.Option(help="store written by `dope generate`; may be given several times")],
     weights: Annotated[Path | None, typer.Option(help="weights, rewritten; default: the package's")] = None,
     kept: Annotated[float, typer.Option(min=0, max=1, help="share of each store to measure on, at its end")] = 0.02,
@@ -26,7 +24,7 @@ def calibrate_command(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Measure how a network's peaks and poses err, and store it with the weights."""
-    path = weights or share() / "weights" / "dope-lite.safetensors"
+    path = weights or default_weights()
     measured = calibrate(path, data, kept, load_objects(objects_file), device)
     if measured is None:
         raise UserError(
@@ -46,8 +44,3 @@ def calibrate_command(
         else f"{path}: fewer than {pose_confidence.MIN_RIGHT_POSES} right poses in these pictures; scores and "
         "ellipsoids stay as they were"
     )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope calibrate`; returns the exit status."""
-    return run_typer(app, argv, "dope calibrate")

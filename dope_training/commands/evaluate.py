@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common import files
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.files import make_folder
-from dope_ros2.common.resources import share
+from dope_ros2.common.resources import default_weights
 from dope_ros2.evaluation.matching import MIN_VISIBILITY
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_training.evaluation import report
@@ -112,15 +111,12 @@ def contenders(
             Predictor.of_estimator(name, Estimator.load(path, objects, device), chosen, sha256(path))
             for name, path in zip(names, weights, strict=False)
         ]
-    files = zip(names[len(weights) :], results, strict=True)
-    return judged + [Predictor.of_results(*file, data, objects.values()) for file in files], settings
+    given = zip(names[len(weights) :], results, strict=True)
+    return judged + [Predictor.of_results(*file, data, objects.values()) for file in given], settings
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@app.command()
-def evaluate_command(
+@command("dope evaluate")
+def main(
     data: Annotated[
         Path, typer.Option(help="labelled pictures, not those trained on: a dataset of ours or BOP scenes")
     ],
@@ -135,11 +131,11 @@ def evaluate_command(
 ) -> None:
     """Judge poses by the truth: print the main figures per object, or write a report with all of them."""
     if out is not None:
-        make_folder(out)
+        files.new_folder(out)
     objects = load_objects(objects_file)
     pictures = open_pictures(data, objects.values())
     if not weights and not csv:
-        weights = [share() / "weights" / "dope-lite.safetensors"]
+        weights = [default_weights()]
     known, settings = contenders(weights or [], csv or [], pictures, objects, device, min_score)
     count = len(pictures.keys)
     indices = range(max(0, count - (images or (DEFAULT_IMAGES if weights else count))), count)
@@ -161,12 +157,3 @@ def _print_lines(judged: EvaluationResult, min_visibility: float, *, several: bo
         who = {"weights": judged.contender.label} if several else {}
         values = {k: round(v, 4) if v == v else None for k, v in vars(figures).items()}
         typer.echo(json.dumps(who | {"object": name} | values))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope evaluate`; returns the exit status."""
-    return run_typer(app, argv, "dope evaluate")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +15,9 @@ import yaml
 
 from dope_ros2 import cli
 from dope_ros2.common import files
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.resources import share
+from dope_ros2.common.resources import default_weights, share
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.objects.object_model import load_objects
 
@@ -95,7 +93,7 @@ class Plan:
             yield ["generate", str(out / "datagen.yaml"), *more]
         yield ["preview", str(out / "data"), "--out", str(out / "preview.jpg")]
         if not self.weights.exists() or self._trained() < self.steps:
-            begin = ["--resume"] if (out / "run").exists() else ["--net", str(_shipped())]
+            begin = ["--resume"] if (out / "run").exists() else ["--net", str(default_weights())]
             where = ["--data", str(out / "data"), "--out", str(out / "run"), "--steps", str(self.steps)]
             yield ["train", str(out / "train.yaml"), *where, *objects, *begin]
         judged = ["--weights", str(self.weights), "--data", str(out / "held-out"), "--out", str(out / "report")]
@@ -110,10 +108,10 @@ def learn(plan: Plan) -> dict[str, float]:
     """
     if plan.objects_file.exists() and plan.name not in load_objects(plan.objects_file):
         raise UserError(f"{plan.out}: holds another object than {plan.name!r}; give the same --name, or another --out")
-    plan.out.mkdir(parents=True, exist_ok=True)
+    files.new_folder(plan.out)
     for file, content in plan.recipes().items():
         if not file.exists():
-            files.write(file, yaml.safe_dump(content, sort_keys=False).encode())
+            files.write_text(file, yaml.safe_dump(content, sort_keys=False))
     seconds: dict[str, float] = {}
     for arguments in plan.commands():
         print(f"\n$ dope {shlex.join(arguments)}", flush=True)
@@ -121,8 +119,7 @@ def learn(plan: Plan) -> dict[str, float]:
         if status := cli.main(arguments):
             raise UserError(f"`dope {arguments[0]}` has ended with status {status}; the same command goes on from here")
         seconds[arguments[0]] = seconds.get(arguments[0], 0.0) + time.monotonic() - start
-    times = {verb: round(s, 1) for verb, s in seconds.items()}
-    files.write(plan.out / "times.json", json.dumps(times, indent=1).encode())
+    files.write_json(plan.out / "times.json", {verb: round(s, 1) for verb, s in seconds.items()})
     return seconds
 
 
@@ -133,16 +130,11 @@ def _read(recipe: Path) -> dict:
     return entries
 
 
-def _shipped() -> Path:
-    return share() / "weights" / "dope-lite.safetensors"
-
-
-app = typer.Typer(add_completion=False)
 PRESETS = share() / "config"
 
 
-@app.command()
-def learn_command(
+@command("dope learn")
+def main(
     mesh: Annotated[Path, typer.Argument(help="OBJ, PLY, STL, GLB, glTF or DAE, with its texture")],
     name: Annotated[str, typer.Option(help="of the object, in detections and files")],
     out: Annotated[Path, typer.Option(help="folder of mesh, pictures, run, weights and report")],
@@ -164,12 +156,3 @@ def learn_command(
     print(f"\nlook at {out / 'preview.jpg'} and {out / 'report' / 'report.html'}, then")
     use = ["--weights", str(plan.weights), "--objects-file", str(plan.objects_file)]
     print(shlex.join(["dope", "predict", "PHOTOS", *use, "--camera", str(camera or "CAMERA.yaml"), "--out", "OUT"]))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope learn`; returns the exit status."""
-    return run_typer(app, argv, "dope learn")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 import yaml
 
 from dope_ros2.common import files
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.matching import DEFINITION
 from dope_ros2.network.calibration import ScoreModel
@@ -140,34 +139,19 @@ def add_sum(path: Path) -> Path:
     lines = sums.read_text().splitlines() if sums.is_file() else []
     entries = [line.split(maxsplit=1) for line in lines if line.strip()]
     known = {name.lstrip("*"): digest for digest, name in entries} | {path.name: sha256(path)}
-    files.write(sums, "".join(f"{digest}  {name}\n" for name, digest in sorted(known.items())).encode())
+    files.write_text(sums, "".join(f"{digest}  {name}\n" for name, digest in sorted(known.items())))
     return sums
 
 
-app = typer.Typer(add_completion=False)
-
-
-@app.command()
-def card_command(
+@command("dope card")
+def main(
     weights: Annotated[Path, typer.Option(help="a weights file")],
     report: Annotated[list[Path] | None, typer.Option(help="report.json of `dope evaluate`; repeat for more")] = None,
     notes: Annotated[Path | None, typer.Option(help="Markdown for what the file cannot know: sources, limits")] = None,
 ) -> None:
     """Write a model card beside weights, and their checksum into SHA256SUMS."""
     _, metadata = load(weights)
-    try:
-        text = card(weights, metadata, [read_report(r) for r in report or []], read_notes(notes))
-        files.write(weights.with_suffix(".md"), text.encode())
-        typer.echo(weights.with_suffix(".md"))
-        typer.echo(add_sum(weights))
-    except OSError as error:
-        raise files.write_error(weights.parent, error) from error
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope card`; returns the exit status."""
-    return run_typer(app, argv, "dope card")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    text = card(weights, metadata, [read_report(r) for r in report or []], read_notes(notes))
+    files.write_text(weights.with_suffix(".md"), text)
+    typer.echo(weights.with_suffix(".md"))
+    typer.echo(add_sum(weights))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dope_ros2.common.command_runner import run_typer
+from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import load_objects, pick
 from dope_training.checks.data_check import ready
@@ -20,11 +20,10 @@ from dope_training.trainer.stopping import parse_duration
 
 DATA_HELP = "store written by `dope generate`, may be given several times; PATH=3 has its pictures three times an epoch"
 SELF_TEST_HELP = "learn 32 pictures by heart, of --data or rendered ones, and say whether it works: exit status 0 or 1"
-app = typer.Typer(add_completion=False)
 
 
-@app.command()
-def train_command(
+@command("dope train")
+def main(
     config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
     data: Annotated[list[str] | None, typer.Option(help=DATA_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the run: checkpoints, logs, weights.safetensors")] = None,
@@ -81,8 +80,3 @@ def train_command(
     if ranks().rank == 0:
         typer.echo(f"{path}: trained weights; try `dope predict PICTURE --weights {path} --out out/predictions`")
     return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `dope train`; returns the exit status."""
-    return run_typer(app, argv, "dope train")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from dope_datagen.inspection.html_page import STYLE, data_uri
+from dope_datagen.inspection.html_page import data_uri, document
 from dope_training.evaluation import tables
 from dope_training.evaluation.plots import plots
 from dope_training.evaluation.worst_images import Worst
@@ -36,17 +36,7 @@ def page(content: dict, pictures: Mapping[str, Sequence[Worst]]) -> str:
         for about, uri in plots(runs)
     )
     comparison = tables.html([(run["label"], run["overall"]) for run in runs], "all objects") if len(runs) > 1 else ""
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}{OWN_STYLE}</style>
-</head>
-<body>
-<h1>{escape(title)}</h1>
-<p>{_facts(content)}</p>
+    body = f"""<p>{_facts(content)}</p>
 <main>
 {comparison}
 <div class="plots">
@@ -56,10 +46,8 @@ def page(content: dict, pictures: Mapping[str, Sequence[Worst]]) -> str:
 <h2>How it was measured</h2>
 {_shapes(content["objects"])}
 <p>Point at a column's title to see what it means. docs/evaluate.md explains all figures.</p>
-</main>
-</body>
-</html>
-"""
+</main>"""
+    return document(title, body, OWN_STYLE)
 
 
 def _facts(content: dict) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +59,7 @@ def text(content: dict) -> str:
 def write(
     out: Path, content: dict, judged: Sequence[EvaluationResult], data: LabelledImages, estimated: set[str]
 ) -> list[Path]:
-    """Write the report's files, each under a temporary name first.
+    """Write the report's files, each whole or not at all.
 
     Args:
         out: an existing folder.
@@ -78,15 +77,11 @@ def write(
     each = max(4, WORST // len(judged))
     pictures = {one.contender.label: worst(one, data, each, content["min_visibility"]) for one in judged}
     written = []
-    try:
-        for one in judged:
-            if (label := one.contender.label) in estimated:
-                name = "results.csv" if len(estimated) == 1 else "results-" + re.sub(r"[^\w.-]+", "_", label) + ".csv"
-                write_results(out / name, one.estimates(data))
-                written.append(out / name)
-        for name, text in (("report.html", page(content, pictures)), ("report.json", json.dumps(content, indent=1))):
-            files.write(out / name, f"{text}\n".encode())
+    for one in judged:
+        if (label := one.contender.label) in estimated:
+            name = "results.csv" if len(estimated) == 1 else "results-" + re.sub(r"[^\w.-]+", "_", label) + ".csv"
+            write_results(out / name, one.estimates(data))
             written.append(out / name)
-    except OSError as error:
-        raise files.write_error(out, error) from error
-    return written
+    files.write_text(out / "report.html", page(content, pictures) + "\n")
+    files.write_json(out / "report.json", content)
+    return [*written, out / "report.html", out / "report.json"]

@@ -56,12 +56,10 @@ class Checkpoints:
         path = self.folder / f"step-{state['step']:08d}.ckpt"
         write(path, {"format": FORMAT} | state)
         if best:
-            place = self.folder / files.temporary_name(BEST)
             try:
-                _second_name(path, place)
-                os.replace(place, self.folder / BEST)
-            except OSError as error:
-                files.remove(place)
+                with files.replacing(self.folder / BEST) as temporary:
+                    _second_name(path, temporary)
+            except files.WriteError as error:
                 raise refused(self.folder / BEST, error) from error
         for old in self._numbered()[: -self._keep]:
             files.remove(old)
@@ -87,20 +85,16 @@ class Checkpoints:
 
 
 def write(path: Path, content: object, *, zipped: bool = True) -> None:
-    """Write with `torch.save`, to a temporary name first.
+    """Write with `torch.save`, whole or not at all.
 
     Raises:
         UserError: the disk is full or cannot be written.
     """
-    place = path.parent / files.temporary_name(path.name)
     try:
-        with place.open("wb") as file:
+        with files.open_replacing(path) as file:
             torch.save(content, file, _use_new_zipfile_serialization=zipped)
-        files.replace(place, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError that an OSError caused
-        raise refused(path, _cause(error)) from error
-    finally:
-        files.remove(place)
+    except files.WriteError as error:
+        raise refused(path, error) from error
 
 
 def read(path: Path) -> dict:
@@ -172,28 +166,17 @@ def restore_random_state(states: dict) -> None:
         torch.cuda.set_rng_state_all(states["torch.cuda"])
 
 
-def refused(path: Path, error: OSError) -> UserError:
+def refused(path: Path, error: OSError | files.WriteError) -> UserError:
     """The user's view of a folder that did not take what was to be written."""
-    advice = "make room" if error.errno in files.DISK_FULL else "mend this"
+    told = error if isinstance(error, files.WriteError) else files.write_error(path, error)
+    advice = "make room" if told.disk_full else "mend this"
     return UserError(
-        f"{path}: cannot be written ({error.strerror or error}); {advice} and go on with --resume, "
-        "the last good checkpoint is kept"
+        f"{path}: cannot be written ({told.reason}); {advice} and go on with --resume, the last good checkpoint is kept"
     )
-
-
-def _cause(error: BaseException) -> OSError:
-    """The operating system's error behind another one."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return OSError(str(error).splitlines()[0])
 
 
 def _second_name(path: Path, place: Path) -> None:
     """A further name for a file, or a copy where the file system has no such names."""
-    files.remove(place)
     try:
         os.link(path, place)
     except OSError:

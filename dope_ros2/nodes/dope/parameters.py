@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dope_ros2.common.errors import MAX_VALUE_LENGTH, UserError, closest, short
-from dope_ros2.common.resources import resolve, share
+from dope_ros2.common.resources import default_weights, resolve
 from dope_ros2.engines.registry import NAMES
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
@@ -80,7 +80,7 @@ def load_estimator(weights: str, objects_file: str, device: str, engine: str) ->
 
 def weights_file(weights: str) -> Path:
     """The file that the parameter names."""
-    return resolve(weights, Path.cwd()) if weights else share() / "weights" / "dope-lite.safetensors"
+    return resolve(weights, Path.cwd()) if weights else default_weights()
 
 
 def chosen(names: Iterable[str], models: Iterable[ObjectModel]) -> list[str]:

@@ -136,6 +136,10 @@ def test_what_dead_processes_left_is_removed_and_what_living_ones_write_is_not(t
     for name in alive:
         os.utime(path / name, (0, 0))
     store.prepare(path)
+    assert len([f for f in path.iterdir() if f.name.startswith(".partial")]) == len(alive)  # something in them is new
+    for name in alive:
+        os.utime(path / name / "rgb", (0, 0))
+    store.prepare(path)
     assert not [f for f in path.iterdir() if f.name.startswith(".partial")]
 
 

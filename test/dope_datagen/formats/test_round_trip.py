@@ -240,6 +240,8 @@ def test_a_target_that_cannot_be_written_is_named_and_nothing_is_left(folder, tm
 
     monkeypatch.setattr("dope_datagen.formats.ndds.write_json", full)
     assert convert.main([str(folder / "store"), "--to", "ndds", "--out", str(tmp_path / "out")]) == 2
-    message = f"{tmp_path / 'out'}: cannot be written (No space left on device); check space and rights"
+    message = (
+        f"{tmp_path / 'out'}: cannot be written (No space left on device); make room and run the same command again"
+    )
     assert capsys.readouterr().err.splitlines()[-1] == f"dope convert: error: {message}"
     assert not list(tmp_path.iterdir())

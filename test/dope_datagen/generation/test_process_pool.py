@@ -8,16 +8,16 @@ import time
 
 import pytest
 
-from dope_datagen.generation.process_pool import share_out
+from dope_datagen.generation.process_pool import map_unordered
 from dope_datagen.generation.progress import progress
 from dope_ros2.common.errors import UserError
 
 PARENT = """
 import time
 from dope_datagen.generation.progress import progress
-from dope_datagen.generation.process_pool import share_out
+from dope_datagen.generation.process_pool import map_unordered
 if __name__ == "__main__":
-    for number in share_out(__import__("os").getpid, [()], 1):
+    for number in map_unordered(__import__("os").getpid, [()], 1):
         print(number, flush=True)
         time.sleep(60)
 """
@@ -32,12 +32,12 @@ def unready():
 
 
 def test_results_mistakes_and_a_process_that_was_killed():
-    assert sorted(share_out(pow, [(2, n) for n in range(5)], 2)) == [1, 2, 4, 8, 16]
-    assert list(share_out(pow, [], 2)) == []
+    assert sorted(map_unordered(pow, [(2, n) for n in range(5)], 2)) == [1, 2, 4, 8, 16]
+    assert list(map_unordered(pow, [], 2)) == []
     with pytest.raises(UserError, match="ended without a word"):
-        list(share_out(ended, [()], 1))
+        list(map_unordered(ended, [()], 1))
     with pytest.raises(UserError, match="no OpenGL here"):
-        list(share_out(pow, [(1, 1)], 1, unready))
+        list(map_unordered(pow, [(1, 1)], 1, unready))
 
 
 def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
