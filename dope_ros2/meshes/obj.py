@@ -96,14 +96,13 @@ def fans(count: np.ndarray) -> np.ndarray:
 
 def _table(rows: list[str], columns: int) -> np.ndarray:
     """Rows of numbers as an array; what the shortest row lacks is left out of all."""
-    numbers = np.array(" ".join(rows).split(), float)
-    if len(rows) and len(numbers) % len(rows):
-        width = min(len(row.split()) for row in rows)
-        numbers = np.array([row.split()[:width] for row in rows], float).ravel()
-    wide = numbers.reshape(max(len(rows), 1), -1) if len(rows) else numbers.reshape(0, columns)
-    if wide.shape[1] < columns:
-        raise ValueError(f"a row has {wide.shape[1]} numbers instead of {columns}")
-    return wide
+    widths = {len(row.split()) for row in rows} or {columns}
+    width = min(widths)
+    if width < columns:
+        raise ValueError(f"a row has {width} numbers instead of {columns}")
+    if len(widths) > 1:
+        rows = [" ".join(row.split()[:width]) for row in rows]
+    return np.array(" ".join(rows).split(), float).reshape(-1, width)
 
 
 def _indices(faces: list[str], known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
