@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dope_datagen.assets.library import Assets, files_of
 from dope_ros2.common.errors import UserError
+from dope_ros2.meshes.read_parts import MESH_SUFFIXES
 
-SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf", ".dae")
 # Names of meshes, or of their folders, that are made for collisions and have no look.
 COLLISION = re.compile(r"collision|vhacd|(?<![a-z])coll(?:ider)?(?![a-z])", re.I)
 # Things of pybullet_data that look like something, beside its 1000 random shapes.
@@ -50,9 +50,9 @@ def meshes_of(folder: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    found = [p for p in files_of(folder) if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    found = [p for p in files_of(folder) if p.suffix.lower() in MESH_SUFFIXES and not p.name.startswith(".")]
     if not found:
-        raise UserError(f"{folder}: no mesh ({', '.join(SUFFIXES)}) here, for distractors")
+        raise UserError(f"{folder}: no mesh ({', '.join(MESH_SUFFIXES)}) here, for distractors")
     shown = {path for path in found if not _collision(path, folder)}
     around = {above for path in shown for above in path.parents}
     return [path for path in found if path in shown or _home(path, folder) not in around]

@@ -17,7 +17,7 @@ from dope_ros2.meshes.read_mesh import read_mesh
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 
 SIZE_TOLERANCE = 0.02  # of an edge
-HEAVIEST = 15_000  # triangles of a distractor; what has more is thinned out
+HEAVIEST = 15_000  # triangles of a distractor; one of more is decimated
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Assets:
             raise UserError(f"{path}: there is no such file; put it there, or draw the scenes again")
         try:
             mesh = read_mesh(path, HEAVIEST)
-            if not np.ptp(mesh.positions, axis=0).any():
+            if not mesh.box.size.any():
                 raise UserError(f"{path}: all corners are in one place; export it again")
         except UserError as error:
             self.refused[key] = str(error)
@@ -81,7 +81,7 @@ def object_mesh(model: ObjectModel) -> Mesh:
         UserError: the mesh is missing or its bounding box is not that of objects.yaml.
     """
     mesh = read_mesh(model.mesh_path).scaled(UNITS[model.mesh_unit])
-    size, centre = mesh.high - mesh.low, (mesh.high + mesh.low) / 2
+    size, centre = mesh.box.size, mesh.box.centre
     where = f"{model.source}: {model.name}"
     if (np.abs(size / model.size - 1) > SIZE_TOLERANCE).any():
         raise UserError(
@@ -98,8 +98,7 @@ def object_mesh(model: ObjectModel) -> Mesh:
 
 def normalised(mesh: Mesh) -> Mesh:
     """Centre a mesh and scale its bounding box's diagonal to 1."""
-    centre = (mesh.high + mesh.low) / 2
-    return mesh.moved(-centre).scaled(1 / max(float(np.linalg.norm(mesh.high - mesh.low)), 1e-9))
+    return mesh.moved(-mesh.box.centre).scaled(1 / max(float(np.linalg.norm(mesh.box.size)), 1e-9))
 
 
 def files_of(place: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import typer
 from dope_datagen.assets.library import object_mesh
 from dope_datagen.mesh_preparation import entry as entries
 from dope_datagen.mesh_preparation.entry import Entry
-from dope_datagen.mesh_preparation.mesh_file import SUFFIXES, read
+from dope_datagen.mesh_preparation.mesh_file import read
 from dope_datagen.mesh_preparation.prepare import TEXTURE_SIZE, TRIANGLES, prepare
 from dope_datagen.mesh_preparation.report import MeshReport, closed, inspect, levels, volume
 from dope_datagen.mesh_preparation.surface import Surface, agreement
@@ -20,11 +20,12 @@ from dope_datagen.mesh_preparation.symmetry import matrices
 from dope_datagen.mesh_preparation.write import write
 from dope_ros2.common.command_runner import commands
 from dope_ros2.common.errors import UserError
+from dope_ros2.meshes.read_parts import MESH_SUFFIXES
 from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects
 
 SAME_BOX = 0.005  # of an edge
 DUST = 1e-6  # [m], a centre nearer to 0 is 0
-MeshFile = Annotated[Path, typer.Argument(metavar="MESH", help=f"{', '.join(SUFFIXES)}")]
+MeshFile = Annotated[Path, typer.Argument(metavar="MESH", help=f"{', '.join(MESH_SUFFIXES)}")]
 Unit = Annotated[str | None, typer.Option(help="unit of the mesh: m, cm or mm; found by its size if not given")]
 
 
@@ -84,7 +85,8 @@ def outward(surface: Surface) -> Surface:
 
 def entry_of(report: MeshReport, ready: Surface, name: str, class_id: int, mesh: str, mesh_unit: str) -> Entry:
     """The entry of a prepared mesh; its box is the original's, unless thinning out changed it."""
-    box = report.source.surface if (np.abs(ready.size / report.source.surface.size - 1) < SAME_BOX).all() else ready
+    before, after = report.source.surface.box, ready.box
+    box = before if (np.abs(after.size / before.size - 1) < SAME_BOX).all() else after
     centre = box.centre * report.unit.factor
     centre = np.where(np.abs(centre) < DUST, 0, centre)
     discrete, continuous = matrices(report.axes, centre)

@@ -10,6 +10,7 @@ import xatlas
 from scipy.ndimage import distance_transform_edt
 
 from dope_datagen.mesh_preparation.surface import Nearest, Surface
+from dope_ros2.geometry.bounding_box import BoundingBox
 
 PADDING = 4  # [px] between charts
 FILLED = 0.6  # of an atlas is covered by charts, about
@@ -81,8 +82,8 @@ def flat_areas(uvs: np.ndarray) -> np.ndarray:
 
 def unwrap(positions: np.ndarray, triangles: np.ndarray, edge: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Cut a mesh into flat charts: (M, 3, 2) texture coordinates, v up, and the atlas's width and height [px]."""
-    size = max(float(np.ptp(positions, axis=0).max()), 1e-12)
-    unit = np.float32((positions - positions.min(0)) / size)
+    box = BoundingBox.of(positions)
+    unit = np.float32((positions - box.low) / max(float(box.size.max()), 1e-12))
     corners = unit[triangles]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
     atlas, packing = xatlas.Atlas(), xatlas.PackOptions()

@@ -1,9 +1,11 @@
-"""Reads a mesh file with all its materials. PLY, glTF and STL are parsed by trimesh, OBJ and COLLADA here."""
+"""Reads a mesh file for `dope assets`: strictly, so that nothing which it names may be missing, and with notes."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +17,7 @@ from dope_datagen.mesh_preparation.surface import Surface
 from dope_ros2.common.errors import UserError
 from dope_ros2.meshes.mtl import file_name, find_file
 from dope_ros2.meshes.parts import Part
-from dope_ros2.meshes.read_parts import read_parts
-
-SUFFIXES = (".obj", ".ply", ".gltf", ".glb", ".dae", ".stl")
+from dope_ros2.meshes.read_parts import MESH_SUFFIXES, read_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +49,17 @@ def read(path: Path) -> MeshFile:
             named and missing.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: the suffix {path.suffix!r} is not one of {', '.join(SUFFIXES)}; export it as OBJ")
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        allowed = ", ".join(MESH_SUFFIXES)
+        raise UserError(f"{path}: the suffix {path.suffix!r} is not one of {allowed}; export it as OBJ")
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
     named = _textures(path)
     _missing(path, named)
-    try:
-        vertices, parts, declared = read_parts(path)
-    except UserError:
-        raise
-    except Exception as error:  # a parser meets anything in a broken file, and raises anything
-        raise UserError(
-            f"{path}: not a readable mesh ({type(error).__name__}: {error}); export it again as OBJ"
-        ) from error
+    vertices, parts, declared = read_parts(path)
     _refuse_unusable(path, vertices, parts)
-    surface, notes = assemble(parts)
-    if surface.areas.sum() <= 1e-12 * surface.size.max() ** 2:
+    surface, notes = assemble([_with_pixels(path, part) for part in parts])
+    if surface.areas.sum() <= 1e-12 * surface.box.size.max() ** 2:
         raise UserError(f"{path}: all {sum(len(p.corners) for p in parts)} triangles have zero area; export it again")
     if named and not surface.images:
         notes += (f"the texture {named[0]} is not used: no face has it",)
@@ -95,10 +89,30 @@ def _missing(path: Path, named: list[str]) -> None:
                 f"{path}: {name}, which it names, is not in {path.parent}; put the file there, or remove the line that "
                 "names it to go without a texture"
             )
-        try:
-            Image.open(place).close()
-        except (OSError, SyntaxError) as error:
-            raise UserError(f"{path}: its texture {place} is not a readable picture; save it again as PNG") from error
+        with _opened(path, place):
+            pass
+
+
+def _with_pixels(path: Path, part: Part) -> Part:
+    """The part with its picture's pixels, if that is a file that has not been opened."""
+    if not isinstance(part.image, Path):
+        return part
+    with _opened(path, part.image) as image:
+        return part._replace(image=np.asarray(image.convert("RGB")))
+
+
+@contextmanager
+def _opened(path: Path, texture: Path) -> Iterator[Image.Image]:
+    """A texture of the mesh file at `path`.
+
+    Raises:
+        UserError: it is not a readable picture.
+    """
+    try:
+        with Image.open(texture) as image:
+            yield image
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path}: its texture {texture} is not a readable picture; save it again as PNG") from error
 
 
 def _textures(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from dope_datagen.mesh_preparation.surface import Surface
 from dope_datagen.mesh_preparation.symmetry import Axis, Symmetry, verdict
 from dope_datagen.mesh_preparation.units import Verdict, judge
 from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.bounding_box import BoundingBox
 
 MIN_EDGE_RATIO = 1e-4  # of the longest edge; the cuboid needs a height
 DIRECTIONS = 600  # in which the outermost vertices are looked for
@@ -85,7 +86,7 @@ def inspect(source: MeshFile, unit: str | None = None) -> MeshReport:
         UserError: no object can have this mesh: flat, or too large or small in any unit.
     """
     surface = source.surface
-    size = surface.size
+    size = surface.box.size
     if size.min() < MIN_EDGE_RATIO * size.max():
         raise UserError(
             f"{source.path}: the mesh is flat, {size.tolist()} along x, y, z; a cuboid needs three edges above 0"
@@ -100,7 +101,7 @@ def inspect(source: MeshFile, unit: str | None = None) -> MeshReport:
         source,
         chosen,
         size * chosen.factor,
-        surface.centre * chosen.factor,
+        surface.box.centre * chosen.factor,
         diameter(surface.positions) * chosen.factor,
         int(labels.max()) + 1,
         watertight,
@@ -120,7 +121,7 @@ def _warnings(report: MeshReport, labels: np.ndarray) -> list[str]:
         found.append(f"more than {TRIANGLES:,} triangles; `dope assets prepare` thins them out")
     if any(max(image.shape) < COARSE for image in surface.images):
         found.append(f"a texture has fewer than {COARSE} px a side; the object will look blurred from near")
-    if (np.abs(surface.centre) > surface.size).any():
+    if (np.abs(surface.box.centre) > surface.box.size).any():
         found.append("the origin lies far outside the box; every pose that is reported is that of this origin")
     if report.watertight and volume(surface) < 0:
         found.append("the triangles face inward; `dope assets prepare` turns them round")
@@ -142,7 +143,7 @@ def closed(surface: Surface) -> bool:
 
 def volume(surface: Surface) -> float:
     """Volume inside a watertight surface; negative if its triangles face inward."""
-    corners = surface.corners - surface.centre
+    corners = surface.corners - surface.box.centre
     return float(np.einsum("md,md->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))) / 6
 
 
@@ -161,11 +162,10 @@ def crumbs(surface: Surface, labels: np.ndarray) -> str:
     large = (areas >= CRUMB * areas.sum())[labels]
     if large.all():
         return ""
-    rest = surface.corners[large].reshape(-1, 3)
-    without = np.ptp(rest, axis=0)
-    if (without > (1 - MAX_DISTANCE_TO_BOX) * surface.size).all():
+    without = BoundingBox.of(surface.corners[large]).size
+    if (without > (1 - MAX_DISTANCE_TO_BOX) * surface.box.size).all():
         return ""
-    ratio = ", ".join(f"{1 - w:.0%}" for w in without / surface.size)
+    ratio = ", ".join(f"{1 - w:.0%}" for w in without / surface.box.size)
     return (
         f"{_count(int((~large).sum()), 'triangle')} in small loose pieces make the box larger ({ratio} along x, y, z)"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fast_simplification
 import numpy as np
 
+from dope_ros2.geometry.bounding_box import BoundingBox
+
 
 def decimate(positions: np.ndarray, triangles: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Reduce a mesh to about `count` triangles.
@@ -17,11 +19,12 @@ def decimate(positions: np.ndarray, triangles: np.ndarray, count: int) -> tuple[
     Returns:
         (n, 3) positions and (m, 3) int triangles without ones of no area.
     """
-    low, scale = positions.min(0), max(float(np.ptp(positions, axis=0).max()), 1e-12)
+    box = BoundingBox.of(positions)
+    scale = max(float(box.size.max()), 1e-12)
     thinned, faces = fast_simplification.simplify(
-        (positions - low) / scale, np.asarray(triangles, np.int32), target_count=count
+        (positions - box.low) / scale, np.asarray(triangles, np.int32), target_count=count
     )
-    return tidy(np.asarray(thinned, float) * scale + low, np.asarray(faces, int))
+    return tidy(np.asarray(thinned, float) * scale + box.low, np.asarray(faces, int))
 
 
 def tidy(positions: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dope_ros2.meshes.mesh import inside
+from dope_ros2.geometry.bounding_box import BoundingBox
+from dope_ros2.meshes.mesh import barycentric_weights
 
 CHUNK = 100_000  # points at a time, so that a texture of 2048 px needs no gigabytes
 CANDIDATES = 3  # samples that are looked at around a point
@@ -36,24 +37,9 @@ class Surface:
     corner_colors: np.ndarray
 
     @cached_property
-    def low(self) -> np.ndarray:
-        """Lowest corner (3,) of the bounding box."""
-        return self.positions.min(0)
-
-    @cached_property
-    def high(self) -> np.ndarray:
-        """Highest corner (3,) of the bounding box."""
-        return self.positions.max(0)
-
-    @property
-    def size(self) -> np.ndarray:
-        """Edges (3,) of the bounding box."""
-        return self.high - self.low
-
-    @property
-    def centre(self) -> np.ndarray:
-        """Centre (3,) of the bounding box."""
-        return (self.high + self.low) / 2
+    def box(self) -> BoundingBox:
+        """The bounding box of all positions."""
+        return BoundingBox.of(self.positions)
 
     @cached_property
     def corners(self) -> np.ndarray:
@@ -143,7 +129,7 @@ class Nearest:
         nearest = self._tree.query(points, CANDIDATES)[1].clip(max=len(self._triangle) - 1)
         best, squared, cost = None, None, None
         for candidate in self._triangle[nearest].T:
-            weights = inside(self._surface.corners[candidate], points)
+            weights = barycentric_weights(self._surface.corners[candidate], points)
             off = ((self._surface.points(candidate, weights) - points) ** 2).sum(1)
             price = off
             if facing is not None:

@@ -54,8 +54,8 @@ class Symmetry:
     """
 
     def __init__(self, surface: Surface, rng: np.random.Generator) -> None:
-        self._size = surface.size
-        self._centre = surface.centre
+        self._size = surface.box.size
+        self._centre = surface.box.centre
         self._nearest = Nearest(surface, rng, SAMPLES)
         triangle, weights = surface.sample(TURNED_POINTS, rng)
         self._points = surface.points(triangle, weights)

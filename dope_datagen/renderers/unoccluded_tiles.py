@@ -66,8 +66,8 @@ def pages(scene: Scene, assets: Assets) -> Iterator[list[tuple[int, Tile]]]:
 
 def _window(scene: Scene, body: Body, assets: Assets) -> tuple[int, int, int, int, float]:
     """Width and height of a body's tile, and left, top and scale of its window."""
-    mesh = assets.mesh(body.mesh)
-    corners = cuboid.keypoints((mesh.high - mesh.low) * body.scale, (mesh.high + mesh.low) / 2 * body.scale)
+    box = assets.mesh(body.mesh).box
+    corners = cuboid.keypoints(box.size * body.scale, box.centre * body.scale)
     pixels = scene.camera.project(body.pose.apply(corners))
     low, high = pixels.min(0), pixels.max(0)
     left, top = np.floor(low - 1).astype(int)

@@ -88,7 +88,7 @@ class PhysicsSceneSampler:
         own = bool(self.meshes) and rng.random() < 0.5
         key = self.meshes[rng.integers(len(self.meshes))] if own else str(rng.choice(primitives.DISTRACTORS))
         mesh = self.assets.mesh(key)
-        size = log_uniform(rng, *DISTRACTOR) / float(np.linalg.norm(mesh.high - mesh.low))
+        size = log_uniform(rng, *DISTRACTOR) / float(np.linalg.norm(mesh.box.size))
         scale = numbers(size * (rng.uniform(0.7, 1.4, 3) if rng.random() < 0.5 else np.ones(3)))
         return Body(key, (), (0, 0, 0), scale, self.looks.coat(rng, mesh.texture is not None))
 
@@ -169,13 +169,12 @@ class PhysicsSceneSampler:
         return Surroundings(things.centres[named] if named else np.zeros((1, 3)), things, walls)
 
     def _bounds(self, body: Body, pose: Pose) -> tuple[np.ndarray, np.ndarray, Pose]:
-        mesh = self.assets.mesh(body.mesh)
-        return mesh.low * np.array(body.scale), mesh.high * np.array(body.scale), pose
+        low, high = self.assets.mesh(body.mesh).box
+        return low * np.array(body.scale), high * np.array(body.scale), pose
 
     def _boards(self, walls: list[Slab], material: Material) -> list[tuple[Body, Pose]]:
         """Walls as bodies."""
-        cube = self.assets.mesh("cube")
-        edges = cube.high - cube.low
+        edges = self.assets.mesh("cube").box.size
         return [(Body("cube", (), (0, 0, 0), numbers(2 * np.array(w.half) / edges), material), w.pose) for w in walls]
 
     def _above(self, rng: np.random.Generator, body: Body, half: np.ndarray, number: int) -> Falling:
@@ -192,8 +191,7 @@ class PhysicsSceneSampler:
         return self._hulls[body.mesh]
 
     def _edges(self, body: Body) -> np.ndarray:
-        mesh = self.assets.mesh(body.mesh)
-        return (mesh.high - mesh.low) * np.array(body.scale)
+        return self.assets.mesh(body.mesh).box.size * np.array(body.scale)
 
     def _target(self, body: Body, camera: CameraModel) -> Body | None:
         """A target as a picture has it: without its name where it lies outside, for it may still cast a shadow.
@@ -201,7 +199,7 @@ class PhysicsSceneSampler:
         None where its box is not all in front of the camera: its keypoints have no place in the picture.
         """
         mesh = self.assets.mesh(body.mesh)
-        corners = np.array(np.meshgrid(*zip(mesh.low, mesh.high, strict=True))).reshape(3, -1).T
+        corners = np.array(np.meshgrid(*zip(*mesh.box, strict=True))).reshape(3, -1).T
         points = body.pose.apply(corners * body.scale)
         if (points[:, 2] <= MIN_BODY_DISTANCE / 2).any():
             return None

@@ -83,8 +83,8 @@ class Sampler:
         bodies = []
         for _ in range(count):
             name = names[rng.choice(len(names), p=weights / weights.sum())]
-            mesh = self.assets.mesh(f"object:{name}")
-            if spot := placement.target(rng, (mesh.high - mesh.low), (mesh.high + mesh.low) / 2):
+            box = self.assets.mesh(f"object:{name}").box
+            if spot := placement.target(rng, box.size, box.centre):
                 bodies.append(_body(f"object:{name}", spot, (1.0, 1.0, 1.0), vary_texture(rng), name))
         return bodies
 
@@ -95,7 +95,7 @@ class Sampler:
             key = str(rng.choice(primitives.DISTRACTORS)) if rng.random() < 0.5 or not self._meshes else self._mesh(rng)
             mesh = self.assets.mesh(key)
             stretch = rng.uniform(0.7, 1.4, 3) if rng.random() < 0.5 else np.ones(3)
-            if spot := placement.distractor(rng, (mesh.high - mesh.low) * stretch, has_targets):
+            if spot := placement.distractor(rng, mesh.box.size * stretch, has_targets):
                 scale = tuple((spot.size * stretch).tolist())
                 bodies.append(_body(key, spot, scale, self._looks.coat(rng, mesh.texture is not None)))
         return bodies

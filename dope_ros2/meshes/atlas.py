@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dope_ros2.meshes.decimate import thin_out
+from dope_ros2.meshes.decimate import decimate
 from dope_ros2.meshes.mesh import Mesh, box_uvs, face_normals
 from dope_ros2.meshes.mtl import WHITE
 from dope_ros2.meshes.normals import corner_normals
@@ -24,15 +24,19 @@ MANY = 200  # triangles; if more are coloured, each is of one colour
 BLOCK = 8  # [px] of a plain colour
 
 
-def join(parts: list[Part], most: int | None = None) -> Mesh:
-    """Make parts one mesh of at most so many triangles; its picture is that of all, or one made of theirs."""
+def join(parts: list[Part], max_triangles: int | None = None) -> Mesh:
+    """Make parts one mesh, decimated if it has too many triangles; its texture is that of all, or an atlas of theirs.
+
+    Raises:
+        UserError: it has too many, and the package fast-simplification is missing.
+    """
     corners = np.concatenate([part.corners for part in parts]).astype(float)
     part_of = np.repeat(np.arange(len(parts)), [len(part.corners) for part in parts])
     uvs = np.concatenate([np.zeros((len(p.corners), 3, 2)) if p.uvs is None else p.uvs for p in parts])
     uvs = np.nan_to_num(uvs)
     colors = np.concatenate([np.full(p.corners.shape, GREY) if p.colors is None else p.colors for p in parts])
-    if most is not None and len(corners) > most:
-        points, triangles, old, weights = thin_out(corners, uvs, part_of, most)
+    if max_triangles is not None and len(corners) > max_triangles:
+        points, triangles, old, weights = decimate(corners, uvs, part_of, max_triangles)
         corners, normals, part_of = points[triangles], corner_normals(points, triangles), part_of[old[:, 0]]
         uvs, colors = (np.einsum("mck,mckd->mcd", weights, values[old]) for values in (uvs, colors))
     else:

@@ -19,12 +19,24 @@ FACES = ("triangles", "polylist", "polygons")
 Look = tuple[np.ndarray | None, np.ndarray | None]  # texture (H, W, 3) and colour (3,), sRGB
 
 
-def read_collada(path: Path) -> tuple[list[Part], float | None]:
-    """Parts in the file's unit and its axes, and metres in one unit if the file says so."""
+def read_collada(path: Path, shape_only: bool = False) -> tuple[list[Part], float | None]:
+    """Read the parts of a COLLADA file.
+
+    Args:
+        path: the file.
+        shape_only: leave out textures and diffuse colours; the pictures may be missing.
+
+    Returns:
+        The parts in the file's unit and axes, and metres in one unit if the file says so.
+
+    Raises:
+        UserError: a texture is missing or not a readable picture.
+        Exception: of any kind, if the file is broken.
+    """
     root = ElementTree.parse(path).getroot()
     for element in root.iter():  # names without their namespace
         element.tag = element.tag.rpartition("}")[2]
-    document = _Document(path, root)
+    document = _Document(path, root, shape_only)
     unit = root.find("asset/unit")
     scene = document.target(root.find("scene/instance_visual_scene"))
     nodes = [scene] if scene is not None else root.findall("library_visual_scenes/visual_scene")
@@ -37,8 +49,8 @@ def read_collada(path: Path) -> tuple[list[Part], float | None]:
 class _Document:
     """Elements by id, and what they say as arrays."""
 
-    def __init__(self, path: Path, root: ElementTree.Element) -> None:
-        self._path = path
+    def __init__(self, path: Path, root: ElementTree.Element, shape_only: bool) -> None:
+        self._path, self._shape_only = path, shape_only
         self._by_id = {element.get("id"): element for element in root.iter() if element.get("id")}
         self._looks: dict[str, Look] = {}
 
@@ -110,7 +122,7 @@ class _Document:
         return self._looks[material]
 
     def _read_look(self, material: str) -> Look:
-        element = self._by_id.get(material)
+        element = None if self._shape_only else self._by_id.get(material)
         effect = None if element is None else self.target(element.find("instance_effect"))
         diffuse = None if effect is None else next(effect.iter("diffuse"), None)
         if diffuse is None:

@@ -1,22 +1,25 @@
-"""Fewer triangles for a mesh that keeps its texture coordinates, quickly: for things that are seen from a distance."""
+"""Decimation of a mesh that keeps its texture coordinates, quickly: for things that are seen from a distance."""
 
 from __future__ import annotations
 
-import fast_simplification
+from types import ModuleType
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dope_ros2.meshes.mesh import inside
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.bounding_box import BoundingBox
+from dope_ros2.meshes.mesh import barycentric_weights
 from dope_ros2.meshes.parts import weld
 
 SAME_UV = 1e-6  # closer texture coordinates are one
 
 
-def thin_out(
+def decimate(
     corners: np.ndarray, uvs: np.ndarray, part_of: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Reduce a mesh to about `count` triangles, each of which keeps to its side of the cuts in the texture.
+    """Collapse edges until about `count` triangles are left, each of which keeps to its side of the texture's seams.
 
     Args:
         corners: (M, 3, 3) positions.
@@ -25,14 +28,19 @@ def thin_out(
         count: of triangles; reached but for what the topology forbids.
 
     Returns:
-        (n, 3) positions, (m, 3) triangles, and where their corners were: (m, 3) old triangles and (m, 3, 3) weights of
-        those triangles' corners.
+        (n, 3) positions, (m, 3) triangles, and where their corners were: (m, 3) old triangles and (m, 3, 3)
+        barycentric coordinates in these.
+
+    Raises:
+        UserError: the package fast-simplification is missing.
     """
+    fast_simplification = _fast_simplification()
     positions, triangles = weld(corners)
     solid = _distinct(triangles)
-    low, scale = positions.min(0), max(float(np.ptp(positions, axis=0).max()), 1e-12)
+    box = BoundingBox.of(positions)
+    scale = max(float(box.size.max()), 1e-12)
     points, _, collapses = fast_simplification.simplify(
-        (positions - low) / scale,
+        (positions - box.low) / scale,
         np.int32(triangles[solid]),
         target_count=min(count, int(solid.sum())),
         return_collapses=True,
@@ -44,18 +52,29 @@ def thin_out(
     joined = into[triangles]
     left = solid & _distinct(joined)
     used, thinned = np.unique(joined[left], return_inverse=True)
-    thinned, points = thinned.reshape(-1, 3), points * scale + low
+    thinned, points = thinned.reshape(-1, 3), points * scale + box.low
     place = np.zeros((len(positions), 3))
     place[used] = points
     group = _merged(_nodes(triangles, uvs, part_of), joined)
     # Of all old triangles of a group, its new corner lies on the nearest.
     old = np.repeat(np.arange(len(triangles)), 3)
-    weights = inside(corners[old], place[joined.ravel()])
+    weights = barycentric_weights(corners[old], place[joined.ravel()])
     off = ((np.einsum("pk,pkd->pd", weights, corners[old]) - place[joined.ravel()]) ** 2).sum(1)
     order = np.lexsort((off, group.ravel()))
     _, first = np.unique(group.ravel()[order], return_index=True)
     chosen = order[first[group[left]]]
     return points, thinned, old[chosen], weights[chosen]
+
+
+def _fast_simplification() -> ModuleType:
+    try:
+        import fast_simplification
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "meshes with more triangles than are shown are decimated with the Python package fast-simplification, "
+            "which is not installed: pip install fast-simplification"
+        ) from error
+    return fast_simplification
 
 
 def _nodes(triangles: np.ndarray, uvs: np.ndarray, part_of: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dope_ros2.geometry.bounding_box import BoundingBox
 from dope_ros2.meshes.mtl import WHITE
 
 
@@ -29,14 +30,9 @@ class Mesh:
     color: tuple[float, float, float] = WHITE
 
     @cached_property
-    def low(self) -> np.ndarray:
-        """Lowest corner (3,) of the bounding box."""
-        return self.positions.min(0)
-
-    @cached_property
-    def high(self) -> np.ndarray:
-        """Highest corner (3,) of the bounding box."""
-        return self.positions.max(0)
+    def box(self) -> BoundingBox:
+        """The bounding box of all positions."""
+        return BoundingBox.of(self.positions)
 
     def scaled(self, factor: float) -> Mesh:
         """The mesh `factor` times as large."""
@@ -71,12 +67,12 @@ def box_uvs(corners: np.ndarray, normals: np.ndarray) -> np.ndarray:
     axis = np.abs(normals).argmax(1)
     keep = np.array([[1, 2], [0, 2], [0, 1]])[axis]  # (M, 2)
     flat = np.take_along_axis(corners, keep[:, None, :].repeat(3, 1), axis=2)
-    extent = max(float(np.ptp(corners.reshape(-1, 3), axis=0).max()), 1e-9)
-    return (flat - corners.reshape(-1, 3).min(0)[keep][:, None]) / extent
+    box = BoundingBox.of(corners)
+    return (flat - box.low[keep][:, None]) / max(float(box.size.max()), 1e-9)
 
 
-def inside(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Weights (P, 3) of (P, 3, 3) triangles' corners at the points below (P, 3) points, kept inside the triangles."""
+def barycentric_weights(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Barycentric coordinates (P, 3) of points (P, 3), projected onto triangles (P, 3, 3) and kept inside them."""
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     off = points - corners[:, 0]
     aa, ab, bb = (np.einsum("pd,pd->p", *pair) for pair in ((a, a), (a, b), (b, b)))

@@ -41,34 +41,48 @@ class Obj:
         return len(self.normals) > 0 and bool((self.index[..., 2] >= 0).all())
 
 
-def read_obj(path: Path) -> Obj:
+def read_obj(path: Path, shape_only: bool = False) -> Obj:
     """Parse a file.
+
+    Args:
+        path: the file.
+        shape_only: leave out texture coordinates and normals; faces may name some that are not there.
 
     Raises:
         OSError, ValueError: it cannot be read, or is not an OBJ file.
     """
-    rows: dict[str, list[str]] = {"v": [], "vt": [], "vn": [], "f": [], "mtllib": []}
-    known, names, material = [], {"": 0}, []  # known: how many v, vt, vn there are above each face
-    current = 0
-    for line in path.read_text(errors="replace").replace("\\\n", " ").splitlines():
-        key, *rest = line.split(None, 1)[:2] or [""]
-        if key in rows and rest:
-            rows[key].append(rest[0])
-            if key == "f":
-                known.append((len(rows["v"]), len(rows["vt"]), len(rows["vn"])))
-                material.append(current)
-        elif key == "usemtl":
-            current = names.setdefault(rest[0].strip() if rest else "", len(names))
+    rows, known, material, names = _statements(path)
+    if shape_only:
+        rows |= {"vt": [], "vn": []}
     vertices = _table(rows["v"], 3)
     uvs, normals = _table(rows["vt"], 2)[:, :2], _table(rows["vn"], 3)[:, :3]
-    index, count = _indices(rows["f"], np.array(known, int).reshape(-1, 3))
+    index, count = _indices(rows["f"], known)
+    if shape_only:
+        index[:, 1:] = -1
     if (index[:, 0] < 0).any() or (index >= [len(vertices), len(uvs), len(normals)]).any():
         raise ValueError("a face names a vertex, texture coordinate or normal that is not there")
     colors = vertices[:, 3:6] if vertices.shape[1] >= 6 else None
     return Obj(
         vertices[:, :3], colors, uvs, normals, index[fans(count)],
-        np.repeat(np.array(material, int), np.maximum(count - 2, 0)), list(names), rows["mtllib"],
+        np.repeat(material, np.maximum(count - 2, 0)), names, rows["mtllib"],
     )  # fmt: skip
+
+
+def _statements(path: Path) -> tuple[dict[str, list[str]], np.ndarray, np.ndarray, list[str]]:
+    """What follows each keyword, a statement each; and of the faces: (F, 3) v, vt and vn above, and (F,) materials."""
+    rows: dict[str, list[str]] = {"v": [], "vt": [], "vn": [], "f": [], "mtllib": []}
+    known, names, material, current = [], {"": 0}, [], 0
+    text = re.sub(r"^[ \t]*#.*", "", path.read_text(errors="replace"), flags=re.M)  # a comment does not continue
+    for line in text.replace("\\\n", " ").splitlines():
+        key, *rest = line.split(None, 1)[:2] or [""]
+        if key in rows and rest:
+            rows[key].append(rest[0] if key == "mtllib" else rest[0].partition("#")[0])
+            if key == "f":
+                known.append((len(rows["v"]), len(rows["vt"]), len(rows["vn"])))
+                material.append(current)
+        elif key == "usemtl":
+            current = names.setdefault(rest[0].strip() if rest else "", len(names))
+    return rows, np.array(known, int).reshape(-1, 3), np.array(material, int), list(names)
 
 
 def fans(count: np.ndarray) -> np.ndarray:
@@ -82,14 +96,13 @@ def fans(count: np.ndarray) -> np.ndarray:
 
 def _table(rows: list[str], columns: int) -> np.ndarray:
     """Rows of numbers as an array; what the shortest row lacks is left out of all."""
-    numbers = np.array(" ".join(rows).split(), float)
-    if len(rows) and len(numbers) % len(rows):
-        width = min(len(row.split()) for row in rows)
-        numbers = np.array([row.split()[:width] for row in rows], float).ravel()
-    wide = numbers.reshape(max(len(rows), 1), -1) if len(rows) else numbers.reshape(0, columns)
-    if wide.shape[1] < columns:
-        raise ValueError(f"a row has {wide.shape[1]} numbers instead of {columns}")
-    return wide
+    widths = {len(row.split()) for row in rows} or {columns}
+    width = min(widths)
+    if width < columns:
+        raise ValueError(f"a row has {width} numbers instead of {columns}")
+    if len(widths) > 1:
+        rows = [" ".join(row.split()[:width]) for row in rows]
+    return np.array(" ".join(rows).split(), float).reshape(-1, width)
 
 
 def _indices(faces: list[str], known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

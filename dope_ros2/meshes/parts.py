@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dope_ros2.geometry.bounding_box import BoundingBox
+
 GREY = 204.0  # sRGB level of what has no colour
 SAME_PLACE = 1e-7  # of the bounding box's longest edge: closer corners are one
 
@@ -37,8 +39,9 @@ def linear_to_levels(color: np.ndarray) -> np.ndarray:
 
 def weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Make corners (M, 3, 3) in the same place one: (N, 3) positions and (M, 3) triangles."""
-    low, longest = corners.min((0, 1)), max(float(np.ptp(corners.reshape(-1, 3), axis=0).max()), 1e-300)
-    cells = np.round((corners.reshape(-1, 3) - low) / (longest * SAME_PLACE)).astype(np.int64)
+    box = BoundingBox.of(corners)
+    longest = max(float(box.size.max()), 1e-300)
+    cells = np.round((corners.reshape(-1, 3) - box.low) / (longest * SAME_PLACE)).astype(np.int64)
     _, first, triangles = np.unique(cells, axis=0, return_index=True, return_inverse=True)
     return corners.reshape(-1, 3)[first], triangles.reshape(-1, 3)
 

@@ -1,4 +1,8 @@
-"""Triangle meshes and their files, whichever the format."""
+"""Reads a mesh file of any format: as one mesh with its texture, or as bare triangles.
+
+OBJ and COLLADA need no packages beyond those of dope_ros2. Of the optional ones, trimesh reads the other formats, and
+fast-simplification reduces the number of triangles.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +12,66 @@ from pathlib import Path
 import numpy as np
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.meshes.atlas import join
 from dope_ros2.meshes.mesh import Mesh, facets
 from dope_ros2.meshes.mtl import WHITE, Look, looks_of, read_materials
 from dope_ros2.meshes.obj import Obj, read_obj
+from dope_ros2.meshes.obj_parts import obj_parts
+from dope_ros2.meshes.read_parts import parsing, read_parts
 
 
-def read_mesh(path: Path, most: int | None = None) -> Mesh:
+def read_mesh(path: Path, max_triangles: int | None = None) -> Mesh:
     """Read a mesh file with its textures and colours.
 
     Args:
-        path: an OBJ, PLY, STL, GLB, glTF or COLLADA file.
-        most: triangles; a mesh of more is thinned out.
+        path: a file with one of MESH_SUFFIXES.
+        max_triangles: a mesh of more is decimated to about so many.
+
+    Returns:
+        The mesh in the file's unit and axes.
 
     Raises:
-        UserError: the file cannot be read or has no triangles.
+        UserError: the file cannot be read, has no triangles or a position that is not finite, or a package is missing.
     """
-    try:
-        mesh = _read_obj(path, most) if path.suffix.lower() == ".obj" else _read_other(path, most)
-    except UserError:
-        raise
-    except Exception as error:  # a parser meets anything in a broken file, and raises anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not a readable mesh ({reason}); export it again as OBJ") from error
+    with parsing(path):
+        mesh = (_read_obj if path.suffix.lower() == ".obj" else _read_other)(path, max_triangles)
     if mesh is None or len(mesh.triangles) == 0 or not np.isfinite(mesh.positions).all():
-        raise UserError(f"{path}: the mesh has no triangles or a position that is not finite; export it again as OBJ")
+        raise _unusable(path)
     return mesh
 
 
-def _read_obj(path: Path, most: int | None) -> Mesh | None:
+def read_triangles(path: Path) -> np.ndarray:
+    """Read the shape alone: no textures, material libraries, texture coordinates or normals, which may be missing.
+
+    Args:
+        path: a file with one of MESH_SUFFIXES.
+
+    Returns:
+        (M, 3, 3) corners of the triangles that `read_mesh` finds, in the file's unit and axes.
+
+    Raises:
+        UserError: the file cannot be read, has no triangles or one that is not finite, or a package is missing.
+    """
+    _, parts, _ = read_parts(path, shape_only=True)
+    triangles = np.concatenate([np.zeros((0, 3, 3)), *(part.corners for part in parts)])
+    if len(triangles) == 0 or not np.isfinite(triangles).all():
+        raise _unusable(path)
+    return triangles
+
+
+def _unusable(path: Path) -> UserError:
+    return UserError(f"{path}: the mesh has no triangles or a position that is not finite; export it again as OBJ")
+
+
+def _read_obj(path: Path, max_triangles: int | None) -> Mesh | None:
     obj = read_obj(path)
     if len(obj.index) == 0 or not np.isfinite(obj.positions).all():
         return None
     looks = looks_of(obj.names, read_materials(path, obj.libraries))
     used = {looks[k] for k in np.unique(obj.material)}
-    if len(used) == 1 and len(obj.index) <= (most or len(obj.index)) and obj.colors is None:
+    if len(used) == 1 and len(obj.index) <= (max_triangles or len(obj.index)) and obj.colors is None:
         return _of_one_look(obj, used.pop())
-    from dope_ros2.meshes.obj_parts import obj_parts
-
-    return _joined(obj_parts(obj, looks), most)
+    return join(obj_parts(obj, looks), max_triangles)
 
 
 def _of_one_look(obj: Obj, look: Look) -> Mesh:
@@ -64,14 +90,6 @@ def _of_one_look(obj: Obj, look: Look) -> Mesh:
     )
 
 
-def _read_other(path: Path, most: int | None) -> Mesh | None:
-    from dope_ros2.meshes.read_parts import read_parts
-
+def _read_other(path: Path, max_triangles: int | None) -> Mesh | None:
     vertices, parts, _ = read_parts(path)
-    return _joined(parts, most) if len(parts) and np.isfinite(vertices).all() else None
-
-
-def _joined(parts: list, most: int | None) -> Mesh:
-    from dope_ros2.meshes.atlas import join
-
-    return join(parts, most)
+    return join(parts, max_triangles) if len(parts) and np.isfinite(vertices).all() else None

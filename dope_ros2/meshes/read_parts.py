@@ -1,37 +1,78 @@
-"""Reads a mesh file into its parts; PLY, glTF and STL are parsed by trimesh, OBJ and COLLADA here."""
+"""Reads a mesh file into its parts; PLY, glTF and STL are parsed by trimesh, OBJ and COLLADA here.
+
+Positions are in the file's own unit and axes. OBJ, PLY and STL do not say which unit that is; glTF is in metres by its
+specification, and COLLADA states its unit in asset/unit. `mesh_unit` of objects.yaml decides for a known object.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
-from PIL import Image
 
+from dope_ros2.common.errors import UserError, one_line
 from dope_ros2.meshes.collada import read_collada
-from dope_ros2.meshes.mtl import looks_of, read_materials
+from dope_ros2.meshes.mtl import Look, looks_of, read_materials
 from dope_ros2.meshes.obj import read_obj
 from dope_ros2.meshes.obj_parts import obj_parts
 from dope_ros2.meshes.parts import Part, linear_to_levels
 
+MESH_SUFFIXES = (".obj", ".ply", ".gltf", ".glb", ".dae", ".stl")
 INVENTED = 12  # numbers in a picture of 2 x 2 px
 
 
-def read_parts(path: Path) -> tuple[np.ndarray, list[Part], float | None]:
-    """(N, 3) vertices, parts, and metres in one unit if the file says so.
+@contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """Turn whatever a parser raises within the block into a UserError that names the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # a parser meets anything in a broken file, and raises anything
+        reason = one_line(error) or type(error).__name__
+        raise UserError(f"{path}: not a readable mesh ({reason}); export it again as OBJ") from error
+
+
+def read_parts(path: Path, shape_only: bool = False) -> tuple[np.ndarray, list[Part], float | None]:
+    """Read a mesh file into parts of one material each.
+
+    Args:
+        path: a file with one of MESH_SUFFIXES.
+        shape_only: do not read materials, texture coordinates and normals of OBJ and textures of COLLADA, nor the files
+            that have them; they may be missing.
+
+    Returns:
+        (N, 3) vertices, also those that no triangle has; the parts; and metres in one unit if the file says so.
+        The pictures of an OBJ are files that have not been opened.
 
     Raises:
-        Exception: of any kind, if the file is broken; textures that are missing are left out, but for COLLADA's.
+        UserError: the file is broken, a package is missing, or a texture of COLLADA; others' are left out.
     """
-    if path.suffix.lower() == ".dae":
-        parts, unit = read_collada(path)
-        corners = np.concatenate([part.corners.reshape(-1, 3) for part in parts] or [np.zeros((0, 3))])
-        return np.unique(corners, axis=0), parts, unit
-    if path.suffix.lower() == ".obj":
-        obj = read_obj(path)
-        parts = obj_parts(obj, looks_of(obj.names, read_materials(path, obj.libraries)))
-        return obj.positions, [part._replace(image=_picture(part.image)) for part in parts], None
-    import trimesh
+    with parsing(path):
+        if path.suffix.lower() == ".dae":
+            return _read_collada(path, shape_only)
+        if path.suffix.lower() == ".obj":
+            return _read_obj(path, shape_only)
+        return _read_with_trimesh(path)
 
+
+def _read_collada(path: Path, shape_only: bool) -> tuple[np.ndarray, list[Part], float | None]:
+    parts, unit = read_collada(path, shape_only)
+    corners = np.concatenate([np.zeros((0, 3)), *(part.corners.reshape(-1, 3) for part in parts)])
+    return np.unique(corners, axis=0), parts, unit
+
+
+def _read_obj(path: Path, shape_only: bool) -> tuple[np.ndarray, list[Part], None]:
+    obj = read_obj(path, shape_only)
+    looks = [Look()] * len(obj.names) if shape_only else looks_of(obj.names, read_materials(path, obj.libraries))
+    return obj.positions, obj_parts(obj, looks), None
+
+
+def _read_with_trimesh(path: Path) -> tuple[np.ndarray, list[Part], float | None]:
+    trimesh = _trimesh(path)
     scene = trimesh.load_scene(path, process=False)
     linear = path.suffix.lower() in (".gltf", ".glb")
     vertices, parts, looks = [np.zeros((0, 3))], [], {}
@@ -48,8 +89,15 @@ def read_parts(path: Path) -> tuple[np.ndarray, list[Part], float | None]:
     return np.concatenate(vertices), parts, 1.0 if linear else None
 
 
-def _picture(file: Path | None) -> np.ndarray | None:
-    return None if file is None else np.asarray(Image.open(file).convert("RGB"))
+def _trimesh(path: Path) -> ModuleType:
+    try:
+        import trimesh
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: meshes other than OBJ and COLLADA are read with the Python package trimesh, which is not "
+            "installed: pip install trimesh, or export the mesh as OBJ"
+        ) from error
+    return trimesh
 
 
 def _normals(geometry: object, matrix: np.ndarray, faces: np.ndarray) -> np.ndarray | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.bounding_box import BoundingBox
 from dope_ros2.geometry.cuboid import CORNERS_OF_FACES
+from dope_ros2.meshes.read_mesh import read_triangles
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 
 POINT_COUNT = 3000
@@ -41,7 +41,7 @@ class SurfacePoints:
     def of(cls, model: ObjectModel) -> SurfacePoints:
         """An object's shape: of its mesh, or else of its box, with a larger error."""
         try:
-            return cls(*sample_surface(read_triangles(model)), MESH_ERROR, model.diameter)
+            return cls(*sample_surface(object_triangles(model)), MESH_ERROR, model.diameter)
         except UserError as error:
             return cls(*sample_surface(box(model)), BOX_ERROR * model.diameter, model.diameter, str(error))
 
@@ -65,49 +65,21 @@ def sample_surface(triangles: np.ndarray, count: int = POINT_COUNT) -> tuple[np.
     return a[chosen] + u * ab[chosen] + v * ac[chosen], normals[chosen] / areas[chosen, None]
 
 
-def read_triangles(model: ObjectModel) -> np.ndarray:
+def object_triangles(model: ObjectModel) -> np.ndarray:
     """(M, 3, 3) corners of the triangles of an object's mesh, in the object's frame [m].
 
     Raises:
-        UserError: there is none, it cannot be read, or it is not of the object's size.
+        UserError: there is none, it cannot be read, has no area, or is not of the object's size.
     """
     path = model.mesh_path
-    try:
-        triangles = (_read_obj if path.suffix.lower() == ".obj" else _read_other)(path) * UNITS[model.mesh_unit]
-    except (OSError, ValueError, IndexError) as error:
-        raise UserError(f"{path}: not a readable mesh ({error}); export it again as OBJ") from error
-    if not len(triangles):
-        raise UserError(f"{path}: has no surface; export it again as OBJ")
-    ends = np.stack([triangles.min((0, 1)), triangles.max((0, 1))])
-    asked = np.stack([model.keypoints.min(0), model.keypoints.max(0)])
-    if not np.abs(ends - asked).max() <= MAX_SIZE_DIFFERENCE * model.diameter:
+    triangles = read_triangles(path) * UNITS[model.mesh_unit]
+    if not np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]).any():
+        raise UserError(f"{path}: all {len(triangles)} triangles have zero area; export it again")
+    found, expected = BoundingBox.of(triangles), BoundingBox.of(model.keypoints)
+    if not np.abs(np.subtract(found, expected)).max() <= MAX_SIZE_DIFFERENCE * model.diameter:
         raise UserError(
-            f"{path}: reaches from {ends[0].round(4).tolist()} to {ends[1].round(4).tolist()} m; {model.source} says "
-            f"from {asked[0].round(4).tolist()} to {asked[1].round(4).tolist()}; correct size, centre or mesh_unit"
+            f"{path}: reaches from {found.low.round(4).tolist()} to {found.high.round(4).tolist()} m; {model.source} "
+            f"says from {expected.low.round(4).tolist()} to {expected.high.round(4).tolist()}; correct size, centre or "
+            "mesh_unit"
         )
     return triangles
-
-
-def _read_obj(path: Path) -> np.ndarray:
-    vertices: list[list[float]] = []
-    triangles: list[tuple[int, int, int]] = []
-    for line in path.read_text(errors="replace").splitlines():
-        kind, _, rest = line.partition(" ")
-        if kind == "v":
-            vertices.append([float(number) for number in rest.split()[:3]])
-        elif kind == "f":
-            corners = [int(corner.partition("/")[0]) for corner in rest.split()]
-            corners = [k - 1 if k > 0 else len(vertices) + k for k in corners]
-            triangles += [(corners[0], *pair) for pair in pairwise(corners[1:])]
-    return np.array(vertices, float).reshape(-1, 3)[np.array(triangles, int).reshape(-1, 3)]
-
-
-def _read_other(path: Path) -> np.ndarray:
-    try:
-        import trimesh
-    except ImportError as error:
-        raise UserError(f"{path}: meshes other than OBJ are read with trimesh; pip install trimesh") from error
-    try:
-        return np.asarray(trimesh.load(path, force="mesh", process=False).triangles)
-    except Exception as error:  # whatever its loaders raise
-        raise ValueError(str(error)) from error

@@ -17,9 +17,10 @@ from rclpy.clock import Clock, ClockType
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dope_ros2.common.command_runner import load_function
 from dope_ros2.common.errors import UserError
 from dope_ros2.io.messages import read_seconds
+from dope_ros2.meshes.mesh import Mesh
+from dope_ros2.meshes.read_mesh import read_mesh
 from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.qos import LATCHED, RESULTS
 from dope_ros2.nodes.base.run import run
@@ -33,7 +34,7 @@ from dope_ros2.visualization.viewer.meshes import Recording
 from dope_ros2.visualization.viewer.rerun_file import saving
 
 INSTEAD = "`ros2 launch dope_ros2 dope.launch.py rviz:=true` shows much of it in RViz"
-TRIANGLES = 20_000  # of a mesh; more are thinned out
+TRIANGLES = 20_000  # of a mesh; one of more is decimated
 LOOK_AGAIN, TICK = 1.0, 0.1  # between two looks for the camera, and between two for news [s]
 UNANSWERED = 3.0  # after so long without an answer pictures are shown without [s]
 
@@ -108,9 +109,9 @@ class ViewNode(PlainNode):
         return time.monotonic() - self._answered > UNANSWERED
 
 
-def _read_mesh(model: ObjectModel) -> object:
-    """The mesh of a model, thinned out; the reader belongs to another package."""
-    return load_function("dope_ros2.meshes.read_mesh:read_mesh", "view")(model.mesh_path, TRIANGLES)
+def _read_mesh(model: ObjectModel) -> Mesh:
+    """The mesh of a model, decimated."""
+    return read_mesh(model.mesh_path, TRIANGLES)
 
 
 def _to_viewer(rr: ModuleType, url: str) -> Recording:

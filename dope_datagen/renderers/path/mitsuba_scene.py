@@ -121,7 +121,7 @@ def placed(body: Body, assets: Assets) -> np.ndarray:
 
 def texels(body: Body, mesh: Mesh, focal: float) -> int:
     """As many texels along a texture's edge as the picture shows of it, a power of two; more only cost time."""
-    half = np.linalg.norm((mesh.high - mesh.low) * body.scale) / 2
+    half = np.linalg.norm(mesh.box.size * body.scale) / 2
     nearest = max(body.translation[2] - half, 0.1 * half, 1e-3)
     spread = SPREAD if body.material.texture == "own" else 1 / body.material.repeat
     return max(COARSEST, 2 ** math.ceil(math.log2(FINENESS * spread * focal * 2 * half / nearest)))

@@ -146,10 +146,8 @@ class Raster:
 
     def _sphere(self, body: Body) -> np.ndarray:
         """Centre (3,) and radius of a body's neighbourhood, as one vector (4,)."""
-        mesh = self._assets.mesh(body.mesh)
-        half = (mesh.high - mesh.low) / 2 * body.scale
-        centre = body.pose.apply((mesh.high + mesh.low) / 2 * body.scale)
-        return np.append(centre, np.linalg.norm(half))
+        box = self._assets.mesh(body.mesh).box
+        return np.append(body.pose.apply(box.centre * body.scale), np.linalg.norm(box.size / 2 * body.scale))
 
     def _draw_picture(
         self, stage: Stage, shift: tuple[float, float] = (0.0, 0.0), only: np.ndarray | None = None

@@ -13,13 +13,14 @@ import numpy as np
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.meshes.mesh import Mesh
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.diagnostics import Condition, Level
 from dope_ros2.visualization import overlay
 from dope_ros2.visualization.viewer import scene
 from dope_ros2.visualization.viewer.blueprint import TIMELINE, blueprint
-from dope_ros2.visualization.viewer.meshes import Meshes, Recording, ViewedMesh
+from dope_ros2.visualization.viewer.meshes import Meshes, Recording
 
 WIDEST = 640  # of the pictures, columns
 BACK = 1.0  # a stamp so much older than the last one begins a new recording [s]
@@ -37,7 +38,7 @@ class LiveView:
     """Turns what a node says into entities of rerun; times are the images' stamps [s]."""
 
     def __init__(
-        self, rr: ModuleType, open_recording: Callable[[], Recording], read_mesh: Callable[[ObjectModel], ViewedMesh]
+        self, rr: ModuleType, open_recording: Callable[[], Recording], read_mesh: Callable[[ObjectModel], Mesh]
     ) -> None:
         """Begin; `open_recording` is asked again when stamps jump back, for another one or the same."""
         self._rr, self._open, self._read_mesh = rr, open_recording, read_mesh

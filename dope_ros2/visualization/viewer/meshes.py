@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.mesh import Mesh
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 
@@ -22,28 +23,11 @@ NOWHERE = Pose.identity()
 Recording = Any  # rerun.RecordingStream, where rerun is installed
 
 
-class ViewedMesh(Protocol):
-    """Triangles, in the unit of the file.
-
-    Attributes:
-        positions, normals: (N, 3); uvs: (N, 2), v up; triangles: (M, 3).
-        texture: a picture's file, or the bytes of one, or None.
-        color: linear RGB.
-    """
-
-    positions: np.ndarray
-    normals: np.ndarray
-    uvs: np.ndarray
-    triangles: np.ndarray
-    texture: Path | bytes | None
-    color: tuple[float, float, float]
-
-
 class Meshes:
     """The meshes of one recording."""
 
-    def __init__(self, rr: ModuleType, recording: Recording, read: Callable[[ObjectModel], ViewedMesh]) -> None:
-        """`read` raises UserError for what cannot be read."""
+    def __init__(self, rr: ModuleType, recording: Recording, read: Callable[[ObjectModel], Mesh]) -> None:
+        """`read`: returns a mesh in the unit of its file, or raises UserError."""
         self._rr, self._recording, self._read = rr, recording, read
         self._worker = ThreadPoolExecutor(1)  # large meshes take seconds, and poses go on meanwhile
         self._asked: set[str] = set()

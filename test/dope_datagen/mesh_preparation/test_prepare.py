@@ -31,7 +31,7 @@ def test_a_small_mesh_keeps_its_texture_and_its_coordinates(tmp_path, suffix):
     model = load_objects(objects)["my_box"]
     assert model.mesh == "out/my_box.obj"
     mesh = object_mesh(model)
-    np.testing.assert_allclose(mesh.high - mesh.low, SIZE, rtol=1e-5)
+    np.testing.assert_allclose(mesh.box.size, SIZE, rtol=1e-5)
     assert len(mesh.triangles) == 12
     image = cv2.imread(str(mesh.texture))[..., ::-1]
     if suffix == "stl":
@@ -59,8 +59,8 @@ def test_a_mesh_of_60000_triangles_is_thinned_out_and_still_looks_the_same(tmp_p
     mesh = read_mesh(out / "ball.obj")
     assert len(mesh.triangles) <= 1500
     before = read(path).surface
-    np.testing.assert_allclose(mesh.high - mesh.low, before.size, rtol=0.01)
-    assert Nearest(before, np.random.default_rng(0), 20_000)(mesh.positions)[2].max() < 0.01 * before.size.max()
+    np.testing.assert_allclose(mesh.box.size, before.box.size, rtol=0.01)
+    assert Nearest(before, np.random.default_rng(0), 20_000)(mesh.positions)[2].max() < 0.01 * before.box.size.max()
     assert difference(path, out / "ball.obj") < 2
 
 

@@ -53,7 +53,7 @@ def test_an_obj_with_polygons_and_negative_indices_is_read(tmp_path):
 @pytest.mark.parametrize("name", primitives.DISTRACTORS)
 def test_every_shape_has_unit_diameter_and_finite_corners(name):
     mesh = Assets({}).mesh(name)
-    assert np.linalg.norm(mesh.high - mesh.low) == pytest.approx(1, abs=1e-4)
+    assert np.linalg.norm(mesh.box.size) == pytest.approx(1, abs=1e-4)
     assert np.isfinite(mesh.positions).all()
     assert mesh.triangles.max() < len(mesh.positions)
 

@@ -1,15 +1,27 @@
 """Surfaces as points: of meshes, or of boxes where there is no usable mesh."""
 
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dope_ros2.common.errors import UserError
+from dope_ros2.geometry.bounding_box import BoundingBox
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.read_mesh import read_mesh, read_triangles
 from dope_ros2.meshes.surface_points import SurfacePoints, box, sample_surface
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_ros2.refinement.depth_correction import visible
+from helpers.mesh_files import FORMATS, save
+from helpers.mesh_files import box as cuboid_mesh
 
 CARTON = load_objects()["carton"]
 PLAIN = ObjectModel(name="plain", class_id=9, size=(0.2, 0.1, 0.1), centre=(0.1, 0.0, 0.0))
@@ -54,6 +66,106 @@ def test_faces_of_an_obj_may_name_their_corners_as_the_format_allows(tmp_path, n
     assert is_of_plain_box(shape)
 
 
+def with_weights(text):
+    """As many numbers more as there are vertices, but not one on each."""
+    rest = iter((1, 0, 2, 1, 1, 1, 1, 1))
+    return re.sub(r"(?m)^v .*$", lambda line: line[0] + next(rest) * " 1", text)
+
+
+WRITINGS = {  # in an order in which each leaves what those before it wrote
+    "rows of several lengths": with_weights,
+    "vertex colours": lambda text: re.sub(r"(?m)^v .*$", r"\g<0> 0.5 0.25 1", text),
+    "a comment behind the numbers": lambda text: re.sub(r"(?m)^(v|f) .*$", r"\g<0> # \g<1>", text),
+    "lines continued by a backslash": lambda text: re.sub(r"(?m)^([vf] \S+) ", "\\1 \\\\\n", text),
+    "tabs after the keyword": lambda text: re.sub(r"(?m)^([vf]) ", "\\1\t", text),
+    "tabs between the numbers": lambda text: text.replace(" ", "\t"),
+    "blanks before the keyword": lambda text: re.sub(r"(?m)^(?=[vf])", "  ", text),
+    "comments that end in a backslash": lambda text: re.sub(r"(?m)^(?=\s*[vf])", "# C:\\\\models\\\\\n", text),
+    "Windows line ends": lambda text: text.replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_an_obj_may_be_written_as_the_format_allows(tmp_path, writing):
+    model = obj(tmp_path / "box.obj")
+    model.mesh_path.write_text(WRITINGS[writing](model.mesh_path.read_text()), newline="")
+    shape = SurfacePoints.of(model)
+    assert shape.why == ""
+    assert is_of_plain_box(shape)
+
+
+@given(st.sets(st.sampled_from(sorted(WRITINGS))), st.sampled_from([str, lambda k: f"{k}/1", lambda k: k - 9]))
+def test_however_an_obj_is_written_its_triangles_are_those_that_are_rendered(writings, name):
+    with TemporaryDirectory() as folder:
+        path = obj(Path(folder) / "box.obj", name=name).mesh_path
+        text = path.read_text()
+        for writing in filter(writings.__contains__, WRITINGS):
+            text = WRITINGS[writing](text)
+        path.write_text(text, newline="")
+        triangles, mesh = read_triangles(path), read_mesh(path)
+    np.testing.assert_allclose(triangles, mesh.positions[mesh.triangles], atol=1e-7)
+    np.testing.assert_allclose(BoundingBox.of(triangles), BoundingBox.of(PLAIN.keypoints), atol=1e-9)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from(FORMATS),
+    st.lists(st.floats(0.01, 300), min_size=3, max_size=3),
+    st.lists(st.floats(-1, 1), min_size=3, max_size=3),
+    st.permutations(range(12)),
+)
+def test_the_triangles_are_those_that_are_rendered_in_every_format(suffix, size, centre, order):
+    vertices, uvs, faces = cuboid_mesh(np.array(size), np.array(centre) * max(size))
+    with TemporaryDirectory() as folder:
+        path = save(Path(folder) / f"box.{suffix}", vertices, uvs, faces[order])
+        triangles, mesh = read_triangles(path), read_mesh(path)
+    np.testing.assert_allclose(triangles, mesh.positions[mesh.triangles], atol=1e-6 * max(size))
+    np.testing.assert_allclose(triangles, vertices[faces[order]], atol=1e-6 * max(size))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_shape_needs_no_textures_and_no_materials(tmp_path, suffix):
+    path = save(tmp_path / f"box.{suffix}", *cuboid_mesh(np.array(PLAIN.size), np.array(PLAIN.centre)))
+    for file in set(tmp_path.iterdir()) - {path}:
+        file.unlink()
+    shape = SurfacePoints.of(replace(PLAIN, mesh=str(path)))
+    assert shape.why == ""
+    assert is_of_plain_box(shape)
+
+
+OPTIONAL = ("trimesh", "PIL", "xatlas", "fast_simplification")
+WITHOUT = f"""
+import sys
+from pathlib import Path
+for name in {OPTIONAL}:
+    sys.modules[name] = None
+from dope_ros2.meshes.read_mesh import read_mesh, read_triangles
+from dope_ros2.common.errors import UserError
+for path in map(Path, sys.argv[1:]):
+    try:
+        print(len(read_triangles(path)), len(read_mesh(path).triangles))
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_obj_and_collada_are_read_without_optional_packages_and_others_say_what_to_install(tmp_path):
+    paths = [save(tmp_path / f"box.{suffix}", *cuboid_mesh()) for suffix in ("obj", "dae", "ply")]
+    run = subprocess.run([sys.executable, "-c", WITHOUT, *paths], capture_output=True, text=True, check=True)
+    obj_line, dae_line, ply_line = run.stdout.splitlines()
+    assert (obj_line, dae_line) == ("12 12", "12 12")
+    assert "box.ply" in ply_line
+    assert "pip install trimesh" in ply_line
+
+
+def test_too_many_triangles_say_what_to_install_where_nothing_can_decimate_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fast_simplification", None)
+    path = save(tmp_path / "box.obj", *cuboid_mesh())
+    assert len(read_mesh(path, 12).triangles) == 12
+    with pytest.raises(UserError, match="pip install fast-simplification"):
+        read_mesh(path, 11)
+
+
 def test_a_mesh_turned_inside_out_has_its_normals_outward_nevertheless(tmp_path):
     assert is_of_plain_box(SurfacePoints.of(obj(tmp_path / "box.obj", faces=[face[::-1] for face in QUADS])))
 
@@ -81,9 +193,10 @@ def test_a_mesh_is_read_in_its_unit(tmp_path):
         ("v 1 2", "not a readable mesh"),
         ("v 1 2 x\nf 1 1 1", "not a readable mesh"),
         ("v 0 0 0\nf 1 2 3", "not a readable mesh"),
-        ("v 0 0 0", "has no surface"),
-        ("", "has no surface"),
-        ("v nan 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3", "correct size, centre or mesh_unit"),
+        ("v 0 0 0", "has no triangles"),
+        ("", "has no triangles"),
+        ("v nan 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3", "not finite"),
+        ("v 0 -.05 -.05\nv .2 .05 .05\nf 1 2 1", "triangles have zero area"),
         ("v 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3", "correct size, centre or mesh_unit"),
     ],
 )
