@@ -121,11 +121,12 @@ def decode(
     found = find_peaks(belief.reshape(-1, *belief.shape[2:]), peak_threshold, spec.sigma)
     peaks = _highest_of_each_map(found)
     votes = affinity.reshape(len(belief), cuboid.CENTRE, 2, *affinity.shape[2:])
+    classes, kinds = np.divmod(peaks.index, cuboid.COUNT)
+    peaks, is_corner = replace(peaks, index=kinds), kinds < cuboid.CENTRE
     instances: list[KeypointInstance] = []
-    for c in np.unique(peaks.index // cuboid.COUNT).tolist():
-        own = peaks.where(peaks.index // cuboid.COUNT == c)
-        own = replace(own, index=own.index % cuboid.COUNT)
-        instances += _class_instances(c, own, votes[c], belief[c, cuboid.CENTRE], spec, calibration)
+    for c in np.unique(classes).tolist():
+        corners, centroids = peaks.where((classes == c) & is_corner), peaks.where((classes == c) & ~is_corner)
+        instances += _class_instances(c, corners, centroids, votes[c], belief[c, cuboid.CENTRE], spec, calibration)
     return instances
 
 
@@ -137,28 +138,34 @@ def _highest_of_each_map(peaks: Peaks) -> Peaks:
 
 
 def _class_instances(
-    class_index: int, peaks: Peaks, votes: np.ndarray, belief: np.ndarray, spec: MapSpec, calibration: PeakCalibration
+    class_index: int,
+    corners: Peaks,
+    centroids: Peaks,
+    votes: np.ndarray,
+    belief: np.ndarray,
+    spec: MapSpec,
+    calibration: PeakCalibration,
 ) -> list[KeypointInstance]:
     """The instances of one class.
 
     Args:
         class_index: which.
-        peaks: of its nine maps, numbered 0 to 8.
+        corners: peaks of its corners' maps, which are numbered 0 to 7.
+        centroids: peaks of its centroid's map.
         votes: (8, 2, h, w) affinities of its corners.
         belief: (h, w) map of its centroid.
         spec: how the maps were drawn.
         calibration: how the peaks err.
     """
-    corners, centroids = peaks.where(peaks.index < cuboid.CENTRE), peaks.where(peaks.index == cuboid.CENTRE)
     voted = votes[corners.index, :, corners.cell[:, 1], corners.cell[:, 0]]  # (M, 2)
     centres, beliefs = _centroids(centroids, corners, voted, belief, spec)
     rows, owners = assign(corners.position, corners.score, corners.index, voted, centres, spec.affinity)
-    chosen = corners.where(rows)
+    kinds, heights = corners.index[rows], corners.score[rows]
     positions, scores = np.full((len(centres), cuboid.COUNT, 2), np.nan), np.zeros((len(centres), cuboid.COUNT))
     positions[:, cuboid.CENTRE], scores[:, cuboid.CENTRE] = centres, beliefs
-    shrinkage = calibration.shrinkage * (1 - chosen.score)
-    positions[owners, chosen.index] = _outward(chosen.position, centres[owners], shrinkage)
-    scores[owners, chosen.index] = chosen.score
+    shrinkage = calibration.shrinkage * (1 - heights)
+    positions[owners, kinds] = _outward(corners.position[rows], centres[owners], shrinkage)
+    scores[owners, kinds] = heights
     pixels = positions * spec.stride + (spec.stride - 1) / 2
     sigmas = spec.stride * calibration.sigmas(scores)
     return [KeypointInstance(class_index, *instance) for instance in zip(pixels, scores, sigmas, strict=True)]
