@@ -44,7 +44,7 @@ CROP_TESTS = (f"{TEST}/test_object_crops.py",)
 SOLVER_TESTS = (f"{TEST}/pnp/test_solver.py",)
 TRACKER_TESTS = ("test/dope_ros2/tracking/test_tracker.py",)
 MOTION = ("test/dope_ros2/tracking/test_motion.py",)
-DEPTH_TESTS = ("test/dope_ros2/refinement/test_depth_correction.py",)
+DEPTH_TESTS = ("test/dope_ros2/meshes/test_surface_points.py",)
 TARGET_TESTS = ("test/dope_training/objective/test_targets.py",)
 
 MUTANTS = (

@@ -94,7 +94,7 @@ def judge(tree: Path, mutant: Mutant, timeout: float) -> tuple[str, str]:
     return (LIVES_AS_KNOWN, mutant.lives) if mutant.lives else (LIVES, mutant.guards)
 
 
-def check_clean(tree: Path, mutants: Sequence[Mutant], timeout: float) -> None:
+def check_clean(tree: Path, mutants: Sequence[Mutant]) -> None:
     """Run the tests of all mutants without any fault.
 
     Raises:
@@ -103,7 +103,7 @@ def check_clean(tree: Path, mutants: Sequence[Mutant], timeout: float) -> None:
     for mutant in mutants:
         mutated((tree / mutant.file).read_text(), mutant)
     tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
-    status, output = run_tests(tree, tests, timeout * len(tests))
+    status, output = run_tests(tree, tests, TIMEOUT * len(tests))
     if status != PASSED:
         raise CannotTellError(f"without any fault the tests do not pass (pytest: {status})\n{output[-2000:]}")
 
@@ -125,7 +125,7 @@ def run_all(root: Path, mutants: Sequence[Mutant], jobs: int, timeout: float) ->
         for number in range(jobs):
             trees.put(shutil.copytree(root, Path(folder) / str(number), ignore=NOT_COPIED))
         first = trees.get()
-        check_clean(first, mutants, timeout)
+        check_clean(first, mutants)
         trees.put(first)
         return list(pool.map(one, mutants))
 
