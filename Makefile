@@ -13,7 +13,7 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup system demo test fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
+.PHONY: help setup system demo test mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -26,6 +26,9 @@ demo: setup  ## simulated camera, live node, table of results; pictures and a vi
 
 test: setup  ## all tests that this machine can run
 	$(PY) -m pytest $(ARGS)
+
+mutants: setup  ## faults made on purpose, one at a time (test/mutants.py): which of them no test notices (some minutes)
+	$(PY) test/run_mutants.py $(ARGS)
 
 EXAMPLES ?= 10000
 fuzz: setup  ## random malformed messages, files, configurations and maps, 10,000 of them (some minutes)
