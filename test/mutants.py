@@ -21,7 +21,7 @@ class Mutant(NamedTuple):
 
 ESTIMATION, TEST = "dope_ros2/estimation", "test/dope_ros2/estimation"
 DECODER = f"{ESTIMATION}/map_decoder.py"
-REGIONS = f"{ESTIMATION}/estimator.py"
+REGIONS = f"{ESTIMATION}/region_proposal.py"
 CROPS = f"{ESTIMATION}/object_crops.py"
 SEARCH = f"{ESTIMATION}/pose_search.py"
 SOLVER = f"{ESTIMATION}/pnp/solver.py"
@@ -58,11 +58,11 @@ MUTANTS = (
         "a few wrong votes make no object",
     ),
     Mutant(
-        "min_centroid_distance", DECODER, "    2.25,\n)", "    0.5,\n)", OVERLAP,
+        "min_centroid_distance", DECODER, "MIN_CENTROID_DISTANCE = 2.25", "MIN_CENTROID_DISTANCE = 0.5", OVERLAP,
         "votes that miss their centroid a little make no second object",
     ),
     Mutant(
-        "unsure", CALIBRATION, "self.unsure * (1 - np.clip(heights, 0, 1))", "0 * np.clip(heights, 0, 1)",
+        "unsure", CALIBRATION, "self.sigma_slope * (1 - np.clip(heights, 0, 1))", "0 * np.clip(heights, 0, 1)",
         ("test/dope_ros2/network/test_calibration.py",), "a lower peak is a less exact keypoint",
     ),
     # Where is looked closer, and at what

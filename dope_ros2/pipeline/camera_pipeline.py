@@ -154,8 +154,8 @@ class CameraPipeline:
         """Whether an image of this stamp [s] that was answered so is to be surveyed, unless it was searched."""
         return request.follow and stamp - self._searched >= search_period
 
-    def survey(self, frame: Frame, request: Request) -> None:
-        """See by a coarse look where in the asked part of an image something may be, for the next image.
+    def survey(self, frame: Frame, request: Request) -> tuple[ObjectRegion, ...]:
+        """See by a coarse look where in the asked part of an image something may be, and look there in the next one.
 
         Raises:
             UserError: the image has no such part, or is too large.
@@ -163,7 +163,9 @@ class CameraPipeline:
         part = request.roi.within(frame.camera.width, frame.camera.height, frame.topic)
         cut = frame.cropped(part)
         places = self.estimator.places(cut.image, cut.camera, request.settings, SURVEY_SCALE)
-        self.record_survey(frame.stamp, tuple(p._replace(x=p.x + part.x, y=p.y + part.y) for p in places))
+        shown = tuple(place._replace(x=place.x + part.x, y=place.y + part.y) for place in places)
+        self.record_survey(frame.stamp, shown)
+        return shown
 
     def record_survey(self, stamp: float, places: tuple[ObjectRegion, ...]) -> None:
         """Remember where an image of this stamp [s] shows something: the next one is looked at there."""

@@ -6,9 +6,10 @@ import torch
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.belief_maps import MapSpec, encode
+from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
+from helpers.target_maps import encode
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, -0.02))
 CAMERA = CameraModel.from_focal(400, 640, 480)
@@ -98,7 +99,7 @@ def places_in(look, image, camera):
 
 
 def named_pixels(places):
-    return [place.object for place in places], np.array([(place.x, place.y) for place in places]).reshape(-1, 2)
+    return [place.name for place in places], np.array([(place.x, place.y) for place in places]).reshape(-1, 2)
 
 
 def is_right(detection, pose):

@@ -5,8 +5,9 @@ import pytest
 
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.pipeline.camera_pipeline import survey
-from dope_ros2.pipeline.request import Roi
+from dope_ros2.pipeline.camera_pipeline import CameraPipeline
+from dope_ros2.pipeline.frame import Frame
+from dope_ros2.pipeline.request import Request
 from helpers.drawn_scenes import BOX, estimator, named_pixels
 from helpers.fake_network import CAMERA, SIDE, Seer, ramps
 
@@ -14,7 +15,7 @@ from helpers.fake_network import CAMERA, SIDE, Seer, ramps
 def shown(poses):
     """Where a survey of the whole picture shows something, (N, 2) [px]."""
     look = estimator(Seer(poses), crop=SIDE)
-    return named_pixels(survey(look, ramps(), CAMERA, "image", Settings(), Roi()))[1]
+    return named_pixels(CameraPipeline(look).survey(Frame(ramps(), CAMERA, 0.0), Request(Settings())))[1]
 
 
 def assert_shown(poses):

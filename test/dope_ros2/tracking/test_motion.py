@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dope_ros2.geometry.pose import Pose, difference, moved
+from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.tracking.tracker import Tracker
@@ -22,11 +22,11 @@ def followed(aside, wild=None):
     """
     track, errors = Tracker([CARTON]), []
     for frame, x in enumerate(aside):
-        truth = moved(START, np.array([x, 0, 0, 0, 0, 0]))
+        truth = START.plus(np.array([x, 0, 0, 0, 0, 0]))
         off = wild[1] if wild and frame == wild[0] else 0.0
-        measured = moved(truth, np.array([off, 0, 0, 0, 0, 0]))
+        measured = truth.plus(np.array([off, 0, 0, 0, 0, 0]))
         [found] = track([Detection(CARTON, 0.9, measured, NOISE, np.zeros((9, 2)), 0.5)], frame * RATE)
-        errors.append(difference(found.pose, truth))
+        errors.append(found.pose.minus(truth))
     return np.array(errors)
 
 

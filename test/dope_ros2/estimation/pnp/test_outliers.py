@@ -7,7 +7,7 @@ import pytest
 
 from dope_ros2.estimation.pnp.solver import Gate, solve
 from dope_ros2.estimation.pnp.surface_coordinates import read
-from dope_ros2.geometry.pose import Pose, difference
+from dope_ros2.geometry.pose import Pose
 from helpers.drawn_scenes import BOX, CAMERA, STRIDE, draw_surface, is_right, pixels_of, random_pose
 
 SEEDS = range(30)
@@ -88,7 +88,7 @@ def test_the_covariance_says_how_far_off_a_pose_is_whose_cells_err_together():
         known = without_corners(keypoints)
         known[8] += rng.normal(0, 2, 2)
         found = find(known, sigma=2.0, cells=cells)
-        error = difference(found.pose, pose)
+        error = found.pose.minus(pose)
         squared.append(error @ np.linalg.solve(found.covariance, error))
     assert 4 < np.mean(squared) < 11  # six degrees of freedom; 30 if all cells counted as independent
 
