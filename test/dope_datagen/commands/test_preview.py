@@ -1,6 +1,7 @@
 """`dope preview` and `dope view`: what is drawn, and a page that needs nothing but itself."""
 
 import base64
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -136,7 +137,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(data, tmp_path, capsys):
 
 
 def test_without_rerun_view_names_the_line_that_installs_it(data, capsys, monkeypatch):
-    monkeypatch.setitem(view.sys.modules, "rerun", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "rerun", None)  # as if it were not installed
     assert view.main([str(data)]) == 2
     assert 'pip install "rerun-sdk>=0.41"' in capsys.readouterr().err
 
