@@ -1,7 +1,5 @@
 """Work shared out among processes: results, mistakes, and ends."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ import pytest
 from dope_datagen.generation.process_pool import map_unordered
 from dope_datagen.generation.progress import progress
 from dope_ros2.common.errors import UserError
+from helpers.pool_functions import ended, unready
 
 PARENT = """
 import time
@@ -21,14 +20,6 @@ if __name__ == "__main__":
         print(number, flush=True)
         time.sleep(60)
 """
-
-
-def ended():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def unready():
-    raise UserError("no OpenGL here; install it")
 
 
 def test_results_mistakes_and_a_process_that_was_killed():

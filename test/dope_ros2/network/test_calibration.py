@@ -13,17 +13,17 @@ POSE = random_pose(np.random.default_rng(5), (300, 240), 0.6)
 lengths = st.floats(0.01, 3)
 
 
-@given(sure=lengths, unsure=lengths)
-def test_a_keypoint_is_as_exact_as_measured_at_height_one_and_by_so_much_less_at_height_zero(sure, unsure):
-    sigmas = PeakCalibration(sure=sure, unsure=unsure).sigmas(np.array([1.0, 0.5, 0.0]))
-    np.testing.assert_allclose(sigmas, [sure, sure + unsure / 2, sure + unsure])
+@given(sure=lengths, slope=lengths)
+def test_a_keypoint_is_as_exact_as_measured_at_height_one_and_by_so_much_less_at_height_zero(sure, slope):
+    sigmas = PeakCalibration(sigma_sure=sure, sigma_slope=slope).sigmas(np.array([1.0, 0.5, 0.0]))
+    np.testing.assert_allclose(sigmas, [sure, sure + slope / 2, sure + slope])
 
 
 def test_keypoints_of_half_the_height_are_decoded_as_less_exact():
     sigmas = []
     for height in (1.0, 0.5):
         belief, affinity = draw(pixels_of(POSE), height)
-        [found] = decode(belief[None], affinity[None], SPEC, 0.15, PeakCalibration(sure=0.2, unsure=0.8))
+        [found] = decode(belief[None], affinity[None], SPEC, 0.15, PeakCalibration(sigma_sure=0.2, sigma_slope=0.8))
         sigmas.append(found.sigmas / SPEC.stride)
     np.testing.assert_allclose(sigmas[0], 0.2, atol=0.03)
     np.testing.assert_allclose(sigmas[1], 0.6, atol=0.03)
