@@ -131,17 +131,17 @@ $(VENV)/.done-system: $(VENV)/.done-package
 	else echo "make: the path tracer is three times as fast with LLVM 19 or newer: sudo apt-get install $(LLVM)" >&2; fi
 	@touch $@
 
-# The viewer of `dope view` (670 MB), and a browser for its page.
-BROWSER := chromium
+# The viewer of `dope view` (670 MB), a browser for its page, and what reads the printed carton's PDF.
+APT_TESTS := chromium poppler-utils
 $(VENV)/.done-viewer: $(VENV)/.done-package
 	@echo "rerun, and playwright for its page"
 	@$(PIP_INSTALL) -e '.[test-view]'
-	@if command -v chromium google-chrome >/dev/null; then :; \
+	@if command -v chromium >/dev/null && command -v pdftoppm >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "browser: $(BROWSER)"; \
-	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER)) >/dev/null || \
-	  echo "make: warning: could not install $(BROWSER); the viewer's page will not be tested" >&2; \
-	else echo "make: warning: the viewer's page is tested in a browser: sudo apt-get install $(BROWSER)" >&2; fi
+	  echo "for tests: $(APT_TESTS)"; \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT_TESTS)) >/dev/null || \
+	  echo "make: warning: could not install $(APT_TESTS); their tests will be skipped" >&2; \
+	else echo "make: warning: some tests need these: sudo apt-get install $(APT_TESTS)" >&2; fi
 	@touch $@
 
 # Beam wants older versions of pillow and protobuf. They come first in its environment, all else is that of $(VENV).
