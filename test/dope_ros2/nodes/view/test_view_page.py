@@ -82,7 +82,9 @@ def screen(running, observer, tmp_path_factory):
     file, number = tmp_path_factory.mktemp("page") / "page.png", 2
     with sync_api.sync_playwright() as browsers:
         # What makes ROS's libraries be found does not suit a browser.
-        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE + ALONE, env={"HOME": str(file.parent)})
+        browser = browsers.chromium.launch(
+            executable_path=CHROMIUM, args=SOFTWARE + ALONE, env={"HOME": str(file.parent)}
+        )
         page = browser.new_page(viewport={"width": 960, "height": 600}, color_scheme="dark")
         page.goto(address)
         while True:
