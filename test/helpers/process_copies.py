@@ -4,6 +4,7 @@ A copy is made while there is one thread and before ROS has begun. It runs a mod
 does, to the end of the interpreter, but saves the two to three seconds of the imports.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -42,6 +43,7 @@ def serve():
     """Copy this process as asked for; returns in every copy, with the request."""
     for name in IMPORTED:
         importlib.import_module(name)
+    gc.freeze()  # what is imported is not looked through, and so not duplicated, in every copy
     for line in sys.stdin:
         request = json.loads(line)
         if "number" in request:
