@@ -1,6 +1,7 @@
 # `make demo` and `make test` set up what they need in .venv and run; `make help` lists the rest.
 SHELL := /bin/bash
 VENV := .venv
+BEAM_VENV := .venv-beam
 PY := $(VENV)/bin/python
 OUT ?= out
 
@@ -13,7 +14,7 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup system demo test mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -21,11 +22,18 @@ help:  ## this list
 
 setup: $(VENV)/.done-package $(VENV)/.done-interfaces $(VENV)/.done-system  ## make .venv with everything (under ten minutes)
 
+setup-ci: setup $(VENV)/.done-viewer $(BEAM_VENV)/.done  ## and what only tests need: rerun, a browser, Beam in .venv-beam
+
 demo: setup  ## simulated camera, live node, table of results; pictures and a video in out/demo
 	$(PY) -m dope_ros2.cli demo --out $(OUT)/demo $(ARGS)
 
+# Many tests wait for nodes, so there are more workers than cores. One file, one worker: make test ARGS="-n 0 test/..."
+WORKERS ?= $(shell expr $$(nproc) + 2)
 test: setup  ## all tests that this machine can run
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-beam: $(BEAM_VENV)/.done $(VENV)/.done-system  ## the tests of Apache Beam, in .venv-beam
+	$(BEAM_VENV)/bin/python -m pytest test/dope_datagen/generation/test_beam_runner.py $(ARGS)
 
 mutants: setup  ## faults made on purpose, one at a time (test/mutants.py): which of them no test notices (some minutes)
 	$(PY) test/run_mutants.py $(ARGS)
@@ -81,7 +89,7 @@ clean:  ## remove what was built and rendered
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## and the environment
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(BEAM_VENV)
 
 # Python 3.11 first: pybullet has wheels for it and builds from source for 3.12, which takes minutes.
 $(VENV)/.done-python:
@@ -124,4 +132,26 @@ $(VENV)/.done-system: $(VENV)/.done-package
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(LLVM) >/dev/null 2>&1; then :; \
 	else echo "make: the path tracer is three times as fast with LLVM 19 or newer: sudo apt-get install $(LLVM)" >&2; fi
+	@touch $@
+
+# The viewer of `dope view` (670 MB), a browser for its page, and what reads the printed carton's PDF.
+APT_TESTS := chromium poppler-utils
+$(VENV)/.done-viewer: $(VENV)/.done-package
+	@echo "rerun, and playwright for its page"
+	@$(PIP_INSTALL) -e '.[test-view]'
+	@if command -v chromium >/dev/null && command -v pdftoppm >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "for tests: $(APT_TESTS)"; \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT_TESTS)) >/dev/null || \
+	  echo "make: warning: could not install $(APT_TESTS); their tests will be skipped" >&2; \
+	else echo "make: warning: some tests need these: sudo apt-get install $(APT_TESTS)" >&2; fi
+	@touch $@
+
+# Beam wants older versions of pillow and protobuf. They come first in its environment, all else is that of $(VENV).
+$(BEAM_VENV)/.done: $(VENV)/.done-package .ci/constraints-beam.txt
+	@echo "Apache Beam in $(BEAM_VENV)"
+	@rm -rf $(BEAM_VENV) && $(PY) -m venv $(BEAM_VENV)
+	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(BEAM_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rest.pth"
+	@$(BEAM_VENV)/bin/python -m pip install -qq --disable-pip-version-check -c .ci/constraints-beam.txt -e '.[beam]'
 	@touch $@

@@ -107,11 +107,12 @@ extras = {
     "path": ["mitsuba>=3.5", "pyoidn>=2.3"],
     "beam": ["apache-beam>=2.71"],
     "training": ["lightning>=2.2", "matplotlib>=3.7", "pydantic>=2.5", "tensorboard>=2.14", "tqdm>=4.60", "zarr>=3"],
-    "test": ["pytest>=7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
+    "test": ["pytest>=7", "pytest-xdist>=3.7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }
 # Not Beam and rerun: 330 and 670 MB for one command each, and Beam wants an older pillow.
 extras["all"] = sorted({need for name, group in extras.items() if name != "beam" for need in group})
 extras["view"] = ["rerun-sdk>=0.41"]
+extras["test-view"] = [*extras["view"], "playwright>=1.45"]  # its page in a browser of the system
 
 setup(
     name="dope_ros2",

@@ -1,6 +1,42 @@
+import os
+from pathlib import Path
+
 import pytest
 
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+if IS_WORKER:  # workers share the cores among them; said before anything is imported that starts threads
+    os.environ |= dict.fromkeys(THREADS, "1")
+
 pytest_plugins = ["helpers.node_processes"]
+
+# Files that take longest, those that mostly wait beside those that compute. Begun first, none is left over at the end.
+LONGEST = [
+    "dope_ros2/benchmarks/test_soak.py",
+    "dope_training/trainer/test_resume.py",
+    "dope_ros2/nodes/test_hard_to_kill.py",
+    "dope_datagen/dataset/test_kill.py",
+    "dope_ros2/nodes/test_camera_node.py",
+    "dope_training/checks/test_overfit_check.py",
+    "dope_ros2/nodes/test_managed_node.py",
+    "dope_datagen/renderers/path/test_path_tracer.py",
+    "dope_ros2/nodes/dope/test_recorder.py",
+    "dope_training/trainer/test_loop.py",
+    "dope_ros2/nodes/test_faults.py",
+    "dope_ros2/nodes/test_fuzz_node.py",
+    "dope_ros2/nodes/dope/test_depth_input.py",
+    "dope_datagen/benchmarks/test_renderers.py",
+    "dope_ros2/nodes/test_dope_node.py",
+    "dope_ros2/estimation/test_fuzz_maps.py",
+    "dope_ros2/nodes/dope/test_detect_action.py",
+    "dope_training/test_train.py",
+]
+PLACES = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items):
+    if IS_WORKER:
+        items.sort(key=lambda item: PLACES.get(item.path, len(PLACES)))
 
 
 @pytest.fixture

@@ -1,17 +1,18 @@
-"""Every run has a DDS domain of its own; nodes under test are processes of their own."""
+"""Every run, and every worker of one, has a DDS domain of its own; nodes under test are processes of their own."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from helpers import process_copies, ros_domain
+
 REPO = Path(__file__).resolve().parents[2]
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+DOMAIN, _reserved = ros_domain.reserve()
+os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(REPO), str(REPO / "test"), os.environ.get("PYTHONPATH", "")])
@@ -26,12 +27,10 @@ except ImportError:
 class Process:
     """A node in a process of its own, with its output in a file."""
 
-    def __init__(self, log, command):
-        self._log = log
-        with log.open("w") as stream:
-            self._popen = subprocess.Popen(
-                [sys.executable, *command], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=log.parent
-            )
+    def __init__(self, ask, log, command):
+        self._ask, self._log, self._status = ask, log, None
+        log.touch()
+        self._number = ask(command=command, log=str(log), folder=str(log.parent))
 
     @property
     def output(self):
@@ -39,7 +38,9 @@ class Process:
 
     @property
     def alive(self):
-        return self._popen.poll() is None
+        if self._status is None:
+            self._status = self._ask(number=self._number)
+        return self._status is None
 
     def count(self, text):
         return sum(text in line for line in self.output.splitlines())
@@ -47,14 +48,20 @@ class Process:
     @property
     def resident(self):
         """Memory [bytes]."""
-        pages = Path(f"/proc/{self._popen.pid}/statm").read_text().split()[1]
+        pages = Path(f"/proc/{self._number}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def signal(self, number):
-        self._popen.send_signal(number)
+        if self.alive:
+            os.kill(self._number, number)
 
     def wait(self, timeout=90):
-        return self._popen.wait(timeout)
+        """The exit status, minus the signal's number if one ended it."""
+        end = time.monotonic() + timeout
+        while self.alive:
+            assert time.monotonic() < end, f"waited {timeout:g} s for the end of a process: {self.output}"
+            time.sleep(0.02)
+        return self._status
 
     def terminate(self):
         self.signal(signal.SIGTERM)
@@ -62,12 +69,12 @@ class Process:
 
     def interrupt(self):
         """What Ctrl-C does."""
-        self._popen.send_signal(signal.SIGINT)
+        self.signal(signal.SIGINT)
         return self.wait(60)
 
     def kill(self):
-        self._popen.kill()
-        self._popen.wait()
+        self.signal(signal.SIGKILL)
+        self.wait()
 
 
 class Observer:
@@ -104,14 +111,21 @@ class Observer:
         rclpy.try_shutdown()
 
 
+@pytest.fixture(scope="session")
+def copies():
+    with process_copies.server() as ask:
+        yield ask
+
+
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
+def start(tmp_path_factory, copies):
     """`start("-m", "package.module", ...)` or `start("script.py", ...)` starts a process; it ends with the module."""
     folder = tmp_path_factory.mktemp("processes")
     processes = []
 
     def start(*command):
-        processes.append(Process(folder / f"{len(processes)}.log", [str(part) for part in command]))
+        log = folder / f"{len(processes)}.log"
+        processes.append(Process(copies, log, [str(part) for part in command]))
         return processes[-1]
 
     yield start

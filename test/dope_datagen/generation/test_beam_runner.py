@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-import dope_datagen
+import dope_datagen.generation
 from dope_datagen.commands.generate import main
 from dope_datagen.generation.job import Job, Order
 from dope_datagen.scenes.config import load_config
@@ -156,7 +156,7 @@ def test_without_beam_its_options_are_refused(generate, tmp_path, capfd):
 def test_a_missing_package_is_named_with_its_remedy(generate, tmp_path, capfd, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     monkeypatch.delitem(sys.modules, "dope_datagen.generation.beam_runner", raising=False)
-    monkeypatch.delattr(dope_datagen, "beam", raising=False)
+    monkeypatch.delattr(dope_datagen.generation, "beam_runner", raising=False)
     assert generate(tmp_path / "data", "--runner", "beam") == 2
     assert "'apache_beam'; pip install 'apache-beam>=2.71'" in error(capfd)
     assert not (tmp_path / "data").exists()

@@ -27,6 +27,7 @@ pytestmark = [
 FAKE = Path(__file__).resolve().parents[3] / "helpers" / "fake_dope_node.py"
 ORANGE, TEAL = (230, 120, 30), (20, 140, 150)  # what the camera sees
 SOFTWARE = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+ALONE = ["--disable-quic", "--disable-sync", "--no-first-run", "--disable-component-update"]  # it asks nobody outside
 PATIENCE, PAUSE = 180, 3  # [s]
 
 
@@ -81,7 +82,9 @@ def screen(running, observer, tmp_path_factory):
     file, number = tmp_path_factory.mktemp("page") / "page.png", 2
     with sync_api.sync_playwright() as browsers:
         # What makes ROS's libraries be found does not suit a browser.
-        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE, env={"HOME": str(file.parent)})
+        browser = browsers.chromium.launch(
+            executable_path=CHROMIUM, args=SOFTWARE + ALONE, env={"HOME": str(file.parent)}
+        )
         page = browser.new_page(viewport={"width": 960, "height": 600}, color_scheme="dark")
         page.goto(address)
         while True:
