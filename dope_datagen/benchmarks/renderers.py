@@ -19,7 +19,7 @@ import typer
 
 from dope_datagen.dataset import store
 from dope_datagen.dataset.store import SHARD
-from dope_datagen.generation import generate as making
+from dope_datagen.generation import job
 from dope_datagen.generation.job import Order, Worker
 from dope_datagen.generation.process_pool import cores, map_unordered, use_one_core
 from dope_datagen.renderers.renderer import Rendering
@@ -98,7 +98,7 @@ def _share(order: Order, out: Path, shard: int, images: int) -> Share:
     maker = Worker(order, threads=1)
     maker.sample(10**6)
     seconds: dict[str, float] = {}
-    places = {"arrange": (type(maker.sampler), "scene"), "label": (making, "label"), "store": (store, "write_shard")}
+    places = {"arrange": (type(maker.sampler), "scene"), "label": (job, "label"), "store": (store, "write_shard")}
     if hasattr(maker.renderer, "_casting"):
         places |= {"label: " + name: (maker.renderer._casting, name) for name in ("cast", "alone")}
     else:

@@ -61,7 +61,7 @@ class MonitorNode(PlainNode):
         try:
             self._models |= {model.name: model for model in objects.msg_to_models(msg)}
         except UserError as error:
-            self.complain(f"{self._node}/object_info: {error}")
+            self.log_error_throttled(f"{self._node}/object_info: {error}")
         self._tally.know(self._models)
 
     def _poses(self, msg: Detection3DArray) -> list[LabelledPose]:
@@ -72,7 +72,7 @@ class MonitorNode(PlainNode):
                 found = detections.msg_to_detections(Detection3DArray(detections=[detection]), self._models)
                 poses += [LabelledPose.of_detection(each) for each in found]
             except UserError as error:
-                self.complain(f"left out: {error}")
+                self.log_error_throttled(f"left out: {error}")
         return poses
 
     def _on_truth(self, msg: Detection3DArray) -> None:

@@ -34,7 +34,7 @@ def answer(observer, msg, namespace="", camera_info=None, answers="/dope/detecti
     def answered():
         return [a for a in observer.received[answers] if a.header.stamp == msg.header.stamp]
 
-    for _ in range(60):
+    for _ in range(150):
         observer.publish(camera_info or info(), f"{namespace}/camera_info")
         observer.spin(0.1)
         observer.publish(msg, f"{namespace}/image_rect")

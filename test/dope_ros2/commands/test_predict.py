@@ -156,7 +156,7 @@ def test_a_video_written_is_read_back(tmp_path):
 def test_a_failed_video_leaves_no_file(tmp_path):
     writer = VideoWriter(tmp_path / "clip.mp4", 10.0)
     writer.write(np.zeros((48, 64, 3), np.uint8))
-    writer.__exit__(ZeroDivisionError)
+    writer.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
     assert not list(tmp_path.iterdir())
 
 

@@ -66,7 +66,7 @@ def test_what_cannot_be_an_object_is_told_and_the_rest_counts(start, observer, t
     truth.detections[0].results[0].hypothesis.class_id = "top of the table"
     observer.publish(message(0, TRUE), "/mixed/dope/detections")
     observer.publish(truth, "/mixed/truth")
-    assert monitor.wait() == 0
+    assert monitor.wait() == 0, monitor.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["truths"], figures["recall"]) == (1, 1.0)
     assert monitor.count("top of the table: a name has letters") == 1

@@ -25,7 +25,7 @@ FINE = 16  # times finer pixels show where a corner lies to a sixteenth of a pix
 
 @pytest.fixture(scope="module")
 def path(assets):
-    from dope_datagen.renderers.path.path_tracer import PathTracer as PathTracer
+    from dope_datagen.renderers.path.path_tracer import PathTracer
 
     return PathTracer(assets, samples=4)
 
@@ -99,8 +99,8 @@ import sys, zlib
 from dope_ros2.objects.object_model import load_objects
 from helpers.crowded_scene import scene
 from dope_datagen.assets.library import Assets
-from dope_datagen.renderers.path.path_tracer import Path
-tracer = Path(Assets(load_objects()), samples=2)
+from dope_datagen.renderers.path.path_tracer import PathTracer
+tracer = PathTracer(Assets(load_objects()), samples=2)
 for seed in map(int, sys.argv[1:]):
     rendering = tracer.render(scene(seed))
     print(tracer.device, seed, zlib.crc32(rendering.rgb.tobytes()), zlib.crc32(rendering.ids.tobytes()))
