@@ -42,6 +42,7 @@ from dope_training.objective.training_module import BeliefModule
 from dope_training.optimizers.optimizers import make_optimiser
 from dope_training.trainer.step import train_step
 
+LONG_PRODUCT = 0.2  # [s]
 IMAGE_COUNT = 64
 ENDLESS = 10**6  # steps, or pictures
 Step = Callable[[], None]
@@ -131,13 +132,22 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def compare(path: Path, size: int, batch: int, count: int, workers: int, device: torch.device) -> dict:
-    """Both recipes one after the other: images a second, share of the time spent waiting for data, FLOP/s."""
+def our_recipe(size: int, batch: int) -> TrainConfig:
+    """This package's recipe for the published network.
+
+    Raises:
+        UserError: the crop's side or the batch cannot be.
+    """
     recipe = {
         "architecture": "paper", "objects": ["carton"], "crop": size, "batch_size": batch, "optimizer": "adam",
         "affinity": "unit", "sigma": 0.5, "learning_rate": 1e-4, "warmup": 0,
     }  # fmt: skip
-    config = changed(recipe, {}, "bench-training")
+    return changed(recipe, {}, "bench-training")
+
+
+def compare(path: Path, config: TrainConfig, count: int, workers: int, device: torch.device) -> dict:
+    """Both recipes one after the other: images a second, share of the time spent waiting for data, FLOP/s."""
+    size, batch = config.crop, config.batch_size
     flops = step_flops(size) * batch
     figures = {}
     for name, start in (
@@ -162,16 +172,23 @@ def step_flops(size: int) -> float:
 
 
 def peak(device: torch.device, precision: torch.dtype) -> float:
-    """FLOP/s of a large matrix product, the most that this device does in practice."""
-    side = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(side, side, device=device, dtype=precision) for _ in range(2))
-    best = np.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        a @ b
-        synchronise(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
+    """FLOP/s of a large matrix product, the most that this device does in practice.
+
+    The sides are doubled until a product takes a while: processors without bfloat16 take minutes for the largest.
+    """
+    for side in (256, 512, 1024, 2048, *((4096, 8192) if device.type == "cuda" else ())):
+        a, b = (torch.randn(side, side, device=device, dtype=precision) for _ in range(2))
+        seconds = min(_seconds_of_product(a, b) for _ in range(5))
+        if seconds > LONG_PRODUCT:
+            break
+    return 2 * side**3 / seconds
+
+
+def _seconds_of_product(a: Tensor, b: Tensor) -> float:
+    start = time.perf_counter()
+    a @ b
+    synchronise(a.device)
+    return time.perf_counter() - start
 
 
 def loading(path: Path, seconds: float, workers: int) -> float:
@@ -203,13 +220,13 @@ def main(
 ) -> None:
     """Compare a training step of DOPE's network with the published recipe's, and measure the loader."""
     torch.set_flush_denormal(True)
-    chosen, workers = pick_device(device), auto_workers(1)
+    chosen, workers, config = pick_device(device), auto_workers(1), our_recipe(crop, batch_size)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "store"
         make_store(data, IMAGE_COUNT)
         figures = {"device": str(chosen), "batch_size": batch_size, "crop": crop}
         figures["loader_crops_per_s"] = loading(data, seconds, workers + 1)
-        figures |= compare(data, crop, batch_size, steps, workers, chosen)
+        figures |= compare(data, config, steps, workers, chosen)
         peaks = {name: peak(chosen, kind) for name, kind in (("ours", torch.bfloat16), ("published", torch.float32))}
     for name, rate in peaks.items():
         figures[name]["share_of_matrix_product"] = figures[name]["tflop_per_s"] * 1e12 / rate

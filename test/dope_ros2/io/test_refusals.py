@@ -89,7 +89,7 @@ METADATA = {
     "no spread": lambda entry: entry | {"std": [0, 1, 1]},
     "a flat object": lambda entry: entry | {"objects": [entry["objects"][0] | {"size": [0.1, 0.1]}]},
     "an object of a list": lambda entry: entry | {"objects": [entry["objects"][0] | {"name": ["carton"]}]},
-    "a million objects": lambda entry: entry | {"objects": entry["objects"] * 1_000_000},
+    "a hundred thousand objects": lambda entry: entry | {"objects": entry["objects"] * 100_000},
     "a huge number": lambda entry: entry | {"sigma": 10**400},
     "a height in words": lambda entry: entry | {"input_height": "tall"},
     "a belief in words": lambda entry: entry | {"trust": {"belief": "yes"}},

@@ -12,7 +12,7 @@ from dope_training.config import TrainConfig
 from dope_training.data.split import TrainingStore
 from helpers import painted_store
 
-CONFIG = TrainConfig(objects=["carton"], crop=96)
+CONFIG = TrainConfig(objects=["carton"], crop=96, precision="32-true")  # many processors only emulate bfloat16
 
 
 @pytest.fixture(autouse=True)
