@@ -24,7 +24,7 @@ setup: $(VENV)/.done-package $(VENV)/.done-interfaces $(VENV)/.done-system  ## m
 
 setup-ci: setup $(VENV)/.done-viewer $(BEAM_VENV)/.done  ## and what only tests need: rerun, a browser, Beam in .venv-beam
 
-demo: setup  ## simulated camera, live node, table of results; pictures and a video in out/demo
+demo: setup  ## simulated camera, live node, table of results; images and a video in out/demo
 	$(PY) -m dope_ros2.cli demo --out $(OUT)/demo $(ARGS)
 
 # Many tests wait for nodes, so there are more workers than cores. One file, one worker: make test ARGS="-n 0 test/..."
@@ -77,7 +77,7 @@ train: setup  ## the shipped weights again: render, then train twice (a GPU is u
 
 WEIGHTS ?= weights/dope-lite.safetensors
 NOTES ?= $(if $(filter weights/dope-lite.safetensors,$(WEIGHTS)),config/train/dope-lite.notes.md)
-judge: setup  ## weights on path-traced pictures of things and light they have not seen; the model card beside them
+judge: setup  ## weights on path-traced images of things and light they have not seen; the model card beside them
 	$(PY) -m dope_ros2.cli generate config/datagen/held-out.yaml --images 512 --seed 77 --out $(OUT)/held-out
 	$(PY) -m dope_ros2.cli evaluate --weights $(WEIGHTS) --data $(OUT)/held-out --images 512 --min-visibility 0.5 \
 	  --out $(OUT)/report
@@ -118,7 +118,7 @@ $(VENV)/.done-interfaces: $(VENV)/.done-package $(shell find msg -type f)
 	@$(PIP_INSTALL) ./msg
 	@touch $@
 
-# EGL and Mesa, for the rasteriser of the demo scene and the training pictures.
+# EGL and Mesa, for the rasteriser of the demo scene and the training images.
 APT := libegl1 libgl1 libgl1-mesa-dri
 LLVM := libllvm19
 $(VENV)/.done-system: $(VENV)/.done-package

@@ -1,1 +1,1 @@
-"""Meshes -> scenes -> labelled pictures."""
+"""Meshes -> scenes -> labelled images."""

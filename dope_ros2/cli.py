@@ -30,31 +30,33 @@ VERBS = {
     "camera": Verb("dope_ros2.nodes.camera_node:main", "publish a webcam, a video or a folder of images over ROS 2"),
     "monitor": Verb("dope_ros2.nodes.monitor_node:main", "compare a node's poses with the truth, live"),
     "predict": Verb("dope_ros2.commands.predict:main", "poses in images, folders, videos and BOP scenes"),
-    "replay": Verb("dope_ros2.commands.replay:main", "look again at what a node recorded, and compare the answers"),
+    "replay": Verb("dope_ros2.commands.replay:main", "process a recording of a node again and compare the results"),
     "generate": Verb("dope_datagen.commands.generate:main", "render a labelled dataset from meshes"),
     "convert": Verb("dope_datagen.commands.convert:main", "datasets from and to NDDS, BOP and COCO"),
-    "preview": Verb("dope_datagen.commands.preview:main", "labelled pictures of a dataset on a sheet and a web page"),
-    "check": Verb(
-        "dope_datagen.commands.check:main", "verify a dataset, show what is in it, render faulty shards again"
+    "preview": Verb(
+        "dope_datagen.commands.preview:main", "labelled images of a dataset as a contact sheet and a web page"
     ),
-    "view": Verb(
-        "dope_ros2.commands.view:main", "what the live node sees as a web page, or a dataset, in the viewer rerun"
-    ),
+    "check": Verb("dope_datagen.commands.check:main", "verify a dataset, print its statistics, repair faulty shards"),
+    "view": Verb("dope_ros2.commands.view:main", "show the live node or a dataset in the viewer rerun, as a web page"),
     "assets": Verb(
-        "dope_datagen.commands.assets:main", "check a mesh, and make it ready: unit, triangles, texture, entry"
+        "dope_datagen.commands.assets:main", "check and prepare a mesh: unit, triangles, texture, symmetries"
     ),
     "carton": Verb("dope_datagen.carton:main", "make the carton: mesh, texture and the PDF to print"),
     "learn": Verb(
-        "dope_training.commands.learn:main", "from a mesh to weights in one go: prepare, render, train, judge"
+        "dope_training.commands.learn:main", "from a mesh to weights in one go: prepare, render, train, evaluate"
     ),
     "train": Verb("dope_training.commands.train:main", "train a network on a dataset"),
-    "calibrate": Verb("dope_training.commands.calibrate:main", "measure how weights err and store it with them"),
-    "evaluate": Verb("dope_training.commands.evaluate:main", "judge poses of weights or results files, with a report"),
+    "calibrate": Verb(
+        "dope_training.commands.calibrate:main", "measure errors of weights: scores, covariances, distances"
+    ),
+    "evaluate": Verb(
+        "dope_training.commands.evaluate:main", "evaluate weights or results files against the truth, with a report"
+    ),
     "card": Verb("dope_training.commands.model_card:main", "write the model card and the checksum of weights"),
     "export": Verb(
         "dope_ros2.commands.export:main", "turn a weights file into a network for ONNX Runtime, OpenVINO or TensorRT"
     ),
-    "benchmark": Verb("dope_ros2.benchmarks.stages:main", "how long each stage takes here, with each engine"),
+    "benchmark": Verb("dope_ros2.benchmarks.stages:main", "time of each stage on this machine, with each engine"),
     "import-weights": Verb("dope_ros2.commands.import_weights:main", "turn a public DOPE .pth into a weights file"),
     "import-config": Verb(
         "dope_ros2.commands.import_config:main", "configuration of DOPE's ROS 1 node to objects and parameters"

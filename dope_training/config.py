@@ -26,14 +26,14 @@ class TrainConfig(BaseModel):
     architecture: str = "dope-lite"
     objects: list[str] = Field(min_length=1)
     crop: int = Field(320, ge=64, multiple_of=8, description="side of a training crop [px]")
-    crops_per_picture: int = Field(1, ge=1, description="crops cut from a picture once it is decoded")
+    crops_per_picture: int = Field(1, ge=1, description="crops cut from an image once it is decoded")
     focus: dict[str, float] = Field({}, description="how often crops are cut around a class, beside 1 of the others")
     zoomed_crops: float = Field(0.0, ge=0, le=1, description="share of crops cut as the pose search looks at an object")
     input_height: int = Field(480, ge=0, description="height images are scaled to when the weights are used [px]")
     sigma: float = Field(MapSpec.sigma, gt=0.3, lt=4, description="standard deviation of the belief targets [cells]")
     affinity: str = MapSpec.affinity
     steps: int = Field(20_000, ge=1)
-    epochs: int | None = Field(None, ge=1, description="visits of every picture, instead of `steps`")
+    epochs: int | None = Field(None, ge=1, description="visits of every image, instead of `steps`")
     batch_size: int = Field(32, ge=1, description="crops a step, on all devices together")
     subbatch_size: int = Field(0, ge=0, description="crops a device takes at once, to save memory; 0 takes all")
     optimizer: Literal["adam", "adamw", "muon", "sgd"] = "adamw"
@@ -43,9 +43,9 @@ class TrainConfig(BaseModel):
     clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
-    validation_share: float = Field(0.02, gt=0, lt=0.5, description="last pictures of each store, kept from training")
+    validation_share: float = Field(0.02, gt=0, lt=0.5, description="last images of each store, kept from training")
     validation_images: int = Field(100, ge=1)
-    validation_poses: int = Field(32, ge=0, description="held-out pictures whose poses are estimated at a validation")
+    validation_poses: int = Field(32, ge=0, description="held-out images whose poses are estimated at a validation")
     validate_every: int = Field(2_000, ge=1, description="steps between validations")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints; there is one at each validation")
     keep: int = Field(3, ge=1, description="checkpoints that are kept, besides the best")
@@ -81,7 +81,7 @@ class TrainConfig(BaseModel):
 
     @property
     def conventions(self) -> Conventions:
-        """What pictures and maps mean to a network that begins with random weights."""
+        """What images and maps mean to a network that begins with random weights."""
         return Conventions(sigma=self.sigma, affinity=self.affinity)
 
     def focus_of(self, names: dict[str, str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Train a belief-map network on stored pictures."""
+"""Train a belief-map network on stored images."""
 
 from __future__ import annotations
 

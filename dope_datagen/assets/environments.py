@@ -170,7 +170,7 @@ def read(path: Path) -> Environment:
 
 
 def _read_exr(path: Path) -> np.ndarray | None:
-    """The (H, W, 3) picture of an OpenEXR file, BGR as OpenCV has it."""
+    """The (H, W, 3) image of an OpenEXR file, BGR as OpenCV has it."""
     try:
         import OpenEXR
     except ImportError as error:

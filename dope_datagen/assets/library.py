@@ -68,7 +68,7 @@ class Assets:
             print(f"warning: {error}; the shape {shape!r} takes its place", file=sys.stderr)
             return self.mesh(shape)
         if isinstance(mesh.texture, Path) and cv2.imread(str(mesh.texture), cv2.IMREAD_REDUCED_COLOR_8) is None:
-            print(f"warning: {path}: its texture {mesh.texture} is not a readable picture and is left out; "
+            print(f"warning: {path}: its texture {mesh.texture} is not a readable image and is left out; "
                   "save it again as PNG or JPEG", file=sys.stderr)  # fmt: skip
             mesh = replace(mesh, texture=None)
         return normalised(mesh)

@@ -1,4 +1,4 @@
-"""Procedural pictures, (H, W, 3) uint8 sRGB: what unknown things, tables and walls are covered with."""
+"""Procedural images, (H, W, 3) uint8 sRGB: what unknown things, tables and walls are covered with."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ BEHIND = ("collage",) * 9 + ("noise", "polygons", "grain", "pale", "plain", "woo
 
 
 def procedural(kind: str, seed: int) -> np.ndarray:
-    """Draw the picture `seed` of a kind of `KINDS`, square, uint8 sRGB."""
+    """Draw the image `seed` of a kind of `KINDS`, square, uint8 sRGB."""
     rng = np.random.default_rng([sorted(KINDS).index(kind), seed])
     image = KINDS[kind](rng).astype(np.float32)
     if rng.random() < 0.4:  # wear

@@ -39,7 +39,7 @@ def crowded(renderer: str, **changes: object) -> DatagenConfig:
 
 
 def worker(config: DatagenConfig) -> Worker:
-    """What makes the pictures, in this process."""
+    """What makes the images, in this process."""
     return Worker(Order(config, {model.name: model for model in pick(load_objects(), list(config.objects))}, 10**6))
 
 
@@ -65,7 +65,7 @@ def clock(seconds: dict[str, float], places: dict[str, tuple[object, str]]) -> I
 
 @dataclass(frozen=True)
 class Share:
-    """What one process has done: pictures, when it began and ended [s], how long its stages took [s]."""
+    """What one process has done: images, when it began and ended [s], how long its stages took [s]."""
 
     images: int
     begin: float
@@ -94,7 +94,7 @@ def measure(renderer: str, images: int) -> dict[str, float]:
 
 
 def _share(order: Order, out: Path, shard: int, images: int) -> Share:
-    """Make the first pictures of a shard and write them, when one of another arrangement has been made."""
+    """Make the first images of a shard and write them, when one of another arrangement has been made."""
     maker = Worker(order, threads=1)
     maker.sample(10**6)
     seconds: dict[str, float] = {}
@@ -111,13 +111,13 @@ def _share(order: Order, out: Path, shard: int, images: int) -> Share:
 
 
 def psnr(one: np.ndarray, two: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures [dB]."""
+    """Peak signal-to-noise ratio of two uint8 images [dB]."""
     squared = np.mean((one.astype(float) - two) ** 2)
     return float(10 * np.log10(255**2 / max(squared, 1e-9)))
 
 
 def quality(scenes: int, width: int) -> list[float]:
-    """PSNR [dB] of the path tracer's default against 1024 samples a pixel, in pictures of a width [px]."""
+    """PSNR [dB] of the path tracer's default against 1024 samples a pixel, in images of a width [px]."""
     size = {"width": width, "height": width * 3 // 4, "focal": [width * 0.7, width * 1.8]}
     fast, slow = (worker(crowded("path", **more)) for more in (size, size | {"spp": TRUTH_SAMPLES}))
     return [psnr(fast.sample(n).rgb, slow.sample(n).rgb) for n in range(0, 100 * scenes, 100)]
@@ -168,7 +168,7 @@ def resident() -> int:
 @command("bench_datagen")
 def main(
     out: Annotated[Path, typer.Option(help="JSON with all figures")] = Path("out/bench-datagen.json"),
-    short: Annotated[bool, typer.Option(help="few pictures; the figures are rough")] = False,
+    short: Annotated[bool, typer.Option(help="few images; the figures are rough")] = False,
 ) -> None:
     """Measure the renderers and print ratios."""
     figures: dict[str, object] = {"cores": cores()}

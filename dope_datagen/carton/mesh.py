@@ -1,4 +1,4 @@
-"""The carton as a textured mesh: OBJ, MTL and one picture with all faces."""
+"""The carton as a textured mesh: OBJ, MTL and one image with all faces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ATLAS = (392, 228)  # [mm]
 
 
 def rasterise(sheet: Sheet, scale: float = SCALE) -> np.ndarray:
-    """Draw a sheet as an (H, W, 3) uint8 RGB picture, `scale` pixels per millimetre, smoothed."""
+    """Draw a sheet as an (H, W, 3) uint8 RGB image, `scale` pixels per millimetre, smoothed."""
     over, bits = 4, 4
     height, width = round(sheet.height * scale), round(sheet.width * scale)
     image = np.zeros((over * height, over * width, 3), np.uint8)
@@ -37,7 +37,7 @@ def rasterise(sheet: Sheet, scale: float = SCALE) -> np.ndarray:
 
 
 def atlas() -> np.ndarray:
-    """All six faces in one picture, (H, W, 3) uint8 RGB."""
+    """All six faces in one image, (H, W, 3) uint8 RGB."""
     image = np.full((ATLAS[1] * SCALE, ATLAS[0] * SCALE, 3), 128, np.uint8)
     for name, (left, top) in OFFSETS.items():
         border = BLEED * SCALE

@@ -26,7 +26,7 @@ from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects
 SAME_BOX = 0.005  # of an edge
 DUST = 1e-6  # [m], a centre nearer to 0 is 0
 MeshFile = Annotated[Path, typer.Argument(metavar="MESH", help=f"{', '.join(MESH_SUFFIXES)}")]
-Unit = Annotated[str | None, typer.Option(help="unit of the mesh: m, cm or mm; found by its size if not given")]
+Unit = Annotated[str | None, typer.Option(help="unit of the mesh: m, cm or mm; guessed from its size if not given")]
 
 
 def _check(mesh: MeshFile, unit: Unit = None) -> None:
@@ -39,13 +39,15 @@ def _prepare(
     mesh: MeshFile,
     out: Annotated[Path, typer.Option(help="folder for the OBJ, MTL and PNG")],
     unit: Unit = None,
-    triangles: Annotated[int, typer.Option(min=100, help="at most so many")] = TRIANGLES,
+    triangles: Annotated[int, typer.Option(min=100, help="maximum number of triangles")] = TRIANGLES,
     texture_size: Annotated[int, typer.Option(min=16, max=16384, help="longer side of the texture at most [px]")] = (
         TEXTURE_SIZE
     ),
     mesh_unit: Annotated[str, typer.Option(help="unit to write: m, cm or mm")] = "m",
-    name: Annotated[str | None, typer.Option(help="of the object; from the file if not given")] = None,
-    class_id: Annotated[int | None, typer.Option(min=1, help="of the object; the next free one if not given")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the object; from the file if not given")] = None,
+    class_id: Annotated[
+        int | None, typer.Option(min=1, help="class id of the object; the next free one if not given")
+    ] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml to add the entry to; printed if none")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files of an earlier run")] = False,
 ) -> None:

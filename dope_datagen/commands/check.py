@@ -32,7 +32,7 @@ class CheckReport:
     """What a dataset contains and what is wrong with it.
 
     Attributes:
-        path: the store; images: pictures that it has when it is complete.
+        path: the store; images: images that it has when it is complete.
         shards: what was found in each finished shard.
         faults: those that concern the whole store.
     """
@@ -64,7 +64,7 @@ class CheckReport:
 
     @property
     def crowd(self) -> list[int]:
-        """How many objects each picture has."""
+        """How many objects each image has."""
         return [count for number in sorted(self.shards) for count in self.shards[number].crowd]
 
 
@@ -125,7 +125,7 @@ def mark(path: Path, shards: Sequence[int]) -> None:
 def lines(report: CheckReport) -> Iterator[str]:
     """The report as text."""
     shards, content = len(report.shards), survey(report.seen, report.crowd)
-    yield f"{report.path}: {len(report.crowd)} pictures read, in {shards} shard(s) of up to {SHARD}"
+    yield f"{report.path}: {len(report.crowd)} images read, in {shards} shard(s) of up to {SHARD}"
     for name, counts in content["classes"].items():
         yield f"  {name:20} {counts['instances']:8} instances, {counts['hidden']} of them hidden"
     if report.missing and shard_state.converted(report.path):
@@ -154,7 +154,7 @@ def write(report: CheckReport, out: Path) -> None:
         "faults": [asdict(fault) for fault in report.all_faults],
         **survey(report.seen, report.crowd),
     }
-    title = f"{report.path.name}: {len(report.crowd)} pictures, {len(report.seen)} objects"
+    title = f"{report.path.name}: {len(report.crowd)} images, {len(report.seen)} objects"
     files.write_json(out / "report.json", content)
     with files.replacing(out / "report.png") as picture:
         draw(content, title, picture)
@@ -172,10 +172,12 @@ def _ranges(numbers: Sequence[int]) -> str:
 def main(
     data: Annotated[Path, typer.Argument(help="a dataset of `dope generate`")],
     out: Annotated[Path | None, typer.Option(help="folder of report.json and report.png; default: DATA-check")] = None,
-    mark_bad: Annotated[bool, typer.Option("--mark", help="let faulty shards count as not there")] = False,
+    mark_bad: Annotated[
+        bool, typer.Option("--mark", help="mark faulty shards, so that readers leave them out")
+    ] = False,
     mend: Annotated[bool, typer.Option("--repair", help="render faulty and marked shards again")] = False,
     workers: Annotated[int, typer.Option(help="processes; 0: one per core")] = 0,
-    tolerance: Annotated[float, typer.Option(min=0, help="how far a stored corner may be off [px]")] = 0.1,
+    tolerance: Annotated[float, typer.Option(min=0, help="largest allowed error of a stored corner [px]")] = 0.1,
     models: Annotated[Path | None, typer.Option(help="with --repair: folder that meshes are relative to")] = None,
     objects_file: Annotated[Path | None, typer.Option(help="with --repair: the objects.yaml it was made with")] = None,
 ) -> int:

@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 
 class ImageStream(StrEnum):
-    """How pictures are written."""
+    """How images are written."""
 
     PNG = "png"
     JPG = "jpg"
@@ -63,7 +63,7 @@ def read(path: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> D
     if ndds.is_folder(path):
         return ndds.read(path, known, rename)
     raise UserError(
-        f"{path}: neither a dataset of `dope generate` (zarr.json), nor BOP scenes (scene_camera.json), nor pictures "
+        f"{path}: neither a dataset of `dope generate` (zarr.json), nor BOP scenes (scene_camera.json), nor images "
         "with annotations beside them (000000.png and 000000.json); give the folder of one of these"
     )
 
@@ -101,13 +101,15 @@ def _complain(lines: list[str]) -> None:
 
 @command("dope convert")
 def main(
-    source: Annotated[Path, typer.Argument(help="a dataset of ours, BOP scenes, or pictures with JSON beside them")],
+    source: Annotated[Path, typer.Argument(help="a dataset of ours, BOP scenes, or images with JSON beside them")],
     to: Annotated[Format, typer.Option(help="what to write")],
     out: Annotated[Path, typer.Option(help="the new folder")],
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     rename: Annotated[list[str] | None, typer.Option(help="OLD=NEW: a class of the files and its object")] = None,
     pictures: Annotated[ImageStream, typer.Option(help="png is exact, jpg a quarter of the size")] = ImageStream.PNG,
-    jpeg_quality: Annotated[int, typer.Option(min=1, max=100, help="of jpg, and of a dataset of ours")] = 95,
+    jpeg_quality: Annotated[
+        int, typer.Option(min=1, max=100, help="JPEG quality, also of this package's own datasets")
+    ] = 95,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
 ) -> None:
     """Convert a dataset: ours, NDDS, FAT, NVISII, BlenderProc or BOP into ours, NDDS, BOP or COCO."""
@@ -124,4 +126,4 @@ def main(
     notes = convert(found, to, out, FormatOptions(f".{pictures}", jpeg_quality))
     _complain(notes)
     left = f"; warnings: {len(found.problems) + len(notes)}" if found.problems or notes else ""
-    print(f"{out}: {len(found.pictures)} pictures{left}")
+    print(f"{out}: {len(found.pictures)} images{left}")

@@ -54,7 +54,7 @@ def furnish(rng: np.random.Generator, assets: Assets, names: list[str], clutter:
 
 def _look(rng: np.random.Generator) -> Material:
     kind = rng.choice(["label", "plain", "stripes", "noise", "wood"])
-    # Numbers far above `variety`: pictures that training never sees.
+    # Numbers far above `variety`: images that training never sees.
     return Material(f"procedural:{kind}:{rng.integers(10**6, 10**7)}", roughness=rng.uniform(0.3, 0.9))
 
 
@@ -175,8 +175,8 @@ def main(
         "carton,carton,carton"
     ),
     frames: Annotated[int, typer.Option(min=1)] = 150,
-    clutter: Annotated[int, typer.Option(min=0, help="unknown things on the table")] = 12,
-    seed: Annotated[int, typer.Option(help="of all draws")] = 0,
+    clutter: Annotated[int, typer.Option(min=0, help="number of distractors on the table")] = 12,
+    seed: Annotated[int, typer.Option(help="seed of all random draws")] = 0,
 ) -> None:
     """Render a camera's walk around a table with known objects and clutter."""
     if out.exists():

@@ -60,24 +60,28 @@ def parse_shards(text: str) -> range:
     first, _, last = text.partition(":")
     if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
         raise UserError(
-            f"--shards {text!r} is not FIRST:LAST, such as 0:40 for the shards 0 to 39 of {SHARD} pictures each"
+            f"--shards {text!r} is not FIRST:LAST, such as 0:40 for the shards 0 to 39 of {SHARD} images each"
         )
     return range(int(first), int(last))
 
 
 @command("dope generate")
 def main(
-    config: Annotated[Path, typer.Argument(help="what to draw, such as config/datagen/quick.yaml")],
+    config: Annotated[Path, typer.Argument(help="configuration, such as config/datagen/quick.yaml")],
     out: Annotated[Path, typer.Option(help="folder of the dataset; an unfinished one is completed")],
-    images: Annotated[int, typer.Option(min=1, help="pictures in the complete dataset")],
-    shards: Annotated[str | None, typer.Option(help=f"FIRST:LAST, only these shards of {SHARD} pictures")] = None,
+    images: Annotated[int, typer.Option(min=1, help="images in the complete dataset")],
+    shards: Annotated[str | None, typer.Option(help=f"FIRST:LAST, only these shards of {SHARD} images")] = None,
     workers: Annotated[int, typer.Option(help="processes; 0: one per core")] = 0,
-    seed: Annotated[int, typer.Option(help="of all draws")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of all random draws")] = 0,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
-    scenes_only: Annotated[bool, typer.Option("--scenes-only", help="draw scenes into --out, render nothing")] = False,
+    scenes_only: Annotated[
+        bool, typer.Option("--scenes-only", help="only write scene descriptions into --out")
+    ] = False,
     from_scenes: Annotated[Path | None, typer.Option(help="render the scenes of this folder")] = None,
-    runner: Annotated[RunnerKind, typer.Option(help="processes of this machine, or Apache Beam")] = RunnerKind.LOCAL,
+    runner: Annotated[
+        RunnerKind, typer.Option(help="who renders: processes of this machine, or Apache Beam")
+    ] = RunnerKind.LOCAL,
     beam: Annotated[list[str] | None, typer.Argument(metavar="-- BEAM_OPTIONS", help="with --runner beam")] = None,
 ) -> None:
     """Render a labelled dataset from the meshes in config/objects.yaml.

@@ -1,4 +1,4 @@
-"""`dope preview`: labelled pictures of a dataset, or of what a configuration would draw, on a sheet and a web page."""
+"""`dope preview`: labelled images of a dataset, or of what a configuration would draw, on a sheet and a web page."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Numbered = list[tuple[int, Sample]]
 
 
 def stored(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, ObjectModel], str]:
-    """Pictures of a dataset drawn by `seed`, by number; its objects; and a line about it."""
+    """Images of a dataset drawn by `seed`, by number; its objects; and a line about it."""
     data = Dataset.open(path)
     chosen = np.random.default_rng(seed).choice(len(data), min(count, len(data)), replace=False)
     about = data.attributes
-    facts = f"{len(chosen)} of {len(data)} pictures; seed {about.get('seed')}, code {about.get('code_version')}"
+    facts = f"{len(chosen)} of {len(data)} images; seed {about.get('seed')}, code {about.get('code_version')}"
     return [(data.number(int(index)), data[int(index)]) for index in np.sort(chosen)], records(path), facts
 
 
 def rendered(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, ObjectModel], str]:
-    """Pictures of a dataset that a configuration would make; its objects; and a line about it."""
+    """Images of a dataset that a configuration would make; its objects; and a line about it."""
     from dope_datagen.generation.job import Order, Worker
     from dope_datagen.scenes.config import load_config
     from dope_ros2.objects.object_model import load_objects, pick
@@ -42,12 +42,12 @@ def rendered(path: Path, count: int, seed: int) -> tuple[Numbered, dict[str, Obj
     models = {model.name: model for model in pick(load_objects(), list(config.objects))}
     numbers = spread(count, config.nb_frames)
     worker = Worker(Order(config, models, numbers[-1] + 1, seed))
-    facts = f"{count} pictures of this configuration, seed {seed}"
+    facts = f"{count} images of this configuration, seed {seed}"
     return [(number, worker.sample(number)) for number in numbers], models, facts
 
 
 def spread(count: int, nb_frames: int) -> list[int]:
-    """Numbers of pictures that show more than one arrangement of things, and each from a few sides."""
+    """Numbers of images that show more than one arrangement of things, and each from a few sides."""
     views = min(nb_frames, VIEWS)
     return [k // views * nb_frames + k % views for k in range(count)]
 
@@ -56,7 +56,7 @@ def output_files(out: Path) -> tuple[Path, Path]:
     """Where the sheet and the page go.
 
     Raises:
-        UserError: the suffix is neither a picture's nor a page's.
+        UserError: the suffix is neither an image's nor a page's.
     """
     suffix = out.suffix.lower()
     if suffix not in (*PICTURES, PAGE):
@@ -65,7 +65,7 @@ def output_files(out: Path) -> tuple[Path, Path]:
 
 
 def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) -> list[PageImage]:
-    """The pictures as they are to be shown, with their labels drawn unless `plain`."""
+    """The images as they are to be shown, with their labels drawn unless `plain`."""
     return [PageImage(number, s, s.rgb if plain else annotated(s, models)) for number, s in pictures]
 
 
@@ -73,14 +73,14 @@ def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) ->
 def main(
     source: Annotated[Path, typer.Argument(help="a dataset, or a configuration such as config/datagen/quick.yaml")],
     out: Annotated[Path, typer.Option(help="the sheet (.jpg, .png); the page gets the same name with .html")],
-    count: Annotated[int, typer.Option(min=1, max=400, help="how many pictures")] = 24,
-    columns: Annotated[int, typer.Option(min=1, max=20, help="of the sheet")] = 4,
-    seed: Annotated[int, typer.Option(help="which pictures")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=400, help="how many images")] = 24,
+    columns: Annotated[int, typer.Option(min=1, max=20, help="columns of the sheet")] = 4,
+    seed: Annotated[int, typer.Option(help="seed that chooses the images")] = 0,
     plain: Annotated[bool, typer.Option("--plain", help="do not draw the labels")] = False,
     models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
 ) -> None:
-    """Draw a sheet of labelled pictures, and write a web page of them with all labels in figures."""
+    """Draw a sheet of labelled images, and write a web page of them with all labels in figures."""
     picture_file, page_file = output_files(out)
     use_objects(objects_file, models)
     pictures, known, facts = (stored if source.is_dir() else rendered)(source, count, seed)

@@ -1,4 +1,4 @@
-"""`dope view`: a dataset in the viewer rerun: pictures, masks, depth, and the objects in space."""
+"""`dope view`: a dataset in the viewer rerun: images, masks, depth, and the objects in space."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PREVIEW = "`dope preview` writes a web page without it"
 
 
 def arrays(sample: Sample, models: Mapping[str, ObjectModel]) -> dict[str, np.ndarray | list[str] | None]:
-    """A picture as plain arrays, one row per label whose class is known.
+    """An image as plain arrays, one row per label whose class is known.
 
     Returns:
         `rgb` (H, W, 3) uint8, `mask` (H, W) uint8, `depth` (H, W) float32 [m] or None, `K` (3, 3) [px]; `centers`
@@ -95,7 +95,7 @@ def _send(rr: ModuleType, number: int, content: dict) -> None:
 @command("dope view")
 def main(
     data: Annotated[Path, typer.Argument(help="a dataset of `dope generate`")],
-    count: Annotated[int, typer.Option(min=1, help="how many pictures, from the first")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="how many images, from the first")] = 100,
     save: Annotated[Path | None, typer.Option(help="write a recording (.rrd) instead of opening the viewer")] = None,
 ) -> None:
     """Open a dataset in rerun."""

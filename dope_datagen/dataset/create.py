@@ -21,7 +21,7 @@ LABEL_BYTES = 65536
 
 
 def create(path: Path, images: int, seed: int, config: dict, objects: Iterable[ObjectModel]) -> None:
-    """Create a store, or open it to be completed; more pictures than before are added at its end.
+    """Create a store, or open it to be completed; more images than before are added at its end.
 
     Raises:
         UserError: there is something else, or it was begun with another seed or configuration.
@@ -57,14 +57,14 @@ def _lay_out(path: Path, wanted: dict, images: int) -> None:
 
 
 def _check(path: Path, wanted: dict, images: int) -> None:
-    """Compare with what is there, and enlarge it when more pictures are wanted."""
+    """Compare with what is there, and enlarge it when more images are wanted."""
     there = attributes(path)
     for key, value in wanted.items():
         if there.get(key) != value:
             was = f"seed {there.get(key)}" if key == "seed" else f"another {key} ({_difference(there.get(key), value)})"
             raise UserError(f"{path}: was begun with {was}; give the same, or another --out")
     if images < there["images"]:
-        raise UserError(f"{path}: has {there['images']} pictures already; give --images {there['images']} or more")
+        raise UserError(f"{path}: has {there['images']} images already; give --images {there['images']} or more")
     if images > there["images"]:
         try:
             _enlarge(path, there["images"], images)

@@ -1,4 +1,4 @@
-"""What a picture shows, in numbers; the names in files follow the DOPE community's JSON where it has one."""
+"""What an image shows, in numbers; the names in files follow the DOPE community's JSON where it has one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dope_ros2.objects.symmetry import canonical
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """One instance of a known object in one picture.
+    """One instance of a known object in one image.
 
     Attributes:
         pose: T_camera_object; of a symmetric object the canonical one of all that look the same.
-        keypoints: (9, 2) projected cuboid [px], inside the picture or not; all nine lie in front of the camera.
+        keypoints: (9, 2) projected cuboid [px], inside the image or not; all nine lie in front of the camera.
         visibility: visible pixels over those of the object alone, in the frame or not.
         truncation: share of the object alone that lies outside the frame.
         bbox: left, top, width, height of the visible pixels [px]; zeros when there are none.
@@ -96,7 +96,7 @@ def label(scene: Scene, rendering: Rendering, objects: dict[str, ObjectModel]) -
 
 
 def camera_to_dict(camera: CameraModel) -> dict:
-    """The camera's part of a picture's JSON."""
+    """The camera's part of an image's JSON."""
     K = camera.K
     intrinsics = {"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]}
     return {"width": camera.width, "height": camera.height, "intrinsics": {k: float(v) for k, v in intrinsics.items()}}

@@ -1,6 +1,6 @@
-"""Zarr v3 shards of byte strings: one row per picture, zero-padded, compressed; written whole, read one row at a time.
+"""Zarr v3 shards of byte strings: one row per image, zero-padded, compressed; written whole, read one row at a time.
 
-Reading goes straight to the shard's index, since Zarr's general path costs a millisecond per array and picture.
+Reading goes straight to the shard's index, since Zarr's general path costs a millisecond per array and image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zarr.codecs import ZstdCodec
 
 from dope_ros2.common.errors import UserError
 
-SHARD = 256  # pictures in a file
+SHARD = 256  # images in a file
 MISSING = 2**64 - 1
 CRC_BYTES = 4
 
@@ -28,7 +28,7 @@ def create(path: Path, rows: int, width: int) -> None:
     """Create an array (rows, width) uint8: an inner chunk is one row, a shard 256 rows.
 
     Zarr leaves out what equals the fill value, a whole shard too, so it is a value that no row is full of: zeros are
-    the masks of pictures without a target.
+    the masks of images without a target.
     """
     zarr.create_array(
         str(path),
@@ -57,7 +57,7 @@ def write(path: Path, shard: int, rows: list[bytes], scratch: Path) -> Path:
     for row, content in zip(block, rows, strict=True):
         if len(content) > width:
             raise UserError(
-                f"{path}: {len(content)} bytes do not fit into its rows of {width}; put fewer objects in a picture, "
+                f"{path}: {len(content)} bytes do not fit into its rows of {width}; put fewer objects in an image, "
                 "or store it with a lower jpeg_quality"
             )
         row[: len(content)] = np.frombuffer(content, np.uint8)

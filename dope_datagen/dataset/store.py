@@ -1,6 +1,6 @@
-"""A dataset on disk: a Zarr v3 group that several processes fill, one shard of 256 pictures at a time.
+"""A dataset on disk: a Zarr v3 group that several processes fill, one shard of 256 images at a time.
 
-Arrays, one row per picture: `rgb` (JPEG), `mask` (instance ids, H * W), `labels` (JSON) and, if wanted, `depth`
+Arrays, one row per image: `rgb` (JPEG), `mask` (instance ids, H * W), `labels` (JSON) and, if wanted, `depth`
 (float16 metres, H * W). JPEG and JSON are padded with zeros, which the compression removes. A shard counts as finished
 when its labels are there. A process may be killed at any moment: what it was writing has a temporary name, and the next
 one removes it.
@@ -31,7 +31,7 @@ __all__ = ["SHARD", "Dataset", "Sample", "create", "finished", "prepare", "tidy"
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One stored picture.
+    """One stored image.
 
     Attributes:
         rgb: (H, W, 3) uint8.
@@ -47,7 +47,7 @@ class Sample:
 
 
 class Dataset:
-    """The finished pictures of a store, by number from 0; reading is safe from many processes."""
+    """The finished images of a store, by number from 0; reading is safe from many processes."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -65,7 +65,7 @@ class Dataset:
         """Open a store for reading.
 
         Raises:
-            UserError: there is no store, or it has no finished picture.
+            UserError: there is no store, or it has no finished image.
         """
         store = cls(path)
         if len(store) == 0:
@@ -81,7 +81,7 @@ class Dataset:
         return len(self._numbers)
 
     def number(self, index: int) -> int:
-        """The number of a picture among all of the dataset, finished or not."""
+        """The number of an image among all of the dataset, finished or not."""
         return int(self._numbers[index])
 
     def __getitem__(self, index: int) -> Sample:
@@ -93,7 +93,7 @@ class Dataset:
         return Sample(self.rgb(index), camera, labels, mask, None if depth is None else np.float32(depth))
 
     def rgb(self, index: int) -> np.ndarray:
-        """The picture alone, (H, W, 3) uint8."""
+        """The image alone, (H, W, 3) uint8."""
         encoded = np.frombuffer(self._row("rgb", index), np.uint8)
         return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
@@ -114,7 +114,7 @@ class Dataset:
 
 
 def write_shard(path: Path, shard: int, samples: Iterable[Sample], jpeg_quality: int) -> None:
-    """Write one shard: under a temporary name first, the labels last; pictures are encoded as they come.
+    """Write one shard: under a temporary name first, the labels last; images are encoded as they come.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
@@ -134,7 +134,7 @@ def write_shard(path: Path, shard: int, samples: Iterable[Sample], jpeg_quality:
 
 
 def _rows(samples: Iterable[Sample], jpeg_quality: int, depth: bool) -> dict[str, list[bytes]]:
-    """What is stored of each picture, by array; the labels last."""
+    """What is stored of each image, by array; the labels last."""
     rows: dict[str, list[bytes]] = {name: [] for name in ("rgb", "mask", *(["depth"] if depth else []), LAST)}
     for sample in samples:
         rows["rgb"].append(_jpeg(sample.rgb, jpeg_quality))

@@ -1,6 +1,6 @@
 """BOP datasets, read and written; millimetres live here and in `dope_ros2.io.bop`.
 
-Written: models/models_info.json, camera.json and train_pbr/ with scenes of 1000 pictures. Read: one scene, a folder of
+Written: models/models_info.json, camera.json and train_pbr/ with scenes of 1000 images. Read: one scene, a folder of
 scenes, or a dataset with such folders in it.
 """
 
@@ -42,7 +42,7 @@ from dope_ros2.io import bop
 from dope_ros2.io.bop import MM, BopFrame
 from dope_ros2.objects.object_model import ObjectModel
 
-SPLIT, SCENE = "train_pbr", 1000  # BOP's name for rendered pictures, and so many in a scene
+SPLIT, SCENE = "train_pbr", 1000  # BOP's name for rendered images, and so many in a scene
 NO_BOX = [-1, -1, -1, -1]
 
 
@@ -159,7 +159,7 @@ class _Shot:
 
 
 def read(path: Path, known: dict[str, ObjectModel]) -> DatasetReader:
-    """Read BOP scenes; a scene or picture that cannot be used is left out.
+    """Read BOP scenes; a scene or image that cannot be used is left out.
 
     Args:
         path: a scene, a folder of scenes, or a dataset.
@@ -189,7 +189,7 @@ def read(path: Path, known: dict[str, ObjectModel]) -> DatasetReader:
         LabelledFrame(s.frame.path, s.camera.width, s.camera.height, partial(_load, s, reading, alone, depth))
         for s in shots
     ]
-    findings = [f"{len(shots)} pictures of BOP scenes: {reading}"] if shots else []
+    findings = [f"{len(shots)} images of BOP scenes: {reading}"] if shots else []
     findings += [
         f"obj_id {obj_id}: {count} objects left out, since no entry of objects.yaml has this class_id; add one"
         for obj_id, count in strangers.most_common()
@@ -205,7 +205,7 @@ def _infos(folder: Path) -> dict:
 
 def _shot(frame: BopFrame, folder: Path, infos: dict, by_id: dict[int, ObjectModel], strangers: Counter) -> _Shot:
     if frame.truth is None:
-        raise UserError(f"{folder}: has no scene_gt.json, so what its pictures show is not known")
+        raise UserError(f"{folder}: has no scene_gt.json, so what its images show is not known")
     height, width = read_rgb(frame.path).shape[:2]
     strangers.update(truth.obj_id for truth in frame.truth if truth.obj_id not in by_id)
     objects = {k: by_id[truth.obj_id] for k, truth in enumerate(frame.truth) if truth.obj_id in by_id}

@@ -55,14 +55,14 @@ def cuboid_box(keypoints: np.ndarray) -> list[int]:
 
 
 def decide(pictures: Sequence[Sequence[Boxed]], wheres: Sequence[str]) -> tuple[BopConvention, list[int], list[str]]:
-    """Choose one reading for all pictures.
+    """Choose one reading for all images.
 
     Args:
         pictures: the objects of each.
         wheres: the file and image of each, for messages.
 
     Returns:
-        The reading, the indices of the pictures that fit it, and a line for each other.
+        The reading, the indices of the images that fit it, and a line for each other.
     """
     overlaps = [np.array([_overlaps(boxed) for boxed in boxes]).reshape(-1, len(BOP_CONVENTIONS)) for boxes in pictures]
     every = np.vstack([*overlaps, np.zeros((0, len(BOP_CONVENTIONS)))])

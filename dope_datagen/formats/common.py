@@ -21,12 +21,12 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-TENTH_MM = 1e-4  # [m], one unit of the depth pictures written here; 16 bits reach 6.5 m
+TENTH_MM = 1e-4  # [m], one unit of the depth images written here; 16 bits reach 6.5 m
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledFrame:
-    """A picture of a source: its size is known, its pixels are read by `load`."""
+    """An image of a source: its size is known, its pixels are read by `load`."""
 
     path: Path
     width: int
@@ -41,7 +41,7 @@ class DatasetReader:
     Attributes:
         models: the objects that are in it.
         pictures: those that can be used.
-        depth: whether every picture has depth.
+        depth: whether every image has depth.
         findings: what was detected, a line each.
         problems: what was left out and why, a line each, the path first.
     """
@@ -55,32 +55,32 @@ class DatasetReader:
 
 @dataclass(frozen=True)
 class FormatOptions:
-    """How a writer stores pictures: `suffix` .png (exact) or .jpg, and the quality of JPEG, 1 to 100."""
+    """How a writer stores images: `suffix` .png (exact) or .jpg, and the quality of JPEG, 1 to 100."""
 
     suffix: str = ".png"
     quality: int = 95
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Read a colour picture, (H, W, 3) uint8.
+    """Read a colour image, (H, W, 3) uint8.
 
     Raises:
-        UserError: it is not a picture that OpenCV can decode.
+        UserError: it is not an image that OpenCV can decode.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise UserError(f"{path}: not a readable picture; make or copy it again")
+        raise UserError(f"{path}: not a readable image; make or copy it again")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def read_plain(path: Path) -> np.ndarray | None:
-    """Read a picture of one channel as it is, (H, W) of 8 or 16 bits; None when it is something else."""
+    """Read an image of one channel as it is, (H, W) of 8 or 16 bits; None when it is something else."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
     return None if image is None or image.ndim != 2 else image
 
 
 def write_rgb(path: Path, rgb: np.ndarray, options: FormatOptions) -> None:
-    """Write a colour picture (H, W, 3) as PNG or JPEG, whichever its suffix says."""
+    """Write a colour image (H, W, 3) as PNG or JPEG, whichever its suffix says."""
     quality = [] if path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, options.quality]
     write_plain(path, np.ascontiguousarray(rgb[..., ::-1]), quality)
 
@@ -91,7 +91,7 @@ def write_plain(path: Path, image: np.ndarray, parameters: Sequence[int] = ()) -
 
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
-    """Write depth [m] as a 16-bit picture in tenths of a millimetre; 0 is nothing, and so is what lies too far."""
+    """Write depth [m] as a 16-bit image in tenths of a millimetre; 0 is nothing, and so is what lies too far."""
     units = np.round(depth / TENTH_MM)
     write_plain(path, np.where(units <= np.iinfo(np.uint16).max, units, 0).astype(np.uint16))
 

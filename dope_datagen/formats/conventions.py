@@ -92,7 +92,7 @@ def errors(raw: Pose, pixels: np.ndarray, camera: CameraModel, model: ObjectMode
     Args:
         raw: the pose as it is in the file.
         pixels: (9, 2) projected corners and centre as they are in the file.
-        camera: of the picture.
+        camera: of the image.
         model: the object.
 
     Returns:
@@ -116,13 +116,13 @@ def tolerance(pixels: np.ndarray) -> float:
 
 
 def decide(misfits: np.ndarray) -> np.ndarray:
-    """Explain pictures by as few conventions as possible.
+    """Explain images by as few conventions as possible.
 
     Args:
-        misfits: (P, len(CONVENTIONS)) error of each picture's worst label [px]; infinite where it does not fit.
+        misfits: (P, len(CONVENTIONS)) error of each image's worst label [px]; infinite where it does not fit.
 
     Returns:
-        (P,) index of each picture's convention; -1 where none fits.
+        (P,) index of each image's convention; -1 where none fits.
     """
     fits = np.isfinite(misfits)
     chosen = np.full(len(misfits), -1)

@@ -45,7 +45,7 @@ def complete(
     Args:
         model: the object.
         pose: T_camera_object.
-        camera: of the picture.
+        camera: of the image.
         said: what the file says.
         seen: (H, W) bool, the visible pixels; None when there is no mask.
         alone: silhouettes, to turn a number of visible pixels into a fraction.

@@ -40,11 +40,11 @@ from dope_ros2.objects.object_model import UNITS, ObjectModel
 
 CM = UNITS["cm"]
 MASK = ".is.png"  # instances
-DEPTHS = {".depth.png": TENTH_MM, ".depth.mm.16.png": UNITS["mm"]}  # [m] of a unit; 16-bit pictures only
+DEPTHS = {".depth.png": TENTH_MM, ".depth.mm.16.png": UNITS["mm"]}  # [m] of a unit; 16-bit images only
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there are JSON files beside pictures in a folder or below it."""
+    """Whether there are JSON files beside images in a folder or below it."""
     return any(file.with_suffix(suffix).is_file() for file in ndds_json.files(path) for suffix in SUFFIXES)
 
 
@@ -63,7 +63,7 @@ def write(folder: Path, source: DatasetReader, options: FormatOptions) -> list[s
     write_json(folder / ndds_json.CAMERA_SETTINGS, {"camera_settings": [_camera_settings(cameras[0])]})
     write_json(folder / ndds_json.OBJECT_SETTINGS, _object_settings(source.models))
     if any(camera != cameras[0] for camera in cameras):
-        return [f"{ndds_json.CAMERA_SETTINGS} has the first picture's camera; others differ, each JSON has its own"]
+        return [f"{ndds_json.CAMERA_SETTINGS} has the first image's camera; others differ, each JSON has its own"]
     return []
 
 
@@ -96,10 +96,10 @@ def _object_settings(models: list[ObjectModel]) -> dict:
 
 
 def read(folder: Path, known: dict[str, ObjectModel], rename: dict[str, str]) -> DatasetReader:
-    """Find out what a folder of annotated pictures follows; pictures whose JSON fits nothing are left out.
+    """Find out what a folder of annotated images follows; images whose JSON fits nothing are left out.
 
     Args:
-        folder: with JSON files beside pictures, in it or below it.
+        folder: with JSON files beside images, in it or below it.
         known: objects of objects.yaml by name.
         rename: names in objects.yaml by class name in the files, where they differ.
     """
@@ -136,12 +136,12 @@ def _findings(
     groups: dict[str, list[int]] = {}
     for k, (annotation, convention) in enumerate(zip(annotations, chosen, strict=True)):
         text = str(convention) if convention else "no known object in them"
-        text += ", principal point (0, 0) taken to be the picture's centre" if convention and annotation.mended else ""
+        text += ", principal point (0, 0) taken to be the image's centre" if convention and annotation.mended else ""
         groups.setdefault(text, []).append(k)
     lines = []
     for text, members in sorted(groups.items(), key=lambda item: -len(item[1])):
         error = f"; reprojection within {max(worst[k] for k in members):.2f} px" if members[0] in worst else ""
-        lines.append(f"{len(members)} pictures: {text}{error}")
+        lines.append(f"{len(members)} images: {text}{error}")
     pairs = [(raw, c) for a, c in zip(annotations, chosen, strict=True) for raw in a.raws]
     counted = [raw.model.name for raw, convention in pairs if _is_count(raw.entry, convention)]
     if unknown := sum(name in alone.missing for name in counted):
@@ -167,7 +167,7 @@ def _strangers(strangers: Counter, known: dict[str, ObjectModel]) -> list[str]:
 
 
 def _depth_suffix(images: list[Path]) -> str | None:
-    """The one of `DEPTHS` that every picture has beside it, if any."""
+    """The one of `DEPTHS` that every image has beside it, if any."""
     return next((s for s in DEPTHS if images and all(_sixteen(image.with_suffix(s)) for image in images)), None)
 
 

@@ -1,4 +1,4 @@
-"""One annotated picture of NDDS, FAT, NVISII or BlenderProc: a JSON beside a PNG or JPEG, read without believing it."""
+"""One annotated image of NDDS, FAT, NVISII or BlenderProc: a JSON beside a PNG or JPEG, read without believing it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Raw:
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """One JSON and its picture; `mended` where its principal point was (0, 0) and is taken to be the centre."""
+    """One JSON and its image; `mended` where its principal point was (0, 0) and is taken to be the centre."""
 
     path: Path
     image: Path
@@ -63,12 +63,12 @@ class Annotation:
 
 
 def files(folder: Path) -> list[Path]:
-    """The JSON files that should belong to a picture."""
+    """The JSON files that should belong to an image."""
     return sorted(path for path in folder.rglob("*.json") if not path.name.startswith(("_", ".")))
 
 
 def read(path: Path, known: dict[str, ObjectModel], rename: dict[str, str], strangers: Counter) -> Annotation:
-    """Read one JSON and the size of its picture.
+    """Read one JSON and the size of its image.
 
     Args:
         path: the JSON.
@@ -82,10 +82,10 @@ def read(path: Path, known: dict[str, ObjectModel], rename: dict[str, str], stra
     content = read_json(path)
     entries = content.get("objects") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise UserError(f"{path}: has no list `objects`, so it is not the annotation of a picture")
+        raise UserError(f"{path}: has no list `objects`, so it is not the annotation of an image")
     image = next((file for suffix in SUFFIXES if (file := path.with_suffix(suffix)).is_file()), None)
     if image is None:
-        raise UserError(f"{path}: has no picture beside it ({path.stem}.png or {path.stem}.jpg)")
+        raise UserError(f"{path}: has no image beside it ({path.stem}.png or {path.stem}.jpg)")
     height, width = read_rgb(image).shape[:2]
     camera, mended = _camera(path, content.get("camera_data"), width, height)
     raws = []
@@ -131,7 +131,7 @@ def _camera(path: Path, data: object, width: int, height: int) -> tuple[CameraMo
     if values is None:
         raise UserError(f"{path}: has no camera_data.intrinsics fx, fy, cx, cy, nor has a {CAMERA_SETTINGS} beside it")
     if tuple(size) != (width, height):
-        raise UserError(f"{source}: is for {size[0]}x{size[1]} pixels, but the picture of {path} is {width}x{height}")
+        raise UserError(f"{source}: is for {size[0]}x{size[1]} pixels, but the image of {path} is {width}x{height}")
     fx, fy, cx, cy = values
     if mended := cx == 0 and cy == 0:
         cx, cy = (width - 1) / 2, (height - 1) / 2

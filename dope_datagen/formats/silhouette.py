@@ -15,13 +15,13 @@ from dope_ros2.meshes.mesh import Mesh
 from dope_ros2.objects.object_model import ObjectModel
 
 FINE = 3  # drawn so many times as large, odd: OpenCV's polygons are half a pixel too wide
-BEYOND = 1  # frames on each side of the picture; what lies farther out is not counted
+BEYOND = 1  # frames on each side of the image; what lies farther out is not counted
 SHIFT = 4  # binary digits of a pixel's fraction
 
 
 @dataclass(frozen=True, eq=False)
 class Silhouette:
-    """A window of the image plane: its top left pixel, which may lie outside the picture, and (h, w) bool."""
+    """A window of the image plane: its top left pixel, which may lie outside the image, and (h, w) bool."""
 
     left: int
     top: int
@@ -29,7 +29,7 @@ class Silhouette:
 
     @property
     def area(self) -> int:
-        """Pixels of the object, inside the picture or not."""
+        """Pixels of the object, inside the image or not."""
         return int(self.mask.sum())
 
     @property
@@ -39,7 +39,7 @@ class Silhouette:
         return (left + self.left, top + self.top, width, height) if width else (0, 0, 0, 0)
 
     def inside(self, camera: CameraModel) -> np.ndarray:
-        """The part in the picture, (H, W) bool."""
+        """The part in the image, (H, W) bool."""
         full = np.zeros((camera.height, camera.width), bool)
         height, width = self.mask.shape
         x0, y0 = max(self.left, 0), max(self.top, 0)

@@ -22,20 +22,20 @@ def is_store(path: Path) -> bool:
 
 
 def read(path: Path, known: dict[str, ObjectModel]) -> DatasetReader:
-    """The finished pictures of a store; meshes are looked for in `known`, since a store has none."""
+    """The finished images of a store; meshes are looked for in `known`, since a store has none."""
     data = Dataset.open(path)
     config = data.attributes["config"]
     models = [_model(entry, path, known) for entry in data.objects]
     width, height = config["width"], config["height"]
     pictures = [LabelledFrame(path, width, height, partial(data.__getitem__, index)) for index in range(len(data))]
     missing = data.attributes["images"] - len(data)
-    problems = [f"{path}: {missing} pictures are not finished; {shard_state.remedy(path)}"] if missing else []
-    findings = [f"{len(data)} pictures of a dataset of `dope generate`"]
+    problems = [f"{path}: {missing} images are not finished; {shard_state.remedy(path)}"] if missing else []
+    findings = [f"{len(data)} images of a dataset of `dope generate`"]
     return DatasetReader(models, pictures, (path / "depth").is_dir(), findings, problems)
 
 
 def of_one_size(source: DatasetReader) -> DatasetReader:
-    """The pictures of the size that most have, since a store has one; the others become problems."""
+    """The images of the size that most have, since a store has one; the others become problems."""
     sizes = Counter((picture.width, picture.height) for picture in source.pictures)
     (width, height), _ = sizes.most_common(1)[0] if sizes else ((0, 0), 0)
     kept = [p for p in source.pictures if (p.width, p.height) == (width, height)]
@@ -48,7 +48,7 @@ def of_one_size(source: DatasetReader) -> DatasetReader:
 
 
 def write(folder: Path, source: DatasetReader, options: FormatOptions) -> list[str]:
-    """Write a store of pictures of one size, 256 a shard; there is nothing to be said about it."""
+    """Write a store of images of one size, 256 a shard; there is nothing to be said about it."""
     width, height = source.pictures[0].width, source.pictures[0].height
     config = {"width": width, "height": height, "depth": source.depth, "jpeg_quality": options.quality}
     store.create(folder, len(source.pictures), 0, {**config, "converted": source.findings}, source.models)

@@ -79,7 +79,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _run(pipeline: apache_beam.Pipeline, job: Job, todo: list[int]) -> Iterator[int]:
-    """Do shards, however long it takes; yields the number of pictures once, at the end."""
+    """Do shards, however long it takes; yields the number of images once, at the end."""
     if not todo:
         return
     job = _absolute(job)
@@ -110,7 +110,7 @@ def _absolute(job: Job) -> Job:
 
 
 class Shards(apache_beam.DoFn):
-    """Does shards, and counts their pictures and the user's mistakes."""
+    """Does shards, and counts their images and the user's mistakes."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._name = job, uuid.uuid4().hex
@@ -135,7 +135,7 @@ class _Process:
         return self._job.begin(threads=1)
 
     def shard(self, shard: int) -> int:
-        """Returns the number of pictures that were made."""
+        """Returns the number of images that were made."""
         if self._ended or not self._job.missing([shard]):  # a runner may give a shard twice
             return 0
         try:

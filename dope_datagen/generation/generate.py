@@ -32,9 +32,9 @@ def generate(
     Args:
         config: what to draw.
         out: the store's folder.
-        images: how many pictures it has when it is complete.
+        images: how many images it has when it is complete.
         seed: of all draws.
-        shards: which shards of 256 pictures to do, all if None; several machines may share the work.
+        shards: which shards of 256 images to do, all if None; several machines may share the work.
         scenes: folder of scenes that `arrange` has written, to be rendered instead of drawing them here.
         runner: shares the shards out; this process does them all if None.
     """

@@ -21,7 +21,7 @@ from dope_datagen.scenes.scene import Scene
 from dope_ros2.common.memory import release_memory
 from dope_ros2.objects.object_model import ObjectModel
 
-Runner: TypeAlias = "Callable[[Job, list[int]], Iterator[int]]"  # does shards; yields how many pictures are finished
+Runner: TypeAlias = "Callable[[Job, list[int]], Iterator[int]]"  # does shards; yields how many images are finished
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Order:
     """What a dataset is to be; sent to every process that works on it.
 
     Attributes:
-        images: how many pictures it has when it is complete.
+        images: how many images it has when it is complete.
         seed: of all draws.
         scenes: folder of scenes to be rendered, instead of drawing them here.
     """
@@ -41,7 +41,7 @@ class Order:
     scenes: Path | None = None
 
     def numbers(self, shard: int) -> range:
-        """The pictures of a shard."""
+        """The images of a shard."""
         return range(shard * SHARD, min((shard + 1) * SHARD, self.images))
 
 
@@ -63,7 +63,7 @@ class Worker:
         return renderer_of(self._order.config, self._assets, self._threads)
 
     def sample(self, number: int) -> Sample:
-        """Draw, render and label picture `number`."""
+        """Draw, render and label image `number`."""
         return self.render(self.sampler.scene(self._order.seed, number))
 
     def render(self, scene: Scene) -> Sample:
@@ -73,7 +73,7 @@ class Worker:
         return Sample(rendering.rgb, scene.camera, labels, rendering.ids, rendering.depth)
 
     def shard(self, out: Path, shard: int) -> int:
-        """Render and write one shard; returns its number of pictures."""
+        """Render and write one shard; returns its number of images."""
         order = self._order
         store.write_shard(out, shard, map(self.render, self._scenes(shard)), order.config.jpeg_quality)
         release_memory()
@@ -107,7 +107,7 @@ class Job:
     models: str = field(default_factory=lambda: os.environ.get("DOPE_MODELS", ""))
 
     def begin(self, threads: int | None = None) -> Callable[[int], int]:
-        """Make this process ready; returns what does one shard and tells its number of pictures."""
+        """Make this process ready; returns what does one shard and tells its number of images."""
         if self.models:
             os.environ["DOPE_MODELS"] = self.models
         worker = Worker(self.order, threads)

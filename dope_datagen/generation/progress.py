@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], object]]:
-    """Gives what to call with the number of pictures that have just been finished, of `total`."""
+    """Gives what to call with the number of images that have just been finished, of `total`."""
     if sys.stderr.isatty():
         with tqdm(total=total, unit="img", smoothing=0.05, mininterval=1.0) as bar:
             yield bar.update
@@ -22,13 +22,13 @@ def progress(total: int) -> Iterator[Callable[[int], object]]:
 
 
 class ProgressLog:
-    """Writes a line to standard error whenever pictures have been finished."""
+    """Writes a line to standard error whenever images have been finished."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._start = total, 0, time.monotonic()
 
     def add(self, count: int) -> None:
-        """Count pictures and say how fast they come and how long the rest will take."""
+        """Count images and say how fast they come and how long the rest will take."""
         self._done += count
         rate = self._done / max(time.monotonic() - self._start, 1e-6)
         left = timedelta(seconds=round((self._total - self._done) / rate))

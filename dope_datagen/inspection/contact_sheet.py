@@ -1,4 +1,4 @@
-"""Labels drawn over their pictures, and many of them on one sheet."""
+"""Labels drawn over their images, and many of them on one sheet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dope_datagen.dataset.store import Sample
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.visualization import overlay
 
-TILE = 480  # [px], width of a picture on the sheet
+TILE = 480  # [px], width of an image on the sheet
 TEXT = 0.4  # size of the letters
 GOLDEN = 0.618034  # of the colour circle, between one instance and the next
 
@@ -45,7 +45,7 @@ def annotated(sample: Sample, models: Mapping[str, ObjectModel]) -> np.ndarray:
 
 
 def sheet(images: list[np.ndarray], columns: int) -> np.ndarray:
-    """Put pictures side by side in rows; all get the first one's shape."""
+    """Put images side by side in rows; all get the first one's shape."""
     height = round(TILE * images[0].shape[0] / images[0].shape[1])
     tiles = [cv2.resize(image, (TILE, height), interpolation=cv2.INTER_AREA) for image in images]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
@@ -60,7 +60,7 @@ def _draw_mask(image: np.ndarray, seen: np.ndarray, color: tuple[int, int, int])
 
 
 def _write(image: np.ndarray, text: str, corners: np.ndarray, taken: list[np.ndarray]) -> None:
-    """Write a label's text in a dark box above its cuboid, within the picture and below what is `taken` there.
+    """Write a label's text in a dark box above its cuboid, within the image and below what is `taken` there.
 
     Args:
         image: (H, W, 3), drawn into.

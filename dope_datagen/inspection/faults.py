@@ -1,4 +1,4 @@
-"""What can be wrong with a stored picture and its labels; every fault is a line of text that says where and why."""
+"""What can be wrong with a stored image and its labels; every fault is a line of text that says where and why."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ END_OF_JPEG = b"\xff\xd9"
 
 
 def camera_fault(entry: object, pixels: int) -> tuple[CameraModel | None, str | None]:
-    """The camera of a picture's record, or why there is none.
+    """The camera of an image's record, or why there is none.
 
     Args:
         entry: `camera_data` of the record.
@@ -78,7 +78,7 @@ def label_faults(entry: Mapping, models: Mapping[str, ObjectModel], camera: Came
     Args:
         entry: as `Label.to_dict` makes it, every number there and finite.
         models: the dataset's objects by name.
-        camera: of the picture.
+        camera: of the image.
         tolerance: how far a stored corner may lie from the projection [px].
     """
     faults = [*_range_faults(entry)]

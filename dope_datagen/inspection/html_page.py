@@ -1,4 +1,4 @@
-"""Pictures with their labels as one HTML file that needs nothing else: no network, no script, no second file."""
+"""Images with their labels as one HTML file that needs nothing else: no network, no script, no second file."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ th, td { border-bottom: 1px solid #8885; padding: .2rem .7rem .2rem 0; text-alig
 
 @dataclass(frozen=True, eq=False)
 class PageImage:
-    """A picture on the page.
+    """An image on the page.
 
     Attributes:
-        number: of the picture in its dataset.
-        sample: the picture and its labels.
+        number: of the image in its dataset.
+        sample: the image and its labels.
         image: (H, W, 3) uint8 RGB, as it is to be shown.
     """
 
@@ -94,7 +94,7 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def data_uri(image: np.ndarray) -> str:
-    """An (H, W, 3) RGB picture as a JPEG inside a URI."""
+    """An (H, W, 3) RGB image as a JPEG inside a URI."""
     encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
@@ -108,9 +108,9 @@ def _figure(shown: PageImage) -> str:
     head = "".join(f'<th title="{escape(hint)}">{escape(name)}</th>' for name, hint in COLUMNS)
     table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     return (
-        f'<figure id="picture-{shown.number}">'
-        f'<img width="{width}" height="{height}" alt="picture {shown.number}" src="{data_uri(shown.image)}">'
-        f"<figcaption>picture {shown.number}: {width}x{height}, {camera}</figcaption>"
+        f'<figure id="image-{shown.number}">'
+        f'<img width="{width}" height="{height}" alt="image {shown.number}" src="{data_uri(shown.image)}">'
+        f"<figcaption>image {shown.number}: {width}x{height}, {camera}</figcaption>"
         f"{table if labels else '<p>no object</p>'}</figure>"
     )
 

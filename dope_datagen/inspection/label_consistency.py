@@ -21,7 +21,7 @@ def misfit(label: Label, model: ObjectModel, camera: CameraModel, tolerance: flo
     Args:
         label: with its pose T_camera_object and its keypoints (9, 2) [px].
         model: the object's record; its size and centre [m] give the corners and their order.
-        camera: of the picture.
+        camera: of the image.
         tolerance: how far a corner may be off [px], besides what the rounding of the pose explains.
     """
     points = label.pose.apply(model.keypoints)  # (9, 3)

@@ -23,14 +23,14 @@ UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, IndexError, MemoryErr
 
 @dataclass(frozen=True)
 class DataFault:
-    """Something wrong: in a picture, in a whole shard (picture None), or in the store (shard None)."""
+    """Something wrong: in an image, in a whole shard (image None), or in the store (shard None)."""
 
     shard: int | None
     picture: int | None
     reason: str
 
     def __str__(self) -> str:
-        place = {"shard": self.shard, "picture": self.picture}
+        place = {"shard": self.shard, "image": self.picture}
         named = [f"{key} {value}" for key, value in place.items() if value is not None]
         return f"{', '.join(named) or 'the store'}: {self.reason}"
 
@@ -57,7 +57,7 @@ class LabelStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ShardReport:
-    """What is in a shard, what is wrong with it, and how many objects each of its pictures has."""
+    """What is in a shard, what is wrong with it, and how many objects each of its images has."""
 
     shard: int
     faults: list[DataFault]
@@ -76,7 +76,7 @@ def store_faults(path: Path) -> Iterator[DataFault]:
             yield DataFault(None, None, f"the array {name} cannot be opened ({type(error).__name__}: {error})")
             continue
         if rows < about["images"]:
-            yield DataFault(None, None, f"the array {name} has {rows} rows for {about['images']} pictures")
+            yield DataFault(None, None, f"the array {name} has {rows} rows for {about['images']} images")
 
 
 def inspect_shard(path: Path, shard: int, tolerance: float) -> ShardReport:
@@ -90,7 +90,7 @@ def inspect_shard(path: Path, shard: int, tolerance: float) -> ShardReport:
     report = ShardReport(shard, [], [], [])
     numbers = range(shard * SHARD, min((shard + 1) * SHARD, attributes(path)["images"]))
     if not numbers:
-        report.faults.append(DataFault(shard, None, "lies beyond the dataset's last picture"))
+        report.faults.append(DataFault(shard, None, "lies beyond the dataset's last image"))
         return report
     names = ["rgb", "mask", LAST, *(["depth"] if (path / "depth").is_dir() else [])]
     for name in names:
@@ -108,14 +108,14 @@ def inspect_shard(path: Path, shard: int, tolerance: float) -> ShardReport:
 
 
 class PictureReader:
-    """Checks pictures of a store by number."""
+    """Checks images of a store by number."""
 
     def __init__(self, path: Path, names: list[str], tolerance: float) -> None:
         self._models, self._tolerance = records(path), tolerance
         self._readers = {name: Reader(path / name) for name in names}
 
     def inspect(self, number: int, report: ShardReport) -> Iterator[str]:
-        """Yield what is wrong with a picture; what it shows is added to the report's figures."""
+        """Yield what is wrong with an image; what it shows is added to the report's figures."""
         rows = {}
         for name, reader in self._readers.items():
             try:

@@ -1,4 +1,4 @@
-"""What a dataset contains, in histograms: as numbers and as a picture."""
+"""What a dataset contains, in histograms: as numbers and as an image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TITLES = {
     "visibility": "visibility (visible pixels / all pixels)",
     "distance_m": "distance from the camera [m]",
     "size_px": "length of the box's diagonal [px]",
-    "objects": "objects in a picture",
+    "objects": "objects in an image",
 }
 
 
@@ -29,11 +29,11 @@ def survey(seen: Sequence[LabelStatistics], crowd: Sequence[int]) -> dict:
 
     Args:
         seen: one entry per label.
-        crowd: number of labels of each picture.
+        crowd: number of labels of each image.
 
     Returns:
         `classes`: per class how many instances, and how many are hidden; `histograms`: `edges` and `counts` of
-        visibility, distance [m], size [px, logarithmic bins], objects in a picture; `rotation`: how often an object is
+        visibility, distance [m], size [px, logarithmic bins], objects in an image; `rotation`: how often an object is
         seen from which direction of its own frame, `counts` by azimuth [deg] and sine of the elevation.
     """
     table = np.array([astuple(s)[1:] for s in seen], float).reshape(-1, 5)
@@ -67,7 +67,7 @@ def draw(content: dict, title: str, path: Path) -> None:
     for axis, (key, what) in zip(axes[1:5], TITLES.items(), strict=True):
         edges, counts = content["histograms"][key].values()
         axis.stairs(counts, edges, fill=True, color="#4477aa")
-        axis.set(xlabel=what, ylabel="pictures" if key == "objects" else "instances")
+        axis.set(xlabel=what, ylabel="images" if key == "objects" else "instances")
     axes[3].set_xscale("log")
     for which in (axes[3].xaxis.set_major_formatter, axes[3].xaxis.set_minor_formatter):
         which(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))

@@ -94,7 +94,7 @@ def _missing(path: Path, named: list[str]) -> None:
 
 
 def _with_pixels(path: Path, part: Part) -> Part:
-    """The part with its picture's pixels, if that is a file that has not been opened."""
+    """The part with its image's pixels, if that is a file that has not been opened."""
     if not isinstance(part.image, Path):
         return part
     with _opened(path, part.image) as image:
@@ -106,13 +106,13 @@ def _opened(path: Path, texture: Path) -> Iterator[Image.Image]:
     """A texture of the mesh file at `path`.
 
     Raises:
-        UserError: it is not a readable picture.
+        UserError: it is not a readable image.
     """
     try:
         with Image.open(texture) as image:
             yield image
     except (OSError, SyntaxError) as error:
-        raise UserError(f"{path}: its texture {texture} is not a readable picture; save it again as PNG") from error
+        raise UserError(f"{path}: its texture {texture} is not a readable image; save it again as PNG") from error
 
 
 def _textures(path: Path) -> list[str]:

@@ -31,7 +31,7 @@ def prepare(surface: Surface, triangles: int = TRIANGLES, texture_size: int = TE
 
 
 def resized(image: np.ndarray, largest: int) -> np.ndarray:
-    """A picture whose longer side has at most `largest` pixels."""
+    """An image whose longer side has at most `largest` pixels."""
     scale = largest / max(image.shape[:2])
     if scale >= 1:
         return image

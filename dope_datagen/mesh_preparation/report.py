@@ -19,7 +19,7 @@ from dope_ros2.geometry.bounding_box import BoundingBox
 
 MIN_EDGE_RATIO = 1e-4  # of the longest edge; the cuboid needs a height
 DIRECTIONS = 600  # in which the outermost vertices are looked for
-COARSE = 256  # [px], a texture below this is blurred in most pictures
+COARSE = 256  # [px], a texture below this is blurred in most images
 CRUMB = 0.01  # of the area
 MAX_DISTANCE_TO_BOX = 0.03  # of an edge of the box
 

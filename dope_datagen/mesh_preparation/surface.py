@@ -82,9 +82,9 @@ class Surface:
 
 
 def bilinear(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:
-    """Look up (P, 2) texture coordinates, v up, in a picture that repeats; (P, 3) float32."""
+    """Look up (P, 2) texture coordinates, v up, in an image that repeats; (P, 3) float32."""
     height, width = image.shape[:2]
-    # The picture repeats, so whole periods are taken off; texel centres are integers.
+    # The image repeats, so whole periods are taken off; texel centres are integers.
     at = (uvs % 1) * [width, -height] + [-0.5, height - 0.5]
     base = np.floor(at).astype(int)
     right, down = np.float32(at - base).T[..., None]

@@ -1,4 +1,4 @@
-"""Pictures by the keys of `Material.texture` and `Scene.backdrop`."""
+"""Images by the keys of `Material.texture` and `Scene.backdrop`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dope_datagen.assets.library import Assets
 from dope_ros2.common.errors import UserError
 from dope_ros2.meshes.mesh import Mesh
 
-MAX_CACHED_IMAGES = 200  # pictures; at 512 px about 0.15 GB
+MAX_CACHED_IMAGES = 200  # images; at 512 px about 0.15 GB
 MAX_TEXTURE_SIZE = 512  # [px] of a texture of something seen from some distance
 TARGET = 1024  # [px] of a known object's
-LARGEST_FILE = 2048  # [px] of any picture that is read
+LARGEST_FILE = 2048  # [px] of any image that is read
 
 
 def load(key: str | bytes) -> np.ndarray:
-    """The (H, W, 3) uint8 sRGB picture of "file:<path>", "procedural:<kind>:<seed>", or of a PNG's or JPEG's bytes."""
+    """The (H, W, 3) uint8 sRGB image of "file:<path>", "procedural:<kind>:<seed>", or of a PNG's or JPEG's bytes."""
     if isinstance(key, bytes):
         return np.ascontiguousarray(cv2.imdecode(np.frombuffer(key, np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
     kind, _, rest = key.partition(":")
@@ -31,14 +31,14 @@ def load(key: str | bytes) -> np.ndarray:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Read an (H, W, 3) uint8 RGB picture of at most 2048 px.
+    """Read an (H, W, 3) uint8 RGB image of at most 2048 px.
 
     Raises:
         UserError: the file cannot be read.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise UserError(f"{path}: not a readable picture; give a PNG or JPEG")
+        raise UserError(f"{path}: not a readable image; give a PNG or JPEG")
     shrink = LARGEST_FILE / max(image.shape[:2])
     if shrink < 1:
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
@@ -47,7 +47,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 @lru_cache(maxsize=MAX_CACHED_IMAGES)
 def picture(key: str | bytes, largest: int = MAX_TEXTURE_SIZE) -> np.ndarray:
-    """The picture of a key, at most `largest` px; the last ones are kept."""
+    """The image of a key, at most `largest` px; the last ones are kept."""
     image = load(key) if largest >= MAX_TEXTURE_SIZE else picture(key)
     shrink = largest / max(image.shape[:2])
     return image if shrink >= 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
@@ -59,7 +59,7 @@ def own_texture(mesh: Mesh) -> str | bytes:
 
 
 def texture(assets: Assets, key: str, mesh: str, largest: int = TARGET) -> np.ndarray | None:
-    """The picture of a `Material.texture` on a mesh; None for "none" and for meshes without their own."""
+    """The image of a `Material.texture` on a mesh; None for "none" and for meshes without their own."""
     if key == "own":
         key = own_texture(assets.mesh(mesh))
     if key == "none":

@@ -17,11 +17,11 @@ MAX_TILE_SIZE = 256  # [px], edge of a tile; larger targets are drawn smaller
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile and the window of the picture that it shows.
+    """A tile and the window of the image that it shows.
 
     Attributes:
         x, y, width, height: of the tile on its page [px].
-        left, top: of the window [px of the picture]; scale: tile's pixels in one of the picture's, at most 1.
+        left, top: of the window [px of the image]; scale: tile's pixels in one of the image's, at most 1.
     """
 
     x: int
@@ -34,14 +34,14 @@ class Tile:
 
     @property
     def offset(self) -> np.ndarray:
-        """What to add to `scale` times a pixel (2,) of the picture, for its place in the tile."""
+        """What to add to `scale` times a pixel (2,) of the image, for its place in the tile."""
         return (self.scale - 1) / 2 - self.scale * np.array([self.left, self.top])
 
     def count(self, page: np.ndarray, number: int, scene: Scene) -> tuple[float, float]:
-        """Pixels of a number in the tile, in units of the picture's pixels: all, and those in the picture's frame."""
+        """Pixels of a number in the tile, in units of the image's pixels: all, and those in the image's frame."""
         shown = page[self.y : self.y + self.height, self.x : self.x + self.width] == number
         steps = (np.arange(MAX_TILE_SIZE) + 0.5) / self.scale - 0.5
-        rows, columns = self.top + steps[: self.height], self.left + steps[: self.width]  # of the picture
+        rows, columns = self.top + steps[: self.height], self.left + steps[: self.width]  # of the image
         inside = shown[_within(rows, scene.height), _within(columns, scene.width)]
         return np.count_nonzero(shown) / self.scale**2, np.count_nonzero(inside) / self.scale**2
 

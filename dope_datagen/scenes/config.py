@@ -32,7 +32,7 @@ MAX_BODIES = 240  # masks are bytes, and ground and walls need numbers too
 
 
 class DatagenConfig(BaseModel):
-    """One file under config/datagen/; sizes in pixels refer to the picture."""
+    """One file under config/datagen/; sizes in pixels refer to the image."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -46,9 +46,9 @@ class DatagenConfig(BaseModel):
     aspect: Range = Field((1, 1), description="horizontal over vertical focal length, uniform")
     principal_point_shift: float = Field(0, ge=0, le=0.3, description="from the centre, at most; share of the size")
     modes: dict[Mode, float] = Field({"settle": 1.0}, description="how things come to lie: how often, relatively")
-    nb_frames: int = Field(100, ge=1, description="pictures of one arrangement of things")
-    nb_objects: Count = Field((20, 30), description="known objects in a picture")
-    nb_distractors: Count = Field((50, 75), description="unknown things in a picture")
+    nb_frames: int = Field(100, ge=1, description="images of one arrangement of things")
+    nb_objects: Count = Field((20, 30), description="known objects in an image")
+    nb_distractors: Count = Field((50, 75), description="unknown things in an image")
     empty: float = Field(0.0, ge=0, le=1, description="share of arrangements without a known object")
     # float and stand: things are placed where the camera sees them
     size_px: Range = Field((35, 380), description="length of a target's bounding-box diagonal [px], log-uniform")
@@ -56,20 +56,20 @@ class DatagenConfig(BaseModel):
     surfaces: tuple[Surface, ...] = Field(("table", "floor", "bin"), min_length=1)
     near: Range = Field((0.4, 0.8), description="distance from the camera to what it looks at, first shell [m]")
     far: Range = Field((0.8, 1.6), description="the same, second shell [m]; tumbling things are no farther")
-    near_share: float = Field(0.5, ge=0, le=1, description="share of the pictures taken from the first shell")
+    near_share: float = Field(0.5, ge=0, le=1, description="share of the images taken from the first shell")
     elevation: Range = Field((15, 80), description="of the camera above the surface [deg]")
     # tumble
     box_size: float = Field(0.5, gt=0, le=10, description="half the width of the box things tumble in [m]")
-    skip_frame: int = Field(100, ge=1, description="steps of 1/240 s from one picture to the next")
+    skip_frame: int = Field(100, ge=1, description="steps of 1/240 s from one image to the next")
     pybullet_meshes: bool = True
     distractor_folders: tuple[Path, ...] = ()
     hdri_folders: tuple[Path, ...] = ()
-    hdri: float = Field(0.6, ge=0, le=1, description="share of pictures lit by a panorama of hdri_folders, if any")
+    hdri: float = Field(0.6, ge=0, le=1, description="share of images lit by a panorama of hdri_folders, if any")
     photo_folders: tuple[Path, ...] = ()
-    variety: int = Field(100, ge=1, description="different procedural pictures of each kind, and panoramas")
-    variety_from: int = Field(0, ge=0, description="number of the first; held-out pictures take others than training")
+    variety: int = Field(100, ge=1, description="different procedural images of each kind, and panoramas")
+    variety_from: int = Field(0, ge=0, description="number of the first; held-out images take others than training")
     jpeg_quality: int = Field(93, ge=1, le=100)
-    depth: bool = Field(False, description="store depth too (0.3 MB a picture)")
+    depth: bool = Field(False, description="store depth too (0.3 MB an image)")
 
     @model_validator(mode="before")
     @classmethod
@@ -104,7 +104,7 @@ class DatagenConfig(BaseModel):
         if self.nb_objects[1] + self.nb_distractors[1] > MAX_BODIES:
             raise ValueError(
                 f"nb_objects and nb_distractors reach {self.nb_objects[1] + self.nb_distractors[1]} things together; "
-                f"at most {MAX_BODIES} fit into a picture's masks"
+                f"at most {MAX_BODIES} fit into an image's masks"
             )
         if self.near[0] > self.far[1]:
             raise ValueError(f"near {list(self.near)} lies beyond far {list(self.far)}; near comes first")
@@ -113,7 +113,7 @@ class DatagenConfig(BaseModel):
         return self
 
     def draw_camera(self, rng: np.random.Generator) -> CameraModel:
-        """The calibrated camera, or one drawn for a picture."""
+        """The calibrated camera, or one drawn for an image."""
         if self.camera is not None:
             return self.camera.camera
         return draw_camera(rng, (self.width, self.height), self.focal, self.aspect, self.principal_point_shift)

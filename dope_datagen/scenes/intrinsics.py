@@ -1,4 +1,4 @@
-"""The camera of a configuration: one that was calibrated, or one drawn for each picture."""
+"""The camera of a configuration: one that was calibrated, or one drawn for each image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dope_ros2.geometry.camera import CameraModel, load_camera
 
 
 class Intrinsics(BaseModel):
-    """A camera whose pictures are rectified, in pixels; a dataset stores these numbers, not the path of a file."""
+    """A camera whose images are rectified, in pixels; a dataset stores these numbers, not the path of a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class Intrinsics(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a camera_info YAML: P, that of the rectified pictures, or K where there is no P.
+        """Read a camera_info YAML: P, that of the rectified images, or K where there is no P.
 
         Raises:
             UserError: it cannot be read, or describes no camera.

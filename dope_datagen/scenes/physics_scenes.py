@@ -194,9 +194,9 @@ class PhysicsSceneSampler:
         return self.assets.mesh(body.mesh).box.size * np.array(body.scale)
 
     def _target(self, body: Body, camera: CameraModel) -> Body | None:
-        """A target as a picture has it: without its name where it lies outside, for it may still cast a shadow.
+        """A target as an image has it: without its name where it lies outside, for it may still cast a shadow.
 
-        None where its box is not all in front of the camera: its keypoints have no place in the picture.
+        None where its box is not all in front of the camera: its keypoints have no place in the image.
         """
         mesh = self.assets.mesh(body.mesh)
         corners = np.array(np.meshgrid(*zip(*mesh.box, strict=True))).reshape(3, -1).T

@@ -51,7 +51,7 @@ class Placement:
         return all(np.linalg.norm(centre - p.centre) > 0.75 * (radius + p.radius) for p in placed)
 
     def point(self, rng: np.random.Generator, depth: float, margin: float = 0.05) -> np.ndarray:
-        """A point (3,) at a depth, seen inside the picture or up to `margin` of it outside."""
+        """A point (3,) at a depth, seen inside the image or up to `margin` of it outside."""
         size = np.array([self.camera.width, self.camera.height])
         return self.camera.unproject(rng.uniform(-margin, 1 + margin, 2) * size, depth)
 

@@ -1,4 +1,4 @@
-"""What is in one picture: plain data that a renderer turns into pixels, and that can be stored as JSON."""
+"""What is in one image: plain data that a renderer turns into pixels, and that can be stored as JSON."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Scenes as files: arranged on one machine, rendered on another.
 
-A folder holds `scenes.json` (seed, pictures, configuration) and one `<shard>.jsonl.gz` for every 256 pictures, one
+A folder holds `scenes.json` (seed, images, configuration) and one `<shard>.jsonl.gz` for every 256 images, one
 scene a line. Paths inside the configuration's folders are written relative to them, so that the other machine may have
 them elsewhere.
 """
@@ -42,12 +42,12 @@ def check(folder: Path, config: DatagenConfig, seed: int, images: int) -> None:
     """Compare a folder of scenes with what is to be rendered.
 
     Raises:
-        UserError: they are not the scenes of this configuration, seed and number of pictures.
+        UserError: they are not the scenes of this configuration, seed and number of images.
     """
     there, wanted = _read_manifest(folder), _manifest(config, seed, images)
     if there["seed"] != seed or there["images"] < images:
         raise UserError(
-            f"{folder}: has scenes of seed {there['seed']} for {there['images']} pictures; "
+            f"{folder}: has scenes of seed {there['seed']} for {there['images']} images; "
             f"give --seed {there['seed']} and at most --images {there['images']}"
         )
     both = {**wanted["config"], **there["config"]}

@@ -1,4 +1,4 @@
-"""Where cameras stand: outside of everything, with what they look at in sight and in the picture. World frame: z up."""
+"""Where cameras stand: outside of everything, with what they look at in sight and in the image. World frame: z up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dope_ros2.geometry.pose import Pose
 
 MIN_BODY_DISTANCE = 0.08  # [m] from the camera to any body
 MAX_TRIES = 40
-MIN_FREE_SHARE = 0.5  # share of the way to the target: what is in the way before would hide most of the picture
+MIN_FREE_SHARE = 0.5  # share of the way to the target: what is in the way before would hide most of the image
 BESIDE = 0.05  # [m], deviation of where the camera looks from a target's centre
 
 
@@ -72,7 +72,7 @@ class Drawbacks(NamedTuple):
 
     inside: bool  # of a thing or a wall, or nearly
     hidden: bool  # the target: behind a wall, or behind something close to the camera
-    outside: bool  # of the picture: the target's centre
+    outside: bool  # of the image: the target's centre
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def _draw(rng: np.random.Generator, config: DatagenConfig, targets: np.ndarray) 
 
 
 def _in_picture(camera: CameraModel, point: np.ndarray) -> bool:
-    """Whether a point (3,) of the optical frame [m] lies in the picture."""
+    """Whether a point (3,) of the optical frame [m] lies in the image."""
     if point[2] <= 0:
         return False
     u, v = camera.project(point)

@@ -1,4 +1,4 @@
-"""The live node at 30 Hz, what more objects cost, and DOPE's network on the same pictures; `make bench-node`."""
+"""The live node at 30 Hz, what more objects cost, and DOPE's network on the same images; `make bench-node`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dope_ros2.objects.object_model import ObjectModel, load_objects
 
 CAMERA_RATE = 30.0  # [Hz] of the camera
 OBJECT_SIZE = (0.16, 0.11, 0.06)
-STILL = 60, 300  # which picture a standing camera shows, and how often
+STILL = 60, 300  # which image a standing camera shows, and how often
 MOVING, STANDING = "camera in motion", "camera at rest"
 CASES = {
     "one object": (STANDING, ["objects:=[carton]"]),
@@ -40,7 +40,7 @@ CASES = {
 
 
 def standing(scene: Path, out: Path) -> Path:
-    """A BOP scene of one picture of another one, again and again."""
+    """A BOP scene of one image of another one, again and again."""
     number, count = STILL
     files.new_folder(out / "rgb")
     frame = read_scene(scene)[number]
@@ -62,7 +62,7 @@ def live(scene: Path, out: Path, parameters: list[str]) -> dict:
 
 
 def told(name: str, figures: dict) -> str:
-    """A line of the table; times of the node itself are medians of its last hundred pictures."""
+    """A line of the table; times of the node itself are medians of its last hundred images."""
     node = next(iter(figures["node"].values()), {})
     stages = {key.removesuffix("_ms_p50"): float(value) for key, value in node.items() if key.endswith("_ms_p50")}
     own = sum(stages.get(stage, 0.0) for stage in ("convert", "track", "publish"))
@@ -83,7 +83,7 @@ def untrained(architecture: str, objects: int, height: int, engine: str) -> Esti
 
 
 def alone(scene: Path, images: int) -> dict[str, float]:
-    """Median times of whole pictures without ROS [ms], with this package's weights and with others' size."""
+    """Median times of whole images without ROS [ms], with this package's weights and with others' size."""
     shots = [shot(picture) for picture in islice(endless(open_source(str(scene))), images + WARM_UP)]
     weights = default_weights()
     estimators = {
@@ -107,7 +107,7 @@ def alone(scene: Path, images: int) -> dict[str, float]:
 def main(
     out: Annotated[Path, typer.Option(help="folder for scene, logs and figures")] = Path("out/bench-node"),
     scene: Annotated[Path | None, typer.Option(help="BOP scene with truth; default: the demo's, rendered")] = None,
-    images: Annotated[int, typer.Option(help="to look at without ROS", min=1)] = 60,
+    images: Annotated[int, typer.Option(help="images to process without ROS", min=1)] = 60,
 ) -> None:
     """Time the node and its parts; the figures go to OUT/bench-node.json."""
     files.new_folder(out / "logs")

@@ -126,13 +126,15 @@ class NodeEndedError(Exception):
 @command("soak")
 def main(
     out: Annotated[Path, typer.Option(help="JSON with all figures; logs go beside it")] = Path("out/soak.json"),
-    seconds: Annotated[float, typer.Option(help="how long", min=20)] = 1800.0,
+    seconds: Annotated[float, typer.Option(help="duration [s]", min=20)] = 1800.0,
     rate: Annotated[float, typer.Option(help="images a second", min=1)] = 30.0,
     program: Annotated[str, typer.Option(help="a script to run instead of dope_node")] = "",
-    source: Annotated[str, typer.Option(help="pictures, as for camera_node; `demo` renders the demo's scene")] = "",
-    flat: Annotated[float, typer.Option(help="share by which the memory may deviate", min=0)] = 0.02,
-    growth: Annotated[float, typer.Option(help="how many times its p95 the latency may become", min=1)] = 1.5,
-    recovery: Annotated[float, typer.Option(help="longest time to an answer after a fault [s]", min=0)] = 1.0,
+    source: Annotated[str, typer.Option(help="images, as for camera_node; `demo` renders the demo's scene")] = "",
+    flat: Annotated[float, typer.Option(help="largest relative deviation of the memory", min=0)] = 0.02,
+    growth: Annotated[float, typer.Option(help="largest ratio of a latency to its p95 at the beginning", min=1)] = 1.5,
+    recovery: Annotated[
+        float, typer.Option(help="longest time from the end of a fault to the next answer [s]", min=0)
+    ] = 1.0,
 ) -> int:
     """The node among faults, in processes of their own over ROS 2."""
     logs = out.parent / "soak"

@@ -1,4 +1,4 @@
-"""`dope benchmark`: what each stage of looking at a picture takes on this machine, with each engine."""
+"""`dope benchmark`: what each stage of looking at an image takes on this machine, with each engine."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io.image_sources import SourceImage, endless, open_source
 from dope_ros2.objects.object_model import load_objects
 
-WARM_UP = 5  # pictures
+WARM_UP = 5  # images
 Shots = Sequence[tuple[np.ndarray, CameraModel]]
 Figures = dict[str, list[float]]
 
 
 def shot(picture: SourceImage) -> tuple[np.ndarray, CameraModel]:
-    """A picture and its camera; where that is not known, one whose field of view is 53 degrees."""
+    """An image and its camera; where that is not known, one whose field of view is 53 degrees."""
     height, width = picture.rgb.shape[:2]
     known = picture.K is not None
     return picture.rgb, CameraModel(picture.K, width, height) if known else CameraModel.from_focal(width, width, height)
 
 
 def timed(estimator: object, shots: Shots) -> Figures:
-    """Seconds of each stage, of all of them together (`total`), for each picture after the first few; and `found`."""
+    """Seconds of each stage, of all of them together (`total`), for each image after the first few; and `found`."""
     figures: Figures = {}
     for number, (rgb, camera) in enumerate(shots):
         estimator.stages.take()
@@ -54,23 +54,25 @@ def table(figures: Figures) -> list[str]:
             p50, p95 = 1e3 * np.percentile(seconds, (50, 95))
             lines.append(f"  {name:<12}{p50:>10.1f}{p95:>10.1f}")
     rate = 1 / np.mean(figures["total"])
-    return [*lines, f"  {rate:.1f} pictures/s, {np.mean(figures['found']):.1f} objects in a picture"]
+    return [*lines, f"  {rate:.1f} images/s, {np.mean(figures['found']):.1f} objects in an image"]
 
 
 @command("dope benchmark")
 def main(
     source: Annotated[str, typer.Argument(help="an image, a folder of them, a video or a BOP scene")],
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
-    engine: Annotated[list[str] | None, typer.Option(help="which; again for more; default: auto")] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(help="engine to measure; may be given several times; default: auto")
+    ] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    images: Annotated[int, typer.Option(help="how many to look at", min=1)] = 50,
+    images: Annotated[int, typer.Option(help="how many images to process", min=1)] = 50,
     out: Annotated[Path | None, typer.Option(help="write the figures as JSON")] = None,
 ) -> None:
-    """Time each stage of looking at pictures: the node adds its messages, shown in /diagnostics."""
+    """Time each stage of looking at images: the node adds its messages, shown in /diagnostics."""
     shots = [shot(picture) for picture in islice(endless(open_source(source)), images + WARM_UP)]
     if len(shots) <= WARM_UP:
-        raise UserError(f"{source}: has only {len(shots)} pictures; {WARM_UP + 1} are needed")
+        raise UserError(f"{source}: has only {len(shots)} images; {WARM_UP + 1} are needed")
     from dope_ros2.estimation.estimator import Estimator  # here, so that a wrong path does not wait for torch
 
     weights, kept = weights or default_weights(), {}

@@ -1,4 +1,4 @@
-"""Poses of many pictures: each is read, estimated, drawn, and noted for predictions.json and the BOP results."""
+"""Poses of many images: each is read, estimated, drawn, and noted for predictions.json and the BOP results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PredictionRun:
     def picture(
         self, source: FoundSource, image: np.ndarray, index: int | None = None, camera: CameraModel | None = None
     ) -> np.ndarray:
-        """Estimate one picture, note the result, and return the picture with it drawn in; `camera` if it is known."""
+        """Estimate one image, note the result, and return the image with it drawn in; `camera` if it is known."""
         height, width = image.shape[:2]
         own = camera or (source.frame.camera(width, height) if source.frame else None)
         camera = own or self.lens.camera(width, height)
@@ -76,7 +76,7 @@ class PredictionRun:
 def _entry(
     source: FoundSource, index: int | None, camera: CameraModel, found: list[Detection], seconds: float, assumed: bool
 ) -> dict:
-    """One picture of predictions.json; docs/formats.md explains it."""
+    """One image of predictions.json; docs/formats.md explains it."""
     place = {"file": str(source.path)}
     if index is not None:
         place["frame"] = index
@@ -108,7 +108,7 @@ def _detection(detection: Detection, camera: CameraModel) -> dict:
 
 
 def process(run: PredictionRun, source: FoundSource) -> str:
-    """Read one source, estimate and write its picture or video; returns a line about it."""
+    """Read one source, estimate and write its image or video; returns a line about it."""
     target = run.out / "annotated" / source.name
     if source.is_video or source.is_bag:
         shots, rate = _video(source) if source.is_video else _bag(source)
@@ -125,13 +125,13 @@ Shots = Iterator[tuple[np.ndarray, CameraModel | None]]
 
 
 def _video(source: FoundSource) -> tuple[Shots, float]:
-    """Pictures and rate of a video."""
+    """Images and rate of a video."""
     video = Video(source.path)
     return ((image, None) for image in video), video.rate
 
 
 def _bag(source: FoundSource) -> tuple[Shots, float]:
-    """Pictures, each with its camera, and mean rate of a bag."""
+    """Images, each with its camera, and mean rate of a bag."""
     bag = Bag(source.path)
     return ((shot.rgb, shot.camera) for shot in bag), bag.rate
 
@@ -145,7 +145,7 @@ def _process_video(run: PredictionRun, source: FoundSource, shots: Shots, rate: 
                 writer.write(drawn)
     entries = run.entries[first:]
     seen = sum(bool(entry["detections"]) for entry in entries)
-    return f"{source.name}: {len(entries)} pictures, something found in {seen}"
+    return f"{source.name}: {len(entries)} images, something found in {seen}"
 
 
 def _write_jpeg(path: Path, image: np.ndarray) -> None:

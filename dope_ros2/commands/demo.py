@@ -29,12 +29,12 @@ from dope_ros2.io.input_files import find_sources
 from dope_ros2.io.videos import VideoWriter
 from dope_ros2.objects.object_model import load_objects
 
-MAX_RATE = 10.0  # pictures per second of the simulated camera
+MAX_RATE = 10.0  # images per second of the simulated camera
 MAX_BUSY_SHARE = 0.5  # of its time that the node may be busy when the camera keeps pace with it
 
 
 def pace(estimator: Estimator, scene: Path) -> float:
-    """Pictures per second that this machine can follow; those of a faster camera would only be dropped."""
+    """Images per second that this machine can follow; those of a faster camera would only be dropped."""
     frame = read_scene(scene)[0]
     image = read_image(frame.path)
     camera = frame.camera(image.shape[1], image.shape[0])
@@ -47,7 +47,7 @@ def pace(estimator: Estimator, scene: Path) -> float:
 
 
 def film(scene: Path, out: Path, estimator: Estimator, rate: float) -> Path:
-    """Draw what the estimator finds over every picture of the scene, and join the pictures to a video."""
+    """Draw what the estimator finds over every image of the scene, and join the images to a video."""
     sources, _ = find_sources([scene])
     run = PredictionRun(estimator, Settings(), AssumedCamera(), out)
     for _ in lines(run, sources):
@@ -69,7 +69,7 @@ def tell(report: dict) -> str:
             f"recall       {number['recall']}   ({r['found']} of {r['truths']} cartons at least 60 % visible)",
             f"errors       {percent} % of the distance, {number['rotation_error_deg']} degrees (medians)",
             f"false        {r['false_positives']} detections where there is nothing, or turned too far",
-            f"speed        {number['fps']} pictures/s; {r['dropped']} of {r['frames']} left out",
+            f"speed        {number['fps']} images/s; {r['dropped']} of {r['frames']} left out",
             f"latency      {number['latency_p50_ms']} ms (p50), {number['latency_p95_ms']} ms (p95)",
         ]
     )
@@ -77,10 +77,10 @@ def tell(report: dict) -> str:
 
 @command("dope demo")
 def main(
-    out: Annotated[Path, typer.Option(help="folder for the scene, pictures, video and report")] = Path("out/demo"),
-    rate: Annotated[float, typer.Option(help="pictures per second; 0: what this machine can follow, at most 10")] = 0.0,
+    out: Annotated[Path, typer.Option(help="folder for the scene, images, video and report")] = Path("out/demo"),
+    rate: Annotated[float, typer.Option(help="images per second; 0: what this machine can follow, at most 10")] = 0.0,
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
-    min_recall: Annotated[float, typer.Option(help="less is a failure, exit status 1", min=0, max=1)] = 0.8,
+    min_recall: Annotated[float, typer.Option(help="a lower recall gives exit status 1", min=0, max=1)] = 0.8,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> int:
     """Simulated camera, live node and monitor, in three processes over ROS 2."""
@@ -92,9 +92,9 @@ def main(
     with Processes(logs, environment()) as processes:
         render(scene, processes)
         rate = rate if rate > 0 else pace(estimator, scene)
-        print(f"camera: {len(read_scene(scene))} pictures, {rate:.1f} per second", flush=True)
+        print(f"camera: {len(read_scene(scene))} images, {rate:.1f} per second", flush=True)
         parameters = [f"weights:={weights.resolve()}", f"device:={device}"]
         status = play(scene, out, parameters, rate, min_recall, processes)
     print(tell(json.loads((out / "report.json").read_text())), flush=True)
-    print(f"pictures and video: {out / 'annotated'}, {film(scene, out, estimator, rate)}")
+    print(f"images and video: {out / 'annotated'}, {film(scene, out, estimator, rate)}")
     return status

@@ -44,7 +44,7 @@ def export(path: Path, target: Target, out: Path) -> float:
         out: file to write; OpenVINO's weights lie beside it, with the suffix .bin.
 
     Returns:
-        The largest difference of a value of the maps, over pictures of several sizes and numbers.
+        The largest difference of a value of the maps, over images of several sizes and numbers.
 
     Raises:
         UserError: the engine is not there, or its answers are different ones.
@@ -80,7 +80,7 @@ def _reopened(target: Target, file: Path) -> Engine:
 
 
 def difference(one: Engine, other: Engine, metadata: Metadata) -> float:
-    """The largest difference of a map's value between two engines, over pictures of noise of several sizes."""
+    """The largest difference of a map's value between two engines, over images of noise of several sizes."""
     rng = np.random.default_rng(0)
     full = -(-(metadata.input_height or 480) // SIDE_MULTIPLE) * SIDE_MULTIPLE
     sizes = (
@@ -99,10 +99,10 @@ def difference(one: Engine, other: Engine, metadata: Metadata) -> float:
 @command("dope export")
 def main(
     path: Annotated[Path, typer.Argument(help="weights file (safetensors)", metavar="WEIGHTS")],
-    to: Annotated[Target, typer.Option(help="what for")] = Target.ONNX,
+    to: Annotated[Target, typer.Option(help="runtime to export for")] = Target.ONNX,
     out: Annotated[Path | None, typer.Option(help="file to write; default: beside the weights")] = None,
 ) -> None:
-    """Write a network for another engine; pictures of any size and number go in, as bytes.
+    """Write a network for another engine; images of any size and number go in, as bytes.
 
     What the weights say of themselves goes along, so that `dope predict --weights FILE` and the node's parameter
     `weights` take the file as it is. The answers are compared with PyTorch's before it is kept.

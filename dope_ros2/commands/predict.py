@@ -1,4 +1,4 @@
-"""`dope predict`: poses in images, folders, videos and BOP scenes, as pictures, JSON and BOP results."""
+"""`dope predict`: poses in images, folders, videos and BOP scenes, as images, JSON and BOP results."""
 
 from __future__ import annotations
 
@@ -70,12 +70,14 @@ def main(
     inputs: Annotated[list[Path], typer.Argument(help="images, videos, folders of them, BOP scenes or datasets")],
     out: Annotated[Path, typer.Option(help="folder for the results")],
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
-    objects: Annotated[str | None, typer.Option(help="report these only, separated by commas")] = None,
+    objects: Annotated[str | None, typer.Option(help="names of the objects to report, separated by commas")] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     camera: Annotated[Path | None, typer.Option(help="camera_info YAML; BOP scenes have their own cameras")] = None,
     focal: Annotated[float | None, typer.Option(help="focal length [px], instead of --camera")] = None,
-    min_score: Annotated[float | None, typer.Option(help="report nothing below, 0 to 1", min=0, max=1)] = None,
-    input_height: Annotated[int, typer.Option(help="scale to this height first; 0: as it is, -1: as trained")] = -1,
+    min_score: Annotated[
+        float | None, typer.Option(help="leave out detections with a lower score, 0 to 1", min=0, max=1)
+    ] = None,
+    input_height: Annotated[int, typer.Option(help="scale images to this height first; 0: keep, -1: as trained")] = -1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     images: Annotated[bool, typer.Option(help="write annotated images and videos")] = True,
 ) -> int:

@@ -20,18 +20,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", nargs="?", type=Path, help="a dataset of `dope generate`, instead of the live node")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write a recording (.rrd) instead of showing it")
     live = parser.add_argument_group("the live node")
-    live.add_argument("--node", default="/dope", help="its name")
+    live.add_argument("--node", default="/dope", help="name of the node")
     live.add_argument("--camera", help="namespace of image_rect and camera_info; default: what the node listens to")
     live.add_argument(
-        "--rate", type=float, default=DEFAULT_RATE, help="most pictures per second (default: %(default)s)"
+        "--rate", type=float, default=DEFAULT_RATE, help="maximum rate of images [Hz] (default: %(default)s)"
     )
     live.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="of the page; its data use the next one (%(default)s)"
     )
-    live.add_argument("--address", default=LOCAL, help="who may look: 0.0.0.0 is everybody (default: this machine)")
+    live.add_argument(
+        "--address",
+        default=LOCAL,
+        help="address to listen on; 0.0.0.0 lets other machines see the page (default: this machine)",
+    )
     live.add_argument("--native", action="store_true", help="open a window instead of serving a page")
     data = parser.add_argument_group("a dataset")
-    data.add_argument("--count", type=int, help="how many pictures, from the first")
+    data.add_argument("--count", type=int, help="how many images, from the first")
     return parser
 
 

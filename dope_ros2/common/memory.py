@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system; pictures come and go, and the holes between them add up."""
+"""Memory that was freed goes back to the system; images come and go, and the holes between them add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long each stage of looking at a picture takes."""
+"""How long each stage of looking at an image takes."""
 
 from __future__ import annotations
 

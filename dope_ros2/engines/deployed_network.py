@@ -1,4 +1,4 @@
-"""A network as it is deployed: pictures as cameras give them in, maps as the decoder wants them out."""
+"""A network as it is deployed: images as cameras give them in, maps as the decoder wants them out."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Deployed(nn.Module):
 
 
 def example(count: int = 2) -> Tensor:
-    """Pictures of the smallest size whose sides differ, to trace a network with."""
+    """Images of the smallest size whose sides differ, to trace a network with."""
     return torch.zeros(count, 2 * SIDE_MULTIPLE, 3 * SIDE_MULTIPLE, 3, dtype=torch.uint8)
 
 
 def to_onnx(network: nn.Module, metadata: Metadata) -> bytes:
-    """The network as an ONNX model, for pictures of any size and number.
+    """The network as an ONNX model, for images of any size and number.
 
     Raises:
         UserError: the package `onnx` is missing.

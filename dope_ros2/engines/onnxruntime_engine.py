@@ -87,7 +87,7 @@ class OnnxRuntime:
 
 
 class TensorRt(OnnxRuntime):
-    """Runs it through TensorRT in half precision; engines for each picture size are built once and kept."""
+    """Runs it through TensorRT in half precision; engines for each image size are built once and kept."""
 
     LABEL = "tensorrt"
     PROVIDERS: ClassVar[dict[str, tuple[str, ...]]] = {"cuda": ("TensorrtExecutionProvider", "CUDAExecutionProvider")}

@@ -18,7 +18,7 @@ PRECISIONS = {"bf16": "bfloat16", "f16": "half precision", "f32": "single precis
 
 
 def convert(network: nn.Module, metadata: Metadata) -> ov.Model:
-    """The network as OpenVINO's model, for pictures of any size and number, with its metadata.
+    """The network as OpenVINO's model, for images of any size and number, with its metadata.
 
     By way of ONNX: OpenVINO's own converter traces the network with TorchScript, which keeps each trace for ever.
     """

@@ -1,4 +1,4 @@
-"""What runs a network: pictures in, maps out, the same call for PyTorch, ONNX Runtime, OpenVINO and TensorRT.
+"""What runs a network: images in, maps out, the same call for PyTorch, ONNX Runtime, OpenVINO and TensorRT.
 
 Engines are named by strings and imported when they are asked for, so that only those that are used need be installed.
 """
@@ -25,7 +25,7 @@ sys.modules.setdefault("openvino_telemetry", None)
 
 
 class Engine(Protocol):
-    """A network that is ready to look at pictures.
+    """A network that is ready to look at images.
 
     Attributes:
         name: what runs it and on what, for people.
@@ -40,7 +40,7 @@ class Engine(Protocol):
         ...
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Maps of pictures (N, H, W, 3) uint8 RGB, H and W multiples of 32.
+        """Maps of images (N, H, W, 3) uint8 RGB, H and W multiples of 32.
 
         Returns:
             Belief (N, C, 9, h, w), affinity (N, C, 16, h, w) and, of networks that have it, surface (N, C, 4, h, w) as

@@ -45,7 +45,7 @@ class Torch:
 
 
 class Compiled(Torch):
-    """Compiled by TorchInductor, with CUDA graphs on a GPU: quick for single pictures, slow to start."""
+    """Compiled by TorchInductor, with CUDA graphs on a GPU: quick for single images, slow to start."""
 
     def _label(self) -> str:
         return "torch, compiled"

@@ -164,7 +164,7 @@ class Estimator:
     def _overview(
         self, image: np.ndarray, camera: CameraModel, settings: Settings, scale: float = 1.0
     ) -> tuple[Maps, CameraModel]:
-        """Maps of a whole image, and the camera of the picture that they are of."""
+        """Maps of a whole image, and the camera of the image that they are of."""
         with self.stages("preprocess"):
             scaled, camera_scaled = self.scaled(image, camera, settings, scale)
         return self.maps([scaled])[0], camera_scaled
@@ -196,7 +196,7 @@ class Estimator:
         return [in_image(detection, context.camera, camera) for detection, context in best if detection is not None]
 
     def _detect(self, maps: Maps, contexts: list[CropContext], settings: Settings) -> list[list[Detection]]:
-        """Detections of each stack of maps, in pixels of the camera of its picture."""
+        """Detections of each stack of maps, in pixels of the camera of its image."""
         instances = self._predictor.instances(maps, settings.peak_threshold)
         with self.stages("pnp"):
             searches = []

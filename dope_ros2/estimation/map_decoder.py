@@ -182,7 +182,7 @@ def _centroids(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Centroids of one class: the peaks of their map, and places that enough corners vote for.
 
-    Where two objects overlap in the picture, their centroids melt into one peak and the corners of the hidden one
+    Where two objects overlap in the image, their centroids melt into one peak and the corners of the hidden one
     would go to the other. Their votes still meet at its centre.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures to maps: a picture is scaled and continued to whole cells, the network runs, instances are decoded."""
+"""Images to maps: an image is scaled and continued to whole cells, the network runs, instances are decoded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Maps(NamedTuple):
 
 
 class MapPredictor:
-    """Predicts the maps of pictures, and reads instances from them."""
+    """Predicts the maps of images, and reads instances from them."""
 
     def __init__(self, engine: Engine, metadata: Metadata, stages: StageTimer) -> None:
         """Of a network that runs, with what its file says; times are told to `stages`."""
@@ -96,7 +96,7 @@ class MapPredictor:
         return [Maps(*each) for each in zip(belief, affinity, surface, strict=True)]
 
     def instances(self, maps: Maps, peak_threshold: float) -> list[KeypointInstance]:
-        """Instances of all objects of the maps, their keypoints in pixels of the maps' picture."""
+        """Instances of all objects of the maps, their keypoints in pixels of the maps' image."""
         spec = self._metadata
         shift = spec.origin - (spec.stride - 1) / 2
         with self._stages("decode"):

@@ -12,11 +12,11 @@ from dope_ros2.geometry import cuboid
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.objects.detection import Detection
 
-CROP_FILL = 0.7  # of the picture's side, that the object spans
+CROP_FILL = 0.7  # of the image's side, that the object spans
 MAX_MAGNIFICATION = 1.8  # magnification, as in training; more shows nothing new
 BORDER_COLOR = (124, 116, 104)  # beyond the image's border
 DUPLICATE_REGION_DISTANCE = 0.25  # of their extent: what is nearer to another object of its class is that one
-MAX_CENTRE_OFFSET = 0.25  # of the picture's side: what is found farther from where the object was is another one
+MAX_CENTRE_OFFSET = 0.25  # of the image's side: what is found farther from where the object was is another one
 
 
 def warp(image: np.ndarray, A: np.ndarray, size: int, border: tuple[int, ...] = BORDER_COLOR) -> np.ndarray:
@@ -62,7 +62,7 @@ class ObjectRegion(NamedTuple):
 
 
 def magnification(extent: float, side: int, size: np.ndarray) -> float:
-    """How much a picture (its `size` is (2,)) is enlarged for a window of `side` px; `extent` is its object's [px]."""
+    """How much an image (its `size` is (2,)) is enlarged for a window of `side` px; `extent` is its object's [px]."""
     return max(min(CROP_FILL * side / max(extent, 1.0), MAX_MAGNIFICATION), side / size.max())
 
 
@@ -77,7 +77,7 @@ def crop_and_scale(
         image: (H, W, 3) uint8.
         camera: of the image.
         region: where the object is, in pixels of the image.
-        side: of the picture that is wanted [px].
+        side: of the image that is wanted [px].
     """
     size = np.array([camera.width, camera.height])
     scale = magnification(region.extent, side, size)

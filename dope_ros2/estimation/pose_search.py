@@ -22,7 +22,7 @@ MIN_BELIEF_TO_TAKE_CELLS = 0.25  # mean belief; poses with a lower one take no c
 
 
 class CropContext(NamedTuple):
-    """What a stack of maps is of: an object, the camera of their picture, and where its centre was seen before [px]."""
+    """What a stack of maps is of: an object, the camera of their image, and where its centre was seen before [px]."""
 
     model: ObjectModel
     camera: CameraModel
@@ -31,7 +31,7 @@ class CropContext(NamedTuple):
 
 @dataclass(eq=False)
 class PoseSearch:
-    """The instances of one class in one picture, on the way to their poses.
+    """The instances of one class in one image, on the way to their poses.
 
     Attributes:
         model: the object.
@@ -101,7 +101,7 @@ def detect(searches: list[PoseSearch], gate: Gate, score_model: ScoreModel) -> l
     but the arithmetic, a step of which costs as much for one as for several.
 
     Args:
-        searches: of classes in pictures; they are used up.
+        searches: of classes in images; they are used up.
         gate: which poses are believed.
         score_model: what scores and ellipsoids are made with.
     """

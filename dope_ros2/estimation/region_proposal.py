@@ -16,14 +16,14 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
 
 MIN_REGION_BELIEF = 0.2  # mean belief of its nine keypoints, from which on an instance is looked at
-MAX_REGIONS = 64  # in a picture, the best first
+MAX_REGIONS = 64  # in an image, the best first
 MIN_ARMS = 3  # corners that say how large an object is
 
 
 def propose_regions(
     instances: Iterable[KeypointInstance], names: Sequence[str], surface: np.ndarray | None, stride: int
 ) -> list[ObjectRegion]:
-    """Where a look at a whole picture shows objects, the most promising first, in pixels of that picture.
+    """Where a look at a whole image shows objects, the most promising first, in pixels of that image.
 
     Args:
         instances: that were decoded from its maps.

@@ -23,7 +23,7 @@ _FAR = 1e3  # cost of a pair that cannot be a match
 
 
 class ObjectLabel(Protocol):
-    """A label of a picture: the name of the object's class, T_camera_object, and the visible fraction."""
+    """A label of an image: the name of the object's class, T_camera_object, and the visible fraction."""
 
     name: str
     pose: Pose

@@ -64,7 +64,7 @@ def assign(
 
 @dataclass
 class SceneReport:
-    """Gathers pictures with known truth and prints a table."""
+    """Gathers images with known truth and prints a table."""
 
     present: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     matches: dict[str, list[PoseError]] = field(default_factory=lambda: defaultdict(list))
@@ -78,7 +78,7 @@ class SceneReport:
         truths: Sequence[Truth],
         models: Mapping[int, ObjectModel],
     ) -> None:
-        """Note one picture; only objects among `models` (by class id) that lie before the camera count."""
+        """Note one image; only objects among `models` (by class id) that lie before the camera count."""
         for class_id, model in models.items():
             found = [d for d in detections if d.model.class_id == class_id]
             true = [t for t in truths if t.obj_id == class_id and t.pose.apply(model.keypoints)[:, 2].min() > 0]

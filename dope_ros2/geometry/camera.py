@@ -108,7 +108,7 @@ def load_camera(path: Path, *, rectified: bool = False) -> CameraModel:
 
     Args:
         path: the file.
-        rectified: give the camera of the rectified pictures (P, or K where there is no P), not of those as taken (K).
+        rectified: give the camera of the rectified images (P, or K where there is no P), not of those as taken (K).
 
     Raises:
         UserError: the file is missing, no YAML, or lacks a key.

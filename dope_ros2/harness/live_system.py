@@ -12,7 +12,7 @@ from dope_ros2.io.bop import read_scene
 
 START_TIMEOUT, RENDER_TIMEOUT, ANSWER_TIMEOUT = 120.0, 900.0, 60.0  # [s]
 NODE = ["-m", "dope_ros2.nodes.dope_node"]
-# Large best-effort pictures lose parts on the way; on one machine they may as well be reliable.
+# Large best-effort images lose parts on the way; on one machine they may as well be reliable.
 RELIABLE = "qos_overrides./image_rect.subscription.reliability:=reliable"
 ROS_VARIABLES = ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER")
 
@@ -34,9 +34,9 @@ def render(scene: Path, processes: Processes) -> None:
 
 
 def play(scene: Path, out: Path, node: list[str], rate: float, min_recall: float, processes: Processes) -> int:
-    """Run node, monitor and camera until the camera has shown every picture; returns the monitor's exit status.
+    """Run node, monitor and camera until the camera has shown every image; returns the monitor's exit status.
 
-    `node` holds parameters of dope_node as `name:=value`, `rate` is in pictures per second.
+    `node` holds parameters of dope_node as `name:=value`, `rate` is in images per second.
     """
     frames = len(read_scene(scene))
     processes.start("node", [*NODE, *ros_arguments([RELIABLE, *node])])
@@ -47,7 +47,7 @@ def play(scene: Path, out: Path, node: list[str], rate: float, min_recall: float
     processes.wait_for("monitor", "recall", START_TIMEOUT)  # the head of its table: it listens
     camera = [f"source:={scene.resolve()}", f"fps:={rate:.3f}", "wait_for_subscribers:=1"]
     processes.start("camera", ["-m", "dope_ros2.nodes.camera_node", *ros_arguments(camera)])
-    last = None  # when the camera had shown its last picture
+    last = None  # when the camera had shown its last image
     while processes.status("monitor") is None:
         processes.check("node")
         if processes.status("camera"):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.camera import CameraModel
 
-ASSUMED_FIELD_OF_VIEW = math.radians(60)  # horizontal, of a picture whose camera is not known
-MAX_ASPECT_DIFFERENCE = 0.01  # relative difference of aspect ratios up to which a calibration is scaled to a picture
+ASSUMED_FIELD_OF_VIEW = math.radians(60)  # horizontal, of an image whose camera is not known
+MAX_ASPECT_DIFFERENCE = 0.01  # relative difference of aspect ratios up to which a calibration is scaled to an image
 
 
 @dataclass
 class AssumedCamera:
-    """Which camera a picture without one of its own was taken with: a calibration, a focal length [px], or a guess."""
+    """Which camera an image without one of its own was taken with: a calibration, a focal length [px], or a guess."""
 
     calibration: CameraModel | None = None
     focal: float | None = None
@@ -26,10 +26,10 @@ class AssumedCamera:
         return self.calibration is None and self.focal is None
 
     def camera(self, width: int, height: int) -> CameraModel:
-        """The camera of a picture of this size [px].
+        """The camera of an image of this size [px].
 
         Raises:
-            UserError: the calibration is of a picture of another shape.
+            UserError: the calibration is of an image of another shape.
         """
         if self.calibration is None:
             focal = self.focal or width / 2 / math.tan(ASSUMED_FIELD_OF_VIEW / 2)
@@ -37,7 +37,7 @@ class AssumedCamera:
         known = self.calibration
         if abs(width / height / (known.width / known.height) - 1) > MAX_ASPECT_DIFFERENCE:
             raise UserError(
-                f"the picture is {width}x{height}, but {self.source} is a calibration for "
+                f"the image is {width}x{height}, but {self.source} is a calibration for "
                 f"{known.width}x{known.height}; give the one of this camera mode"
             )
         return known.resized(width, height)

@@ -1,4 +1,4 @@
-"""Raw pictures as cameras send them, turned into RGB: encodings are named as in ROS's sensor_msgs."""
+"""Raw images as cameras send them, turned into RGB: encodings are named as in ROS's sensor_msgs."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def decompress(data: object, where: str = "image") -> np.ndarray:
     """(H, W, 3) uint8 RGB of JPEG or PNG, a buffer of bytes.
 
     Raises:
-        UserError: it is neither, damaged or cut short, or says that it is larger than pictures are.
+        UserError: it is neither, damaged or cut short, or says that it is larger than images are.
     """
     data = memoryview(data).tobytes()
     width, height = _size(data)

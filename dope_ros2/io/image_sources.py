@@ -1,4 +1,4 @@
-"""Where a live camera's pictures come from: a webcam, a video file, a folder of images, a bag, a BOP scene."""
+"""Where a live camera's images come from: a webcam, a video file, a folder of images, a bag, a BOP scene."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from dope_ros2.io.images import read_image
 from dope_ros2.io.rosbag import Bag, Shot, is_bag
 from dope_ros2.io.videos import VIDEO_SUFFIXES, Video
 
-FOLDER_RATE = 10.0  # [Hz], of pictures that have no rate of their own
+FOLDER_RATE = 10.0  # [Hz], of images that have no rate of their own
 
 
 @dataclass(frozen=True, eq=False)
 class SourceImage:
-    """One picture.
+    """One image.
 
     Attributes:
         rgb: (H, W, 3) uint8.
@@ -37,14 +37,14 @@ class SourceImage:
 
 @dataclass(frozen=True, eq=False)
 class ImageSource:
-    """Something to read pictures from.
+    """Something to read images from.
 
     Attributes:
         name: for the messages.
         pictures: starts reading from the beginning.
-        rate: of the pictures [Hz]; None when reading waits for the next one, as of a webcam.
+        rate: of the images [Hz]; None when reading waits for the next one, as of a webcam.
         live: it has no end, so that an end is a fault.
-        has_truth: the pictures say what is in them.
+        has_truth: the images say what is in them.
     """
 
     name: str
@@ -81,7 +81,7 @@ def open_source(text: str) -> ImageSource:
 
 
 def endless(source: ImageSource) -> Iterator[SourceImage]:
-    """The pictures again and again."""
+    """The images again and again."""
     return chain.from_iterable(iter(source.pictures, None))
 
 
@@ -122,7 +122,7 @@ def _bag(path: Path) -> ImageSource:
 
 
 def _shot(shot: Shot) -> SourceImage:
-    """A picture of a bag, rectified where its camera is known."""
+    """An image of a bag, rectified where its camera is known."""
     return SourceImage(shot.camera.rectify(shot.rgb), shot.camera.K) if shot.camera else SourceImage(shot.rgb)
 
 

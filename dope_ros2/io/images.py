@@ -1,4 +1,4 @@
-"""What `dope predict` is given: images, folders of them, videos, bags, BOP scenes; read one picture at a time."""
+"""What `dope predict` is given: images, folders of them, videos, bags, BOP scenes; read one image at a time."""
 
 from __future__ import annotations
 

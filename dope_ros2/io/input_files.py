@@ -27,7 +27,7 @@ class FoundSource:
 
     @property
     def is_video(self) -> bool:
-        """Whether the file holds many pictures."""
+        """Whether the file holds many images."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
     @property
@@ -37,7 +37,7 @@ class FoundSource:
 
     @property
     def knows_camera(self) -> bool:
-        """Whether it says which camera its pictures were taken with."""
+        """Whether it says which camera its images were taken with."""
         return self.frame is not None or (self.is_bag and Bag(self.path).info_topic is not None)
 
 

@@ -81,7 +81,7 @@ def read_seconds(stamp: StampMessage) -> float:
 
 
 def read_image(msg: ImageMessage | CompressedImageMessage, topic: str = "image") -> np.ndarray:
-    """The picture as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `image_encodings.decode`.
+    """The image as (H, W, 3) uint8 RGB; a view of the message for unpadded rgb8. See `image_encodings.decode`.
 
     Raises:
         UserError: it cannot be read; the message names the topic.

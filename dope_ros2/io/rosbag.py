@@ -1,4 +1,4 @@
-"""ROS 2 bags (sqlite3 or mcap) as pictures with their cameras, without ROS: through `rosbags`."""
+"""ROS 2 bags (sqlite3 or mcap) as images with their cameras, without ROS: through `rosbags`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STORAGE = (".mcap", ".db3")
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A picture of a bag.
+    """An image of a bag.
 
     Attributes:
         rgb: (H, W, 3) uint8.
@@ -44,7 +44,7 @@ def is_bag(path: Path) -> bool:
 
 
 class Bag:
-    """The pictures of one camera of a bag.
+    """The images of one camera of a bag.
 
     Attributes:
         topic: of its images: a rectified one with camera_info where there is one.

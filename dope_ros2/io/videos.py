@@ -16,7 +16,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 
 
 class Video:
-    """The pictures of a video file, (H, W, 3) uint8 RGB each.
+    """The images of a video file, (H, W, 3) uint8 RGB each.
 
     Attributes:
         rate: frames per second, 30 where the file does not say.
@@ -31,7 +31,7 @@ class Video:
         self.rate = rate if np.isfinite(rate) and 0 < rate <= 1000 else 30.0
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Read to the end; raises UserError when there is not even one picture."""
+        """Read to the end; raises UserError when there is not even one image."""
         count = 0
         try:
             while (read := self._capture.read())[0]:
@@ -40,11 +40,11 @@ class Video:
         finally:
             self._capture.release()
         if count == 0:
-            raise UserError(f"{self.path}: the video has no readable picture; it may be damaged")
+            raise UserError(f"{self.path}: the video has no readable image; it may be damaged")
 
 
 class VideoWriter:
-    """Writes pictures of one size as MP4, whole or not at all; use as a context manager."""
+    """Writes images of one size as MP4, whole or not at all; use as a context manager."""
 
     def __init__(self, path: Path, rate: float) -> None:
         self._path, self._rate = path, rate
@@ -52,7 +52,7 @@ class VideoWriter:
         self._file = ExitStack()
 
     def write(self, image: np.ndarray) -> None:
-        """Append an (H, W, 3) uint8 RGB picture.
+        """Append an (H, W, 3) uint8 RGB image.
 
         Raises:
             UserError: the file cannot be written.
@@ -70,7 +70,7 @@ class VideoWriter:
         return writer
 
     def __enter__(self) -> VideoWriter:
-        """Nothing is opened before the first picture."""
+        """Nothing is opened before the first image."""
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,4 +1,4 @@
-"""One mesh with one picture from the parts of a mesh file, whatever their materials."""
+"""One mesh with one image from the parts of a mesh file, whatever their materials."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dope_ros2.meshes.mtl import WHITE
 from dope_ros2.meshes.normals import corner_normals
 from dope_ros2.meshes.parts import GREY, Part, same_picture, weld
 
-EDGE = 1024  # [px] of a picture with several materials
+EDGE = 1024  # [px] of an image with several materials
 MAX_TEXTURE_SIZE = 2048  # [px] of one that a file brings along
-MATERIAL_MARGIN = 4  # [px] around a material, which keep its neighbours out when the picture is seen from afar
-REPEATS = 3  # a material's picture may repeat so often along an edge
-SMALL = 200_000  # numbers of a picture that need not be squeezed
+MATERIAL_MARGIN = 4  # [px] around a material, which keep its neighbours out when the image is seen from afar
+REPEATS = 3  # a material's image may repeat so often along an edge
+SMALL = 200_000  # numbers of an image that need not be squeezed
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 MANY = 200  # triangles; if more are coloured, each is of one colour
 BLOCK = 8  # [px] of a plain colour
@@ -88,7 +88,7 @@ def _distinct(images: list) -> list:
 
 
 def cells(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A picture of the colours (M, 3, 3) of triangles' corners: one texel for each if they are many, else 2 x 2.
+    """An image of the colours (M, 3, 3) of triangles' corners: one texel for each if they are many, else 2 x 2.
 
     Between 2 x 2 texels colours are interpolated; of many small triangles they would mix with their neighbours'.
 
@@ -124,7 +124,7 @@ def _centres(x: np.ndarray, y: np.ndarray, image: np.ndarray) -> np.ndarray:
 def _tiled(
     parts: list[Part], pictured: list[bool], images: list, part_of: np.ndarray, uvs: np.ndarray
 ) -> tuple[np.ndarray, bytes, tuple[float, float, float]]:
-    """Put all pictures, and one of the plain parts' colours, beside one another in a grid."""
+    """Put all images, and one of the plain parts' colours, beside one another in a grid."""
     plain = [k for k, has in enumerate(pictured) if not has]
     means = [GREY * np.ones(3) if parts[k].colors is None else parts[k].colors.mean((0, 1)) for k in plain]
     palette = np.tile(np.uint8(np.round(means)).repeat(BLOCK, axis=0)[None], (BLOCK, 1, 1)) if plain else None
@@ -146,7 +146,7 @@ def _tiled(
 
 
 def _place(sheet: np.ndarray, top: int, left: int, cell: int, tile: np.ndarray, uvs: np.ndarray) -> np.ndarray:
-    """Put a picture into a cell of the sheet, as often as its uvs (M, 3, 2) repeat it; returns them in the sheet."""
+    """Put an image into a cell of the sheet, as often as its uvs (M, 3, 2) repeat it; returns them in the sheet."""
     uvs = uvs - np.floor(uvs.min(1, keepdims=True) + 1e-6)  # whole periods are taken off
     uvs = uvs * np.minimum(1, REPEATS / np.maximum(uvs.max(1, keepdims=True), 1))  # the pattern becomes coarser
     times = np.ceil(uvs.max((0, 1), initial=1) - 1e-6).astype(int)
@@ -163,7 +163,7 @@ def _place(sheet: np.ndarray, top: int, left: int, cell: int, tile: np.ndarray, 
 
 
 def _pixels(image: np.ndarray | Path) -> np.ndarray:
-    """A part's picture, (H, W, 3) uint8 RGB; grey if its file cannot be read."""
+    """A part's image, (H, W, 3) uint8 RGB; grey if its file cannot be read."""
     if not isinstance(image, Path):
         return image
     pixels = cv2.imread(str(image), cv2.IMREAD_COLOR)
@@ -171,7 +171,7 @@ def _pixels(image: np.ndarray | Path) -> np.ndarray:
 
 
 def encoded(image: np.ndarray, exact: bool = False) -> bytes:
-    """A picture (H, W, 3) as PNG if every texel counts or it is small, else as JPEG, of at most 2048 px."""
+    """An image (H, W, 3) as PNG if every texel counts or it is small, else as JPEG, of at most 2048 px."""
     shrink = MAX_TEXTURE_SIZE / max(image.shape[:2])
     if shrink < 1:
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -24,13 +24,13 @@ def read_collada(path: Path, shape_only: bool = False) -> tuple[list[Part], floa
 
     Args:
         path: the file.
-        shape_only: leave out textures and diffuse colours; the pictures may be missing.
+        shape_only: leave out textures and diffuse colours; the images may be missing.
 
     Returns:
         The parts in the file's unit and axes, and metres in one unit if the file says so.
 
     Raises:
-        UserError: a texture is missing or not a readable picture.
+        UserError: a texture is missing or not a readable image.
         Exception: of any kind, if the file is broken.
     """
     root = ElementTree.parse(path).getroot()
@@ -133,7 +133,7 @@ class _Document:
         return self._image(effect, texture.get("texture", "")), None
 
     def _image(self, effect: ElementTree.Element, name: str) -> np.ndarray:
-        """Follow texture, sampler and surface to a picture."""
+        """Follow texture, sampler and surface to an image."""
         named = {p.get("sid"): p for p in effect.iter("newparam")}
         for _ in range(2):
             if name in named:
@@ -146,7 +146,7 @@ class _Document:
         if pixels is None:
             where = where or self._path.parent / unquote((file or name).strip().removeprefix("file://"))
             raise UserError(
-                f"{self._path}: its texture {where} is missing or not a readable picture; put it there, or export again"
+                f"{self._path}: its texture {where} is missing or not a readable image; put it there, or export again"
             )
         return pixels[..., ::-1]
 

@@ -18,7 +18,7 @@ class Mesh:
 
     Attributes:
         positions, normals: (N, 3) float32; uvs: (N, 2) float32, v up; triangles: (M, 3) int32.
-        texture: a picture's file, or a picture made here or brought along by the mesh's file, as PNG or JPEG, or None.
+        texture: an image's file, or an image made here or brought along by the mesh's file, as PNG or JPEG, or None.
         color: linear RGB, multiplied with the texture.
     """
 

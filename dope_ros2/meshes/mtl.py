@@ -1,4 +1,4 @@
-"""What the material library of an OBJ file says, and where the pictures that it names lie."""
+"""What the material library of an OBJ file says, and where the images that it names lie."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import unquote
 
 WHITE = (1.0, 1.0, 1.0)
 NUMBERS = {"-s", "-o", "-t", "-mm"}  # options of a map that are followed by one to three numbers; the rest by a word
-# Where pictures lie from a mesh's folder; the last two as in the Google Scanned Objects and other Gazebo models.
+# Where images lie from a mesh's folder; the last two as in the Google Scanned Objects and other Gazebo models.
 PLACES = (".", "textures", "../textures", "../materials/textures")
 
 
 class Look(NamedTuple):
-    """A material: its picture, or else its linear RGB, or nothing that is known."""
+    """A material: its image, or else its linear RGB, or nothing that is known."""
 
     texture: Path | None = None
     color: tuple[float, float, float] | None = None
@@ -40,7 +40,7 @@ def read_materials(mesh: Path, libraries: list[str]) -> dict[str, Look]:
 
 
 def looks_of(names: list[str], materials: dict[str, Look]) -> list[Look]:
-    """The look of each material's name; for one that no library knows, or none, the first that has a picture."""
+    """The look of each material's name; for one that no library knows, or none, the first that has an image."""
     usual = next((look for look in materials.values() if look.texture), next(iter(materials.values()), Look()))
     return [materials.get(name, usual) for name in names]
 

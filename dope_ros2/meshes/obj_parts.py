@@ -11,7 +11,7 @@ from dope_ros2.meshes.parts import Part, linear_to_levels
 
 
 def obj_parts(obj: Obj, looks: list[Look]) -> list[Part]:
-    """One part for each look that faces have; `looks`: of `obj.names`. Pictures are files."""
+    """One part for each look that faces have; `looks`: of `obj.names`. Images are files."""
     used = dict.fromkeys(looks[k] for k in np.unique(obj.material))
     return [_part(obj, np.array([other == look for other in looks])[obj.material], look) for look in used]
 

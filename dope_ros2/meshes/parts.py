@@ -19,7 +19,7 @@ class Part(NamedTuple):
     Attributes:
         corners: (M, 3, 3) positions.
         uvs: (M, 3, 2) v up, or None.
-        image: (H, W, 3) uint8 sRGB, a file with such a picture, or None.
+        image: (H, W, 3) uint8 sRGB, a file with such an image, or None.
         colors: (M, 3, 3) sRGB 0 to 255 per corner, or None.
         normals: (M, 3, 3) of unit length per corner, or None.
     """

@@ -21,7 +21,7 @@ from dope_ros2.meshes.obj_parts import obj_parts
 from dope_ros2.meshes.parts import Part, linear_to_levels
 
 MESH_SUFFIXES = (".obj", ".ply", ".gltf", ".glb", ".dae", ".stl")
-INVENTED = 12  # numbers in a picture of 2 x 2 px
+INVENTED = 12  # numbers in an image of 2 x 2 px
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def read_parts(path: Path, shape_only: bool = False) -> tuple[np.ndarray, list[P
 
     Returns:
         (N, 3) vertices, also those that no triangle has; the parts; and metres in one unit if the file says so.
-        The pictures of an OBJ are files that have not been opened.
+        The images of an OBJ are files that have not been opened.
 
     Raises:
         UserError: the file is broken, a package is missing, or a texture of COLLADA; others' are left out.

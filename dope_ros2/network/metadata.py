@@ -28,7 +28,7 @@ FIELDS = {key: name for name, key in FILE_KEYS.items()}
 
 
 class Conventions(NamedTuple):
-    """What pictures and maps mean to a network; whoever goes on training it keeps to them.
+    """What images and maps mean to a network; whoever goes on training it keeps to them.
 
     Attributes:
         mean, std, origin, sigma, affinity: see `Metadata`.
@@ -119,7 +119,7 @@ class Metadata:
 
     @property
     def conventions(self) -> Conventions:
-        """What pictures and maps mean."""
+        """What images and maps mean."""
         return Conventions(self.mean, self.std, self.origin, self.sigma, self.affinity)
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""Pictures as cameras give them to pictures as a network takes them."""
+"""Images as cameras give them to images as a network takes them."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ from dope_ros2.nodes.messages import detections, images
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
-DELIVERY = Duration(seconds=2.0)  # longest wait for subscribers to get the last picture
-SETTLING = 0.5  # between finding the last subscriber and the first picture [s]
+DELIVERY = Duration(seconds=2.0)  # longest wait for subscribers to get the last image
+SETTLING = 0.5  # between finding the last subscriber and the first image [s]
 
 
 class CameraNode(PlainNode):
-    """Publishes pictures with their camera, and the truth where the source knows it."""
+    """Publishes images with their camera, and the truth where the source knows it."""
 
     def __init__(self, **options: object) -> None:
         """Open the source as the parameters say.
@@ -56,7 +56,7 @@ class CameraNode(PlainNode):
             self._truth = self.create_publisher(Detection3DArray, "~/ground_truth", RESULTS)
             objects = load_objects(Path(path) if (path := self.value("objects_file")) else None)
             self._models = {model.class_id: model for model in objects.values()}
-        fps = self.value("fps") or self._source.rate or 1000.0  # a webcam's read waits for the picture
+        fps = self.value("fps") or self._source.rate or 1000.0  # a webcam's read waits for the image
         self._start = None if self.value("wait_for_subscribers") > 0 else time.monotonic()
         self.create_timer(1 / fps, self._on_timer)
         self.get_logger().info(f"publishing {self._source.name} on {self._rect.topic_name}")
@@ -67,7 +67,7 @@ class CameraNode(PlainNode):
         add("calibration", "", "camera_info YAML of the camera; empty: the scene's own, or an estimate from hfov.")
         add("hfov", 60.0, "Horizontal field of view where nothing better is known [degrees].", (5.0, 150.0))
         add("frame_id", "camera_optical_frame", "Frame of the messages: x right, y down, z forward.")
-        add("fps", 0.0, "Pictures per second; 0: as the source has it (10 for images).", (0.0, 1000.0))
+        add("fps", 0.0, "Images per second; 0: as the source has it (10 for images).", (0.0, 1000.0))
         add("loop", False, "Start again at the end; else the node ends there.")
         add("publish_raw", False, "Publish image_raw, before rectification, too.")
         add("objects_file", "", "objects.yaml that names the objects of a BOP scene; empty: the package's.")
@@ -101,7 +101,7 @@ class CameraNode(PlainNode):
             self._publish(picture)
             return
         if self._source.live:
-            raise UserError(f"{self._source.name}: no more pictures; is it still connected?")
+            raise UserError(f"{self._source.name}: no more images; is it still connected?")
         if self.context.ok():
             self._rect.wait_for_all_acked(DELIVERY)
         self.done.set_result(0)

@@ -129,10 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="monitor_node", description=text)
     add = parser.add_argument
     add("--truth", default="/camera/ground_truth", help="topic of the truth")
-    add("--detections", default="/dope/detections", help="topic of the node's answers")
+    add("--detections", default="/dope/detections", help="topic of the node's detections")
     add("--objects-file", type=Path, help="objects.yaml with symmetries; without: as the node's object_info says")
-    add("--frames", type=int, default=0, help="end after so many images; 0: when none come any more")
-    add("--grace", type=float, default=5.0, help="wait so long for answers after the last image [s]")
+    add("--frames", type=int, default=0, help="end after so many images; 0: when no more come")
+    add("--grace", type=float, default=5.0, help="how long to wait for detections after the last image [s]")
     add("--timeout", type=float, default=600.0, help="end after this time in any case [s]")
     add("--min-recall", type=float, default=0.0, help="recall below this gives exit status 1")
     add("--min-visibility", type=float, default=MIN_VISIBILITY, help="objects less visible do not count")

@@ -25,12 +25,12 @@ from dope_ros2.nodes.messages import images
 from dope_ros2.nodes.soak.faults import FAULTS, Call, Fault
 
 FAULT_SECONDS, HEALTHY_SECONDS = 1.5, 2.5  # how long a fault lasts, and how long none does [s]
-FOCAL = 600.0  # of pictures that do not say it [px]
+FOCAL = 600.0  # of images that do not say it [px]
 NO_FAULT = Fault()
 
 
 def pictures(source: str) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """(H, W, 3) pictures and their camera matrices (3, 3), where they are known; without a source a ramp."""
+    """(H, W, 3) images and their camera matrices (3, 3), where they are known; without a source a ramp."""
     if source:
         return [(picture.rgb, picture.K) for picture in open_source(source).pictures()]
     ramp = np.add.outer(np.arange(480), np.arange(640)) // 8 + 2
@@ -49,7 +49,7 @@ def frames(source: str) -> list[tuple[Image, CameraInfo]]:
 
 
 class SoakNode(PlainNode):
-    """Publishes pictures, good ones and bad ones in turn, calls services, and notes when answers come."""
+    """Publishes images, good ones and bad ones in turn, calls services, and notes when answers come."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__("soak")
@@ -142,9 +142,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="soak_node", description="Bring a node into trouble, and measure how it fares."
     )
     add = parser.add_argument
-    add("--seconds", type=float, required=True, help="how long")
+    add("--seconds", type=float, required=True, help="duration [s]")
     add("--rate", type=float, default=30.0, help="images a second")
-    add("--source", default="", help="pictures, as for camera_node; a ramp without them")
+    add("--source", default="", help="images, as for camera_node; a ramp without them")
     add("--node", default="/dope", help="the node's name")
     add("--out", type=Path, required=True, help="JSON with what was measured")
     return parser

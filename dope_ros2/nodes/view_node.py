@@ -36,11 +36,11 @@ from dope_ros2.visualization.viewer.rerun_file import saving
 INSTEAD = "`ros2 launch dope_ros2 dope.launch.py rviz:=true` shows much of it in RViz"
 TRIANGLES = 20_000  # of a mesh; one of more is decimated
 LOOK_AGAIN, TICK = 1.0, 0.1  # between two looks for the camera, and between two for news [s]
-UNANSWERED = 3.0  # after so long without an answer pictures are shown without [s]
+UNANSWERED = 3.0  # after so long without an answer images are shown without [s]
 
 
 class ViewNode(PlainNode):
-    """Shows each picture together with its answer, so that boxes sit on the objects also when these move."""
+    """Shows each image together with its answer, so that boxes sit on the objects also when these move."""
 
     def __init__(self, options: argparse.Namespace, view: LiveView, ended: Callable[[], bool]) -> None:
         """Listen; done when `ended`, which is asked now and then."""
@@ -51,7 +51,7 @@ class ViewNode(PlainNode):
         self._models: dict[str, ObjectModel] = {}
         self._answered, self._shown = time.monotonic(), 0.0
         self._stamp: Time | None = None  # of what is shown
-        self._late: Detection3DArray | None = None  # which waits for its picture
+        self._late: Detection3DArray | None = None  # which waits for its image
         self.create_subscription(ObjectInfoArray, f"{self._name}/object_info", self._on_objects, LATCHED)
         self.create_subscription(Detection3DArray, f"{self._name}/detections", self._on_detections, RESULTS)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULTS)
@@ -78,7 +78,7 @@ class ViewNode(PlainNode):
         stamp = read_seconds(msg.header.stamp)
         self._view.answered(stamp, self._now() - stamp)
         if self._is_due():
-            self._late = msg  # its picture may come right after it
+            self._late = msg  # its image may come right after it
             if self._camera.find(msg.header):
                 self._show(msg.header, msg)
 
@@ -86,7 +86,7 @@ class ViewNode(PlainNode):
         return time.monotonic() - self._shown >= self._period
 
     def _show(self, header: Header, answer: Detection3DArray | None) -> None:
-        """Show the picture of a header, as far as it has come, and what was found in it."""
+        """Show the image of a header, as far as it has come, and what was found in it."""
         self._shown, self._stamp, self._late = time.monotonic(), header.stamp, None
         try:
             msg = self._camera.find(header)

@@ -18,7 +18,7 @@ from dope_ros2.pipeline.request import WHOLE_IMAGE, Request, Roi, SearchPrior
 from dope_ros2.refinement.depth_correction import DepthCorrection
 from dope_ros2.tracking.tracker import Memory, Tracker
 
-SURVEY_SCALE = 0.8  # as high as usual, a picture shows well enough that something new has come to what is tracked
+SURVEY_SCALE = 0.8  # as high as usual, an image shows well enough that something new has come to what is tracked
 
 
 class Observation(NamedTuple):

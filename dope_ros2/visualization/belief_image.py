@@ -1,11 +1,11 @@
-"""What the network believes, as a picture: where in the image it sees each keypoint of one object."""
+"""What the network believes, as an image: where in the image it sees each keypoint of one object."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-CELL = 4  # [px] side of a map's cell in the picture
+CELL = 4  # [px] side of a map's cell in the image
 DARK = 0.4  # share of the image's light that is left behind the maps
 TEXT = (255, 220, 60)
 

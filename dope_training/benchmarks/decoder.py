@@ -139,7 +139,7 @@ DECODERS = {
 @command("bench-decode")
 def main(
     scenes: Annotated[int, typer.Option(help="scenes of five cartons; as many cartons in all for 1 and 20")] = 200,
-    seed: Annotated[int, typer.Option(help="of the scenes")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
     out: Annotated[Path | None, typer.Option(help="write the figures as JSON")] = None,
 ) -> None:
     """Print what share of cartons is recovered from perfect maps, how exactly and how fast."""

@@ -44,12 +44,12 @@ from dope_training.trainer.step import train_step
 
 LONG_PRODUCT = 0.2  # [s]
 IMAGE_COUNT = 64
-ENDLESS = 10**6  # steps, or pictures
+ENDLESS = 10**6  # steps, or images
 Step = Callable[[], None]
 
 
 class PublishedCrops(TorchDataset):
-    """Samples as the published loader makes them: a window of the picture, turned, brighter or darker, with noise."""
+    """Samples as the published loader makes them: a window of the image, turned, brighter or darker, with noise."""
 
     def __init__(self, path: Path, size: int, count: int) -> None:
         self._store, self._size, self._count = Dataset.open(path), size, count
@@ -164,7 +164,7 @@ def compare(path: Path, config: TrainConfig, count: int, workers: int, device: t
 
 
 def step_flops(size: int) -> float:
-    """Floating-point operations of a step of the published network on one picture, forward and backward."""
+    """Floating-point operations of a step of the published network on one image, forward and backward."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         network = Paper()
         sum(b.sum() + a.sum() for b, a in network.stages(torch.zeros(1, 3, size, size))).backward()
@@ -213,9 +213,9 @@ def make_store(path: Path, pictures: int) -> None:
 def main(
     out: Annotated[Path | None, typer.Option(help="JSON file for the figures")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    crop: Annotated[int, typer.Option(min=64, help="side of the pictures [px]; a multiple of 8")] = 400,
-    steps: Annotated[int, typer.Option(min=1, help="of each recipe, after one to warm up")] = 4,
-    seconds: Annotated[float, typer.Option(min=0.1, help="for the loader")] = 20.0,
+    crop: Annotated[int, typer.Option(min=64, help="side of the images [px]; a multiple of 8")] = 400,
+    steps: Annotated[int, typer.Option(min=1, help="steps of each recipe, after one to warm up")] = 4,
+    seconds: Annotated[float, typer.Option(min=0.1, help="duration of the loader measurement [s]")] = 20.0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Compare a training step of DOPE's network with the published recipe's, and measure the loader."""

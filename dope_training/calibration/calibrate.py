@@ -34,7 +34,7 @@ def corner_errors(estimator: Estimator, sample: Sample) -> np.ndarray:
 
     Args:
         estimator: whose calibration plays no part here.
-        sample: a stored picture.
+        sample: a stored image.
 
     Returns:
         (N, 3): height of the peak, its distance from the true corner, and how much of that is away from the centroid,
@@ -99,7 +99,7 @@ def fit(errors: np.ndarray) -> PeakCalibration | None:
 def calibrate(
     weights: Path, data: list[Path], share_kept: float, objects: dict[str, ObjectModel], device: str = "auto"
 ) -> tuple[Metadata, bool] | None:
-    """Measure weights on the held-out pictures of stores and write the result into the file.
+    """Measure weights on the held-out images of stores and write the result into the file.
 
     Peaks come first, as they move the poses; then distances, which stay what they were for objects with too few right
     poses; then scores and ellipsoids, likewise.

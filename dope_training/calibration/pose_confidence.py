@@ -1,4 +1,4 @@
-"""Measure on labelled pictures how far the poses of weights are to be trusted (`dope_ros2.estimation.confidence`)."""
+"""Measure on labelled images how far the poses of weights are to be trusted (`dope_ros2.estimation.confidence`)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MIN_RIGHT_POSES = 100  # right poses; fewer say too little
 MIN_RIGHT_POSES_OF_ONE = 25  # right poses of one object, for its distance
 MIN_VISIBILITY = 0.7  # more than elsewhere: objects less visible say more of what hides them than of the network
 BIAS_SIGMAS = 2.0  # so many standard errors of a bias may be chance
-RENDERER_BIAS = 0.01  # by so much biases differ between pictures of one renderer and of another
+RENDERER_BIAS = 0.01  # by so much biases differ between images of one renderer and of another
 BIAS_ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
 PRIOR_PRECISION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
 
 
 class Labelled(NamedTuple):
-    """What an estimator found in a picture, whatever its score, and what is there of the objects that it knows."""
+    """What an estimator found in an image, whatever its score, and what is there of the objects that it knows."""
 
     truths: list[LabelledPose]
     found: list[Detection]
@@ -49,7 +49,7 @@ class Labelled(NamedTuple):
 
 
 def compare(estimator: Estimator, sample: Sample) -> Labelled:
-    """Let an estimator look at a stored picture."""
+    """Let an estimator look at a stored image."""
     truths = true_poses(sample.objects, estimator.models)
     return Labelled(truths, estimator(sample.rgb, sample.camera, Settings(min_score=0)))
 
@@ -58,7 +58,7 @@ def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
     """By how much of the distance right poses come out too far, the median by object; why: decision 0020.
 
     Only objects that are well visible count. Those with few right poses are left out. Biases are smaller
-    than measured by what may be chance, or otherwise in other pictures.
+    than measured by what may be chance, or otherwise in other images.
     """
     pictures = [each._replace(truths=[t for t in each.truths if t.score >= MIN_VISIBILITY]) for each in pictures]
     biases: dict[str, float] = {}
@@ -97,7 +97,7 @@ class Outcomes(NamedTuple):
 
 
 def outcomes(pictures: Iterable[Labelled], covariance_scale: float) -> Outcomes:
-    """What became of the poses of pictures; their covariances are so many times those of independent errors."""
+    """What became of the poses of images; their covariances are so many times those of independent errors."""
     pairs = [pair for each in pictures for pair in each.right()]
     evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(
         -1, len(fields(ConfidenceFeatures))

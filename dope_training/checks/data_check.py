@@ -1,6 +1,6 @@
 """Before the first step: is what is to be learned in the data, large enough, and labelled without contradiction?
 
-A few hundred pictures are read and cut as training cuts them, so it takes seconds however large the stores are.
+A few hundred images are read and cut as training cuts them, so it takes seconds however large the stores are.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from dope_training.data.split import TrainingStore, held_out
 from dope_training.data.store_reader import ResilientReader
 from dope_training.objective.targets import MIN_TAUGHT_VISIBILITY
 
-LOOKS = 400  # pictures that are looked at, of all stores together
+LOOKS = 400  # images that are looked at, of all stores together
 FEWEST_LOOKS = 100  # of each store
 SCARCE, RARE = 0.02, 0.10  # share of crops below which a class is refused, or warned of
 CELLS, FEW_CELLS = 3, 5  # median length of an object on the maps below which it is refused, or warned of
 MAX_WRONG_SHARE = 0.1  # share of labels that may be wrong before a store is refused
-ON_EDGES, OUTLINES = 0.65, 30  # share of masks that lie on edges of their pictures; of so many, at least
+ON_EDGES, OUTLINES = 0.65, 30  # share of masks that lie on edges of their images; of so many, at least
 FEW_PICTURES = 1000
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -76,7 +76,7 @@ class Preflight:
     def lines(self) -> Iterator[str]:
         """The report as text."""
         if self.classes:
-            yield f"preflight: {self.pictures} pictures of {self.stores} store(s), a crop of {self.crop} px from each"
+            yield f"preflight: {self.pictures} images of {self.stores} store(s), a crop of {self.crop} px from each"
             yield f"{'':16}  {'in crops':>8}   {'visible':^16}   {'size in crops [px]':^20}   {'distance [m]':^20}"
         for c in self.classes:
             visibility, size, distance = (_row(c.visibility, 2), _row(c.size, 0), _row(c.distance, 2))
@@ -136,12 +136,12 @@ def preflight(config: TrainConfig, sources: list[TrainingStore], models: list[Ob
         for figures in report.classes:
             _judge(figures, report)
     if (total := sum(survey.trained for survey in surveys)) < FEW_PICTURES:
-        report.warnings.append(f"{total} pictures are enough to try the training out; weights that work need thousands")
+        report.warnings.append(f"{total} images are enough to try the training out; weights that work need thousands")
     return report
 
 
 class _Survey:
-    """What some pictures of a store show."""
+    """What some images of a store show."""
 
     def __init__(self, source: TrainingStore, config: TrainConfig, looks: int) -> None:
         self.path, indices = source.path, held_out(source.path, config.validation_share)[0]
@@ -165,11 +165,11 @@ class _Survey:
     def _add(self, sample: Sample, crop: Crop, number: int) -> None:
         self.labelled |= {label.name for label in sample.objects}
         for fault in label_faults(sample, self._models):
-            self._note("labels", f"picture {number}: {fault}")
+            self._note("labels", f"image {number}: {fault}")
         if (lies := on_edges(sample)) is not None:
             self._on_edges.append(lies)
         for fault in list(camera_faults(sample.camera))[:1]:
-            self._note("cameras", f"picture {number}: {fault}")
+            self._note("cameras", f"image {number}: {fault}")
         for name, label, keypoints, visibility in zip(
             crop.names, sample.objects, crop.keypoints, crop.visibility, strict=True
         ):
@@ -193,8 +193,8 @@ class _Survey:
             (refusals if what == "labels" and count > MAX_WRONG_SHARE * total else warnings).append(line)
         if len(self._on_edges) >= OUTLINES and (share := float(np.mean(self._on_edges))) < ON_EDGES:
             refusals.append(
-                f"{self.path}: the outlines of only {share:.0%} of its masks lie on edges of the pictures (by chance "
-                "it would be half): these labels seem to be those of other pictures, or resized, cropped or mirrored"
+                f"{self.path}: the outlines of only {share:.0%} of its masks lie on edges of the images (by chance "
+                "it would be half): these labels seem to be those of other images, or resized, cropped or mirrored"
             )
         if self.rows and (far := float(np.median([row[4] for row in self.rows]))) > MAX_DISTANCE:
             warnings.append(f"{self.path}: objects are {far:.0f} m away in the middle; are these metres?")

@@ -1,4 +1,4 @@
-"""Whether the labels, the camera and the mask of a picture speak of the same thing."""
+"""Whether the labels, the camera and the mask of an image speak of the same thing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.objects.object_model import ObjectModel
 
 MAX_CORNER_ERROR = 2.0  # [px]; corners and masks farther off teach something wrong
-OFF_CENTRE = 0.35  # of width or height, between a principal point and the picture's middle
+OFF_CENTRE = 0.35  # of width or height, between a principal point and the image's middle
 VIEW = (3.0, 150.0)  # [deg], plausible horizontal fields of view
 RIM, OUTLINE = 3, 40  # [px]; outlines are followed inside of the rim, if they are as long as that
 NEXT = np.ones((3, 3), np.uint8)
@@ -22,10 +22,10 @@ MAX_DISTANCE = 30.0  # [m]; beyond it, the unit is doubtful
 
 
 def label_faults(sample: Sample, models: Mapping[str, ObjectModel]) -> Iterator[str]:
-    """Labels of a picture that contradict their own poses, the camera, or the mask.
+    """Labels of an image that contradict their own poses, the camera, or the mask.
 
     Args:
-        sample: the picture.
+        sample: the image.
         models: the store's records by name.
     """
     middles = mask_middles(sample.mask, len(sample.objects))
@@ -37,7 +37,7 @@ def label_faults(sample: Sample, models: Mapping[str, ObjectModel]) -> Iterator[
         elif not _within(middle, label.keypoints):
             yield (
                 f"the pixels of its mask lie around ({middle[0]:.0f}, {middle[1]:.0f}), beside its projected cuboid: "
-                "were pictures and labels mixed up, or pictures resized, cropped or mirrored without their labels?"
+                "were images and labels mixed up, or images resized, cropped or mirrored without their labels?"
             )
 
 
@@ -52,9 +52,9 @@ def mask_middles(mask: np.ndarray, count: int) -> np.ndarray:
 
 
 def on_edges(sample: Sample) -> bool | None:
-    """Whether the outline of the largest mask lies on stronger edges of the picture than the same outline elsewhere.
+    """Whether the outline of the largest mask lies on stronger edges of the image than the same outline elsewhere.
 
-    Of labels that belong to their pictures nearly all do, of those of other pictures about half. None where there is
+    Of labels that belong to their images nearly all do, of those of other images about half. None where there is
     too little to be seen of it.
     """
     pixels = np.bincount(sample.mask.ravel(), minlength=256)
@@ -73,17 +73,17 @@ def on_edges(sample: Sample) -> bool | None:
 
 
 def camera_faults(camera: CameraModel) -> Iterator[str]:
-    """Intrinsics that do not go with the size of the picture."""
+    """Intrinsics that do not go with the size of the image."""
     (fx, _, cx), (_, fy, cy) = camera.K[:2]
     size = np.array([camera.width, camera.height])
     if (abs(np.array([cx, cy]) - (size - 1) / 2) > OFF_CENTRE * size).any():
         yield (
-            f"the principal point ({cx:.0f}, {cy:.0f}) of pictures of {camera.width}x{camera.height} is far from their "
-            f"middle; such intrinsics go with pictures of {2 * cx + 1:.0f}x{2 * cy + 1:.0f}"
+            f"the principal point ({cx:.0f}, {cy:.0f}) of images of {camera.width}x{camera.height} is far from their "
+            f"middle; such intrinsics go with images of {2 * cx + 1:.0f}x{2 * cy + 1:.0f}"
         )
     view = float(np.degrees(2 * np.arctan(camera.width / (2 * fx))))
     if not VIEW[0] < view < VIEW[1]:
-        yield f"a focal length of {fx:.0f} px in pictures {camera.width} px wide means a view of {view:.1f} degrees"
+        yield f"a focal length of {fx:.0f} px in images {camera.width} px wide means a view of {view:.1f} degrees"
     if not 0.5 < fx / fy < 2:
         yield f"the focal lengths {fx:.1f} and {fy:.1f} px are far from each other; those of cameras are nearly equal"
 

@@ -1,6 +1,6 @@
-"""`dope train --self-test`: can this network learn these labels at all? It learns 32 pictures by heart, in minutes.
+"""`dope train --self-test`: can this network learn these labels at all? It learns 32 images by heart, in minutes.
 
-What cannot be learned by heart cannot be learned from 20,000 pictures either. The pictures are looked at through
+What cannot be learned by heart cannot be learned from 20,000 images either. The images are looked at through
 windows that move and grow a little, so that the poses have to follow what is seen; the poses are then read from the
 maps and compared with the labels through windows that were not trained on.
 """
@@ -73,7 +73,7 @@ class Outcome:
         if not self.steps:
             return f"self-test: FAIL before the first step: {self.cause}"
         figures = (
-            f"{self.found} of {self.asked} objects found in {IMAGE_COUNT} pictures after {self.steps} steps "
+            f"{self.found} of {self.asked} objects found in {IMAGE_COUNT} images after {self.steps} steps "
             f"({self.seconds:.0f} s), loss {self.first:.2f} -> {self.last:.2f}"
         )
         if self.passed:
@@ -82,11 +82,11 @@ class Outcome:
 
 
 def self_test(config: TrainConfig, sources: list[TrainingStore], models: list[ObjectModel]) -> Outcome:
-    """Learn 32 pictures by heart and see whether their poses come out.
+    """Learn 32 images by heart and see whether their poses come out.
 
     Args:
         config: the recipe; its network, objects and maps are tested.
-        sources: stores to take pictures from; none: a few are rendered.
+        sources: stores to take images from; none: a few are rendered.
         models: records of `config.objects`, in that order.
 
     Raises:
@@ -101,7 +101,7 @@ def self_test(config: TrainConfig, sources: list[TrainingStore], models: list[Ob
 
 
 def _render(path: Path, objects: list[str]) -> None:
-    """Render an easy store: one or two large objects in each picture, nothing else."""
+    """Render an easy store: one or two large objects in each image, nothing else."""
     from dope_datagen.generation.generate import generate
     from dope_datagen.scenes.config import parse_config
 
@@ -125,7 +125,7 @@ def _on_stores(config: TrainConfig, sources: list[TrainingStore], models: list[O
 
 
 class Learner:
-    """A network that learns a few pictures by heart."""
+    """A network that learns a few images by heart."""
 
     def __init__(self, config: TrainConfig, models: list[ObjectModel]) -> None:
         torch.manual_seed(config.seed)
@@ -137,7 +137,7 @@ class Learner:
         self._pictures: list[tuple[Encoder, Sample]] = []
 
     def add(self, path: Path, wanted: int) -> None:
-        """Take pictures of a store in which a trained object is well visible; its names become those of the recipe."""
+        """Take images of a store in which a trained object is well visible; its names become those of the recipe."""
         store, indices = Dataset.open(path), held_out(path, self._config.validation_share)[0]
         encoder, before = Encoder(store, self._config.objects), len(self._pictures)
         for sample in readable(store, np.random.default_rng(self._config.seed).permutation(indices)):
@@ -234,10 +234,10 @@ def _cause(outcome: Outcome, config: TrainConfig) -> str:
         )
     if outcome.last > FALLEN * outcome.first:
         return (
-            "the loss hardly falls, so what is to be learned cannot be seen in the pictures: labels of other pictures, "
-            "or pictures without the objects; look at the sheets of --save"
+            "the loss hardly falls, so what is to be learned cannot be seen in the images: labels of other images, "
+            "or images without the objects; look at the sheets of --save"
         )
     return (
-        "the maps are learned and the poses do not follow: labels of other pictures, a symmetric object without its "
+        "the maps are learned and the poses do not follow: labels of other images, a symmetric object without its "
         "symmetries in objects.yaml, or objects that are too small or too hidden; look at the sheets of --save"
     )

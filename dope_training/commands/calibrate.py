@@ -27,9 +27,7 @@ def main(
     path = weights or default_weights()
     measured = calibrate(path, data, kept, load_objects(objects_file), device)
     if measured is None:
-        raise UserError(
-            f"{path}: finds fewer than {MIN_CORNERS} corners in these pictures; train longer or raise --kept"
-        )
+        raise UserError(f"{path}: finds fewer than {MIN_CORNERS} corners in these images; train longer or raise --kept")
     metadata, trusted = measured
     peaks = metadata.calibration
     typer.echo(
@@ -41,6 +39,6 @@ def main(
     typer.echo(
         f"{path}: deviations of poses are {metadata.score_model.sigma_scale} times those of independent errors"
         if trusted
-        else f"{path}: fewer than {pose_confidence.MIN_RIGHT_POSES} right poses in these pictures; scores and "
+        else f"{path}: fewer than {pose_confidence.MIN_RIGHT_POSES} right poses in these images; scores and "
         "ellipsoids stay as they were"
     )

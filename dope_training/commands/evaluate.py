@@ -1,4 +1,4 @@
-"""How good the poses of weights, or of a results file, are on labelled pictures they were not made from."""
+"""How good the poses of weights, or of a results file, are on labelled images they were not made from."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class EvaluationReport:
 def evaluate(
     estimator: Estimator, data: Path, indices: range, settings: Settings, min_visibility: float
 ) -> dict[str, EvaluationReport]:
-    """Run the estimator over labelled pictures and compare with their labels, class by class."""
+    """Run the estimator over labelled images and compare with their labels, class by class."""
     contender = Predictor.of_estimator(Path(data).name, estimator, settings)
     return brief(judge(contender, open_pictures(Path(data), estimator.models), indices, {}), min_visibility)
 
@@ -117,15 +117,21 @@ def contenders(
 
 @command("dope evaluate")
 def main(
-    data: Annotated[
-        Path, typer.Option(help="labelled pictures, not those trained on: a dataset of ours or BOP scenes")
-    ],
-    weights: Annotated[list[Path] | None, typer.Option(help="several are compared; default: the package's")] = None,
-    csv: Annotated[list[Path] | None, typer.Option(help="BOP results to judge, of `dope predict` or others")] = None,
+    data: Annotated[Path, typer.Option(help="labelled images, not those trained on: a dataset of ours or BOP scenes")],
+    weights: Annotated[
+        list[Path] | None, typer.Option(help="weights file; several are compared; default: the package's")
+    ] = None,
+    csv: Annotated[
+        list[Path] | None, typer.Option(help="BOP results file to evaluate, from `dope predict` or another program")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for report.html, report.json and results.csv")] = None,
-    images: Annotated[int | None, typer.Option(min=1, help="how many pictures, from the end [200; --csv: all]")] = None,
-    min_visibility: Annotated[float, typer.Option(help="truths less visible do not count as missed")] = MIN_VISIBILITY,
-    min_score: Annotated[float | None, typer.Option(min=0, max=1, help="weights report nothing below")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="how many images, from the end [200; --csv: all]")] = None,
+    min_visibility: Annotated[
+        float, typer.Option(help="objects less visible than this are not counted as missed")
+    ] = MIN_VISIBILITY,
+    min_score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="detections with a lower score are left out")
+    ] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:

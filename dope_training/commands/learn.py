@@ -21,8 +21,8 @@ from dope_ros2.common.resources import default_weights, share
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.objects.object_model import load_objects
 
-HELD_OUT = 256  # pictures that only judge
-SEED, OTHER_SEED = 0, 1  # of the pictures to learn from and of those to judge by
+HELD_OUT = 256  # images that only judge
+SEED, OTHER_SEED = 0, 1  # of the images to learn from and of those to judge by
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Plan:
         mesh: the object's.
         name: the object's.
         out: folder of everything.
-        images: pictures to learn from.
+        images: images to learn from.
         steps: of training.
         datagen, train: recipes to start from; `objects` is set to the new object.
         unit: of the mesh; found by its size if None.
@@ -136,14 +136,18 @@ PRESETS = share() / "config"
 @command("dope learn")
 def main(
     mesh: Annotated[Path, typer.Argument(help="OBJ, PLY, STL, GLB, glTF or DAE, with its texture")],
-    name: Annotated[str, typer.Option(help="of the object, in detections and files")],
-    out: Annotated[Path, typer.Option(help="folder of mesh, pictures, run, weights and report")],
-    unit: Annotated[str | None, typer.Option(help="of the mesh: m, cm or mm; found by its size if not given")] = None,
+    name: Annotated[str, typer.Option(help="name of the object, in detections and files")],
+    out: Annotated[Path, typer.Option(help="folder of mesh, images, run, weights and report")],
+    unit: Annotated[
+        str | None, typer.Option(help="unit of the mesh: m, cm or mm; guessed from its size if not given")
+    ] = None,
     camera: Annotated[Path | None, typer.Option(help="camera_info YAML of your camera")] = None,
-    images: Annotated[int, typer.Option(min=256, help="pictures to learn from")] = 4096,
-    steps: Annotated[int, typer.Option(min=1, help="of training")] = 2500,
-    datagen: Annotated[Path, typer.Option(help="what the pictures show")] = PRESETS / "datagen" / "quick.yaml",
-    train: Annotated[Path, typer.Option(help="how it is trained")] = PRESETS / "train" / "new-object.yaml",
+    images: Annotated[int, typer.Option(min=256, help="number of training images")] = 4096,
+    steps: Annotated[int, typer.Option(min=1, help="training steps")] = 2500,
+    datagen: Annotated[Path, typer.Option(help="configuration of the training images")] = PRESETS
+    / "datagen"
+    / "quick.yaml",
+    train: Annotated[Path, typer.Option(help="training recipe")] = PRESETS / "train" / "new-object.yaml",
 ) -> None:
     """Learn an object from its mesh: make it ready, render, train, judge.
 

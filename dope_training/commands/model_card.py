@@ -80,7 +80,7 @@ def _errs(metadata: Metadata) -> str:
         lines.append("Scores and covariances were not measured: scores are rough, `dope calibrate` sets them.")
     else:
         lines.append(
-            f"A score is the probability that the pose is {DEFINITION}, fitted to held-out pictures. "
+            f"A score is the probability that the pose is {DEFINITION}, fitted to held-out images. "
             f"Covariances are {score_model.covariance_scale:.3g} times those of independent errors."
         )
     return " ".join(lines)
@@ -98,7 +98,7 @@ def _figures(path: Path, report: dict) -> str:
     least, lowest = 100 * report["min_visibility"], report["settings"]["min_score"]
     asked = f"objects at least {least:g} % visible, scores from {lowest:g} on"
     blocks = [
-        f"`dope evaluate`, {report['pictures']} pictures; {asked}.",
+        f"`dope evaluate`, {report['pictures']} images; {asked}.",
         tables.markdown(tables.rows_of(run), "object"),
         "Whatever can be seen of them:",
         tables.markdown(tables.bins_of(run["by_visibility"], ""), "visible share"),
@@ -147,7 +147,7 @@ def add_sum(path: Path) -> Path:
 def main(
     weights: Annotated[Path, typer.Option(help="a weights file")],
     report: Annotated[list[Path] | None, typer.Option(help="report.json of `dope evaluate`; repeat for more")] = None,
-    notes: Annotated[Path | None, typer.Option(help="Markdown for what the file cannot know: sources, limits")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown with what the file cannot know: sources, limits")] = None,
 ) -> None:
     """Write a model card beside weights, and their checksum into SHA256SUMS."""
     _, metadata = load(weights)

@@ -18,8 +18,10 @@ from dope_training.train import RunOptions, train
 from dope_training.trainer.distributed import ranks
 from dope_training.trainer.stopping import parse_duration
 
-DATA_HELP = "store written by `dope generate`, may be given several times; PATH=3 has its pictures three times an epoch"
-SELF_TEST_HELP = "learn 32 pictures by heart, of --data or rendered ones, and say whether it works: exit status 0 or 1"
+DATA_HELP = (
+    "store written by `dope generate`, may be given several times; PATH=3 visits its images three times per epoch"
+)
+SELF_TEST_HELP = "overfit 32 images, of --data or rendered ones, and report PASS or FAIL: exit status 0 or 1"
 
 
 @command("dope train")
@@ -27,32 +29,36 @@ def main(
     config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
     data: Annotated[list[str] | None, typer.Option(help=DATA_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the run: checkpoints, logs, weights.safetensors")] = None,
-    resume: Annotated[bool, typer.Option(help="go on with the run in --out, if there is one")] = False,
+    resume: Annotated[bool, typer.Option(help="resume the run in --out, if there is one")] = False,
     net: Annotated[
         str | None,
         typer.Option("--net", "--init", help="start from weights, a checkpoint, a public .pth, or `imagenet`"),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="visits of every picture in all, instead of the recipe's")] = None,
-    steps: Annotated[int | None, typer.Option(help="steps in all, instead of the recipe's")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="crops a step, on all devices together")] = None,
-    subbatch_size: Annotated[int | None, typer.Option(help="crops a device takes at once, to save memory")] = None,
+    epochs: Annotated[int | None, typer.Option(help="number of epochs, instead of the recipe's")] = None,
+    steps: Annotated[int | None, typer.Option(help="number of steps, instead of the recipe's")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="crops per step, on all devices together")] = None,
+    subbatch_size: Annotated[
+        int | None, typer.Option(help="crops per forward pass and device (gradient accumulation), to save memory")
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw, muon or sgd")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="highest of the run, instead of the recipe's")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="peak learning rate, instead of the recipe's")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed")] = None,
-    seed: Annotated[int | None, typer.Option(help="instead of the recipe's")] = None,
+    seed: Annotated[int | None, typer.Option(help="random seed, instead of the recipe's")] = None,
     workers: Annotated[int | None, typer.Option(help="loader processes of a device; default: by cores")] = None,
     devices: Annotated[int, typer.Option(min=1, help="processes that train together, each on a GPU if there is")] = 1,
-    max_time: Annotated[str | None, typer.Option(help="HH:MM:SS after which to stop cleanly")] = None,
-    save_legacy: Annotated[bool, typer.Option("--save-legacy", help="with each checkpoint a public .pth")] = False,
+    max_time: Annotated[str | None, typer.Option(help="stop cleanly after HH:MM:SS")] = None,
+    save_legacy: Annotated[
+        bool, typer.Option("--save-legacy", help="write a public .pth with each checkpoint")
+    ] = False,
     tensorboard: Annotated[bool, typer.Option(help="write TensorBoard logs, where it is installed")] = True,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     check_only: Annotated[
-        bool, typer.Option("--check-only", help="look at the data as training would, and stop")
+        bool, typer.Option("--check-only", help="check the data as training would, then stop")
     ] = False,
-    save: Annotated[Path | None, typer.Option(help="folder for sheets of crops and target maps")] = None,
+    save: Annotated[Path | None, typer.Option(help="folder for contact sheets of crops with their target maps")] = None,
     learn_by_heart: Annotated[bool, typer.Option("--self-test", help=SELF_TEST_HELP)] = False,
 ) -> int:
-    """Train a belief-map network on stored pictures."""
+    """Train a belief-map network on stored images."""
     changes = {
         "epochs": epochs, "steps": steps, "batch_size": batch_size, "subbatch_size": subbatch_size,
         "optimizer": optimizer, "learning_rate": learning_rate, "precision": precision, "seed": seed,

@@ -1,4 +1,4 @@
-"""One picture in, one training crop out: keypoints move with the pixels.
+"""One image in, one training crop out: keypoints move with the pixels.
 
 Measured on one core, OpenCV on 8-bit images is the fastest place for this, so nothing here is floating point
 that can be a look-up table. Every draw takes the generator.
@@ -21,7 +21,7 @@ MIN_CROP_VISIBILITY = 0.3  # visible share of an object around which a crop is c
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """A training picture.
+    """A training image.
 
     Attributes:
         image: (S, S, 3) uint8 RGB.
@@ -29,7 +29,7 @@ class Crop:
         keypoints: (N, 9, 2) in the crop [px], inside or not.
         visibility: (N,) visible pixels in the crop over those of the object alone.
         mask: (S, S) uint8, k + 1 where object k is seen.
-        window: (2, 3) affine map from the stored picture's pixels to the crop's.
+        window: (2, 3) affine map from the stored image's pixels to the crop's.
     """
 
     image: np.ndarray
@@ -75,7 +75,7 @@ def random_window(
     weights: np.ndarray,
     zoomed: float = 0.0,
 ) -> np.ndarray:
-    """Draw the (2, 3) affine map from picture to crop pixels.
+    """Draw the (2, 3) affine map from image to crop pixels.
 
     Mostly around one of the objects, which then spans a third of the crop to a little more than all of it, whatever
     its size was; turned freely in every sixth crop. `weights` (N,) say how often it is which. A share of `zoomed` is
@@ -99,14 +99,14 @@ def random_window(
     R = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     aside = rng.normal(0, 0.06, 2) if zooms else rng.uniform(-0.5, 0.5, 2) * rng.choice([0.3, 0.5, 0.8])
     place = (size - 1) / 2 + aside * size
-    middle = target + np.linalg.solve(R, np.full(2, (size - 1) / 2) - place)  # of the crop, in the picture
+    middle = target + np.linalg.solve(R, np.full(2, (size - 1) / 2) - place)  # of the crop, in the image
     half = np.minimum(size / (2 * scale), whole / 2)  # the crop stays inside where it fits
     middle = np.clip(middle, half, whole - half)
     return np.column_stack([R, np.full(2, (size - 1) / 2) - R @ middle])
 
 
 def occlude(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> None:
-    """Paint one to three blobs over the picture, in place; what they cover is no longer visible."""
+    """Paint one to three blobs over the image, in place; what they cover is no longer visible."""
     size = len(image)
     for _ in range(rng.integers(1, 4)):
         centre, radii = rng.uniform(0, size, 2), size * rng.uniform(0.04, 0.22, 2)

@@ -1,4 +1,4 @@
-"""Stored pictures as batches for the network."""
+"""Stored images as batches for the network."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Encoder:
         self._cuboids = {name: (np.array(model.centre), np.array(model.size) / 2) for name, model in models.items()}
 
     def __call__(self, sample: Sample, crop: Crop) -> CropBatch:
-        """One crop of a picture, as a batch of one."""
+        """One crop of an image, as a batch of one."""
         known = [i for i, name in enumerate(crop.names) if name in self._classes][:MAX_OBJECTS_IN_CROP]
         keypoints = np.zeros((MAX_OBJECTS_IN_CROP, 9, 2), np.float32)
         classes = np.full(MAX_OBJECTS_IN_CROP, -1)
@@ -54,9 +54,9 @@ class Encoder:
 
 
 class Crops(TorchDataset):
-    """Augmented crops of one store, several of each picture; they depend on the seed, the epoch and the visit alone.
+    """Augmented crops of one store, several of each image; they depend on the seed, the epoch and the visit alone.
 
-    A visit is the picture's index, plus the store's length for each time that the epoch has had it already. A picture
+    A visit is the image's index, plus the store's length for each time that the epoch has had it already. An image
     that cannot be read is replaced by another one, see `store_reader`.
     """
 
@@ -71,7 +71,7 @@ class Crops(TorchDataset):
         return len(self._indices)
 
     def __getitem__(self, key: tuple[int, int]) -> CropBatch:
-        """The crops of one picture, with `MAX_OBJECTS_IN_CROP` places for objects; `key` is epoch and visit."""
+        """The crops of one image, with `MAX_OBJECTS_IN_CROP` places for objects; `key` is epoch and visit."""
         epoch, (repeat, place) = key[0], divmod(key[1], len(self))
         rng = np.random.default_rng([*self._seed, epoch, place, repeat])
         sample = self.reading.one_of(self._indices, place, rng)
@@ -84,18 +84,18 @@ class Stores(ConcatDataset):
 
     @property
     def lengths(self) -> list[int]:
-        """Pictures of each store."""
+        """Images of each store."""
         return [len(crops) for crops in self.datasets]
 
     def __getitem__(self, key: tuple[int, int]) -> CropBatch:
-        """The crops of one picture; `key` is epoch and visit."""
+        """The crops of one image; `key` is epoch and visit."""
         epoch, (repeat, index) = key[0], divmod(key[1], len(self))
         number = bisect_right(self.cumulative_sizes, index)
         crops = self.datasets[number]
         return crops[epoch, index - [0, *self.cumulative_sizes][number] + repeat * len(crops)]
 
     def unreadable(self) -> list[str]:
-        """A line for each store in which pictures could not be read."""
+        """A line for each store in which images could not be read."""
         return [line for crops in self.datasets if (line := crops.reading.summary())]
 
 
@@ -103,9 +103,9 @@ def viewing_rays(K: np.ndarray, pose: Pose, window: np.ndarray, centre: np.ndarr
     """What a crop's pixels look along, in the frame of an object's cuboid, scaled so that its faces are at -1 and 1.
 
     Args:
-        K: (3, 3) of the stored picture.
+        K: (3, 3) of the stored image.
         pose: T_camera_object.
-        window: (2, 3) from the picture's pixels to the crop's.
+        window: (2, 3) from the image's pixels to the crop's.
         centre: (3,) of the cuboid in the object frame [m].
         half: (3,) half its edges [m].
 
@@ -124,7 +124,7 @@ def stack(batches: list[CropBatch]) -> CropBatch:
 
 
 def crops_of(paths: list[Path], config: TrainConfig, *, training: bool) -> Stores:
-    """All training or held-out pictures of several stores.
+    """All training or held-out images of several stores.
 
     Raises:
         UserError: an object is in none of them, or is another one in one than in another.

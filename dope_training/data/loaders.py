@@ -1,4 +1,4 @@
-"""Which rank sees which pictures at which step, and the loaders that bring them."""
+"""Which rank sees which images at which step, and the loaders that bring them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MAX_WORKERS = 16
 class Stream(Sampler[list[tuple[int, int]]]):
     """The batches of one rank from a place on: lists of (epoch, visit).
 
-    A step's pictures are taken from the order of the whole epoch and then shared among the ranks, so a step sees the
-    same ones on any number of devices, and each picture is seen once an epoch. Where an epoch ends inside of a batch,
+    A step's images are taken from the order of the whole epoch and then shared among the ranks, so a step sees the
+    same ones on any number of devices, and each image is seen once an epoch. Where an epoch ends inside of a batch,
     the next one fills it.
     """
 
@@ -65,17 +65,17 @@ def mixed(stores: Stores, weights: list[float] | None, seed: int) -> WeightedSam
 
 
 def pictures_a_step(config: TrainConfig, available: int, ranks: int) -> int:
-    """How many pictures make a step's crops.
+    """How many images make a step's crops.
 
     Raises:
         UserError: there are fewer, or the ranks cannot share them evenly.
     """
     pictures = config.batch_size // config.crops_per_picture
     if available < pictures:
-        raise UserError(f"{available} pictures are fewer than a step's {pictures}; generate more")
+        raise UserError(f"{available} images are fewer than a step's {pictures}; generate more")
     if pictures % ranks:
         raise UserError(
-            f"batch_size {config.batch_size}: {pictures} pictures cannot be shared by {ranks} devices; make it a "
+            f"batch_size {config.batch_size}: {pictures} images cannot be shared by {ranks} devices; make it a "
             f"multiple of {ranks * config.crops_per_picture}"
         )
     return pictures

@@ -29,7 +29,7 @@ def missing(paths: list[Path], names: Iterable[str], there: Iterable[str]) -> It
     there = set(there)
     found = set(spelled(there, names).values())
     where = ", ".join(map(str, paths))
-    yield from (f"{where}: no picture of {name!r} in it{closest(name, there)}" for name in names if name not in found)
+    yield from (f"{where}: no image of {name!r} in it{closest(name, there)}" for name in names if name not in found)
 
 
 def contradictions(path: Path, models: Mapping[str, ObjectModel], source: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Which pictures an epoch visits, in which order: a function of the seed and the epoch alone."""
+"""Which images an epoch visits, in which order: a function of the seed and the epoch alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SHUFFLE = 2**32 - 1  # in the seed of an epoch's order, where that of a store's 
 
 
 class WeightedSampler(Sampler[int]):
-    """Visits to the pictures of several stores, each with a weight.
+    """Visits to the images of several stores, each with a weight.
 
-    A visit below the number of all pictures is the index of one, over the stores one after the other. What a weight
+    A visit below the number of all images is the index of one, over the stores one after the other. What a weight
     above 1 brings again in the same epoch is `index + repeat * total`, so that `crops.Stores` draws other crops of it.
 
-    A store of n pictures has round(weight * n) visits an epoch. They continue where those of the last epoch ended
-    in an endless row of permutations of the store: with weight 1 an epoch has each picture once, with weight 3 three
+    A store of n images has round(weight * n) visits an epoch. They continue where those of the last epoch ended
+    in an endless row of permutations of the store: with weight 1 an epoch has each image once, with weight 3 three
     times, with weight 0.5 two epochs have each once.
     """
 
@@ -27,7 +27,7 @@ class WeightedSampler(Sampler[int]):
         """Begin with epoch 0.
 
         Args:
-            lengths: pictures of each store.
+            lengths: images of each store.
             weights: of each store, above 0.
             seed: of all orders.
 

@@ -1,4 +1,4 @@
-"""Which pictures train and which judge."""
+"""Which images train and which judge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TrainingStore:
 
     Attributes:
         path: of the store.
-        weight: how often an epoch has each of its pictures.
+        weight: how often an epoch has each of its images.
     """
 
     path: Path
@@ -42,9 +42,9 @@ class TrainingStore:
 
 
 def held_out(path: Path, share: float) -> tuple[range, range]:
-    """Split a store into training and validation indices; the validation pictures are the last ones."""
+    """Split a store into training and validation indices; the validation images are the last ones."""
     count = len(Dataset.open(path))
     kept = max(1, round(count * share))
     if count < 2:
-        raise UserError(f"{path}: {count} pictures are not enough to train; generate more with `dope generate`")
+        raise UserError(f"{path}: {count} images are not enough to train; generate more with `dope generate`")
     return range(count - kept), range(count - kept, count)

@@ -1,4 +1,4 @@
-"""Reading stores that may be damaged: what cannot be read is named once, counted, and replaced by another picture."""
+"""Reading stores that may be damaged: what cannot be read is named once, counted, and replaced by another image."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dope_datagen.inspection import shard_reader
 from dope_ros2.common.errors import UserError
 
 UNREADABLE = (*shard_reader.UNREADABLE, OverflowError, cv2.error)
-MAX_UNREADABLE_SHARE = 0.1  # share of the pictures drawn that may be unreadable
-MIN_UNREADABLE = 10  # unreadable pictures before that share is looked at
+MAX_UNREADABLE_SHARE = 0.1  # share of the images drawn that may be unreadable
+MIN_UNREADABLE = 10  # unreadable images before that share is looked at
 WORKERS = 256  # loader processes that count apart
 
 
@@ -29,17 +29,17 @@ class TooManyError(UserError):
 
 
 class ResilientReader:
-    """Reads pictures of a store, and keeps count of those that it cannot, over all loader processes."""
+    """Reads images of a store, and keeps count of those that it cannot, over all loader processes."""
 
     def __init__(self, path: Path) -> None:
         self.store = Dataset.open(path)
         last = self.store.number(len(self.store) - 1) // SHARD
-        # Shared with loader processes: pictures drawn and unreadable, a row a process; shards that have been named.
+        # Shared with loader processes: images drawn and unreadable, a row a process; shards that have been named.
         self._tally = torch.zeros(1 + WORKERS, 2, dtype=torch.int64).share_memory_()
         self._named = torch.zeros(1 + last, dtype=torch.uint8).share_memory_()
 
     def __call__(self, index: int) -> Sample | None:
-        """A picture, or None when it cannot be read; the first one of a shard is named on standard output.
+        """An image, or None when it cannot be read; the first one of a shard is named on standard output.
 
         Raises:
             TooManyError: more than every tenth cannot be read.
@@ -54,20 +54,20 @@ class ResilientReader:
         drawn, bad = self.counts
         if bad >= MIN_UNREADABLE and bad > MAX_UNREADABLE_SHARE * drawn:
             raise TooManyError(
-                f"{self.store.path}: {bad} of the {drawn} pictures drawn cannot be read, more than "
+                f"{self.store.path}: {bad} of the {drawn} images drawn cannot be read, more than "
                 f"{MAX_UNREADABLE_SHARE:.0%}; `dope check {self.store.path}` says why, and its --mark leaves them out"
             )
         return None
 
     def one_of(self, indices: range, place: int, rng: np.random.Generator) -> Sample:
-        """The picture at a place of `indices`, or else one that `rng` draws from them."""
+        """The image at a place of `indices`, or else one that `rng` draws from them."""
         while (sample := self(indices[place])) is None:
             place = int(rng.integers(len(indices)))
         return sample
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many pictures were drawn, and how many of these could not be read."""
+        """How many images were drawn, and how many of these could not be read."""
         drawn, bad = self._tally.sum(0).tolist()
         return drawn, bad
 
@@ -76,7 +76,7 @@ class ResilientReader:
         drawn, bad = self.counts
         shards = ", ".join(map(str, self._named.nonzero()[:, 0].tolist()))
         return (
-            f"{self.store.path}: {bad} of {drawn} pictures could not be read (shard {shards}) and were replaced by "
+            f"{self.store.path}: {bad} of {drawn} images could not be read (shard {shards}) and were replaced by "
             f"others; `dope check {self.store.path}` says why"
             if bad
             else None
@@ -89,15 +89,15 @@ class ResilientReader:
             self._named[shard] = 1
             reason = (str(error).splitlines() or [""])[0][:120]
             print(
-                f"{self.store.path}: shard {shard}: picture {number} cannot be read "
+                f"{self.store.path}: shard {shard}: image {number} cannot be read "
                 f"({type(error).__name__}: {reason}); "
-                "pictures that can be are taken instead",
+                "images that can be are taken instead",
                 flush=True,
             )
 
 
 def checked(sample: Sample) -> Sample:
-    """The same picture.
+    """The same image.
 
     Raises:
         ValueError: a number of its labels is not finite; one of them makes all weights not finite.
@@ -110,7 +110,7 @@ def checked(sample: Sample) -> Sample:
 
 
 def readable(store: Dataset, indices: Iterable[int]) -> Iterator[Sample]:
-    """Those of the pictures that can be read."""
+    """Those of the images that can be read."""
     for index in indices:
         try:
             yield checked(store[index])

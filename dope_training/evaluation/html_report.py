@@ -53,7 +53,7 @@ def page(content: dict, pictures: Mapping[str, Sequence[Worst]]) -> str:
 def _facts(content: dict) -> str:
     least, others = content["min_visibility"], ", ".join(content["not_judged"])
     return escape(
-        f"{content['pictures']} pictures. Objects of which less than {least:.0%} can be seen are not asked for; to "
+        f"{content['pictures']} images. Objects of which less than {least:.0%} can be seen are not asked for; to "
         "find them is no mistake. Right is a detection within 10 % of the distance and 20 degrees."
         + (f" Also in the data, but not judged: {others}." if others else "")
     )
@@ -61,14 +61,14 @@ def _facts(content: dict) -> str:
 
 def _run(run: dict, pictures: Sequence[Worst]) -> str:
     seconds = run["seconds_per_picture"]
-    notes = [*run["notes"], *([f"{seconds:.3f} s a picture (median)"] if seconds is not None else [])]
+    notes = [*run["notes"], *([f"{seconds:.3f} s an image (median)"] if seconds is not None else [])]
     return f"""
 <h2>{escape(run["label"])}</h2>
 <p>{escape("; ".join(notes))}</p>
 {tables.html(tables.rows_of(run), "object")}
 {tables.html(tables.bins_of(run["by_visibility"], ""), "visibility") if run["by_visibility"] else ""}
 {tables.html(tables.bins_of(run["by_distance"], " m"), "distance") if run["by_distance"] else ""}
-<h3>The worst pictures</h3>
+<h3>The worst images</h3>
 <p>White wires are the truth; the coloured cuboids over them, with score and distance, are the detections.</p>
 <div class="worst">
 {"".join(_picture(picture) for picture in pictures) or "<p>none: everything is right and exact</p>"}
@@ -78,7 +78,7 @@ def _run(run: dict, pictures: Sequence[Worst]) -> str:
 
 def _picture(picture: Worst) -> str:
     height, width = picture.image.shape[:2]
-    caption = f"scene {picture.key[0]}, picture {picture.key[1]}"
+    caption = f"scene {picture.key[0]}, image {picture.key[1]}"
     faults = "".join(f"<br>{escape(fault)}" for fault in picture.faults)
     return (
         f'<figure><img width="{width}" height="{height}" alt="{caption}" src="{data_uri(picture.image)}">'

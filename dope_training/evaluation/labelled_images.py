@@ -1,4 +1,4 @@
-"""Pictures whose objects are known: of a dataset of ours, or of BOP scenes."""
+"""Images whose objects are known: of a dataset of ours, or of BOP scenes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dope_ros2.objects.object_model import ObjectModel
 
 @dataclass(frozen=True, eq=False)
 class TrueObject:
-    """One object that is in a picture.
+    """One object that is in an image.
 
     Attributes:
         name: of its class.
@@ -35,10 +35,10 @@ class TrueObject:
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
-    """One picture.
+    """One image.
 
     Attributes:
-        key: BOP's scene_id and im_id; of our datasets 0 and the picture's number.
+        key: BOP's scene_id and im_id; of our datasets 0 and the image's number.
         rgb: (H, W, 3) uint8.
         truths: all that is known to be in it.
     """
@@ -50,11 +50,11 @@ class LabelledImage:
 
 
 class LabelledImages(Protocol):
-    """Labelled pictures by index.
+    """Labelled images by index.
 
     Attributes:
         path: where they are.
-        keys: of each picture, as `LabelledImage.key`.
+        keys: of each image, as `LabelledImage.key`.
         names: classes of the objects in them.
     """
 
@@ -67,7 +67,7 @@ class LabelledImages(Protocol):
 
 
 class StoreImages:
-    """Pictures of a dataset written by `dope generate` or `dope convert`."""
+    """Images of a dataset written by `dope generate` or `dope convert`."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._store = path, Dataset.open(path)
@@ -82,14 +82,14 @@ class StoreImages:
 
 
 class BopImages:
-    """Pictures of BOP scenes."""
+    """Images of BOP scenes."""
 
     def __init__(self, path: Path, folders: Iterable[Path], objects: Iterable[ObjectModel]) -> None:
         self.path = path
         self._names = {model.class_id: model.name for model in objects}
         self._frames = [frame for folder in folders for frame in read_scene(folder) if frame.truth is not None]
         if not self._frames:
-            raise UserError(f"{path}: no scene_gt.json, so nobody knows what is in its pictures; give labelled ones")
+            raise UserError(f"{path}: no scene_gt.json, so nobody knows what is in its images; give labelled ones")
         self.keys = [(frame.scene_id, frame.im_id) for frame in self._frames]
         self.names = {self._name(truth) for frame in self._frames for truth in frame.truth or ()}
 
@@ -115,7 +115,7 @@ def open_pictures(path: Path, objects: Iterable[ObjectModel]) -> LabelledImages:
         objects: known ones, which give BOP's numbers a name.
 
     Raises:
-        UserError: it is none of these, or has no labelled picture.
+        UserError: it is none of these, or has no labelled image.
     """
     if folders := scenes(path):
         return BopImages(path, folders, objects)

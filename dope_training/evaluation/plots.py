@@ -27,7 +27,7 @@ def series(contents: Sequence[dict]) -> Series:
 
 
 def plots(contents: Sequence[dict]) -> list[tuple[str, str]]:
-    """All plots of a report: a sentence about each, and the picture."""
+    """All plots of a report: a sentence about each, and the image."""
     curves = series(contents)
     return [
         ("Share of objects whose ADD(-S) is below a threshold; the area under it is the ADD(-S) AUC.", _add(curves)),

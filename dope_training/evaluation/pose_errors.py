@@ -1,4 +1,4 @@
-"""One picture's detections against its truth: who belongs to whom, and every error of each."""
+"""One image's detections against its truth: who belongs to whom, and every error of each."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class FoundRow:
 def measure(
     number: int, picture: LabelledImage, detections: Sequence[Detection], shapes: Mapping[str, ObjectPoints]
 ) -> tuple[list[TruthRow], list[FoundRow]]:
-    """Judge one picture.
+    """Judge one image.
 
     Objects of classes without a shape, and those that reach behind the camera, are not judged.
 
     Args:
-        number: the picture's.
+        number: the image's.
         picture: with its truth.
         detections: all of classes with a shape.
         shapes: by class.

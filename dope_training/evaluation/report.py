@@ -16,15 +16,15 @@ from dope_training.evaluation.run import EvaluationResult
 from dope_training.evaluation.worst_images import worst
 
 SCHEMA = "dope-evaluation/1"
-WORST = 12  # pictures on the page, of all contenders together
+WORST = 12  # images on the page, of all contenders together
 
 
 def content_of(judged: Sequence[EvaluationResult], data: LabelledImages, min_visibility: float, settings: dict) -> dict:
     """What report.json holds; docs/evaluate.md explains it.
 
     Args:
-        judged: at least one contender's answers, all to the same pictures.
-        data: the pictures.
+        judged: at least one contender's answers, all to the same images.
+        data: the images.
         min_visibility: objects less visible are not asked for.
         settings: of the estimator.
     """
@@ -65,7 +65,7 @@ def write(
         out: an existing folder.
         content: as `content_of` gives it.
         judged: the contenders.
-        data: the pictures.
+        data: the images.
         estimated: labels of those whose answers are not in a results file already.
 
     Returns:

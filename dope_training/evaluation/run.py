@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Someone who says what is in a picture.
+    """Someone who says what is in an image.
 
     Attributes:
         label: a short name, unique in a report.
         models: the objects it is judged by.
-        answer: detections in a picture, and the seconds they took, -1 when that is not known.
+        answer: detections in an image, and the seconds they took, -1 when that is not known.
         notes: what should be known when reading its figures.
         sha256: checksum of the weights, empty for others.
     """
@@ -70,11 +70,11 @@ class Predictor:
         if not rows or strays == len(rows):
             scenes = ", ".join(map(str, sorted({scene for scene, _ in about})[:8]))
             raise UserError(
-                f"{path}: none of its {len(rows)} rows is about a picture of {data.path}, which has {len(about)} "
-                f"pictures of scene_id {scenes}; give the file and the data that belong together"
+                f"{path}: none of its {len(rows)} rows is about an image of {data.path}, which has {len(about)} "
+                f"images of scene_id {scenes}; give the file and the data that belong together"
             )
         named = {by_id[row.obj_id].name for row in rows if row.obj_id in by_id}
-        notes = [f"{strays} rows about other pictures are left out"] if strays else []
+        notes = [f"{strays} rows about other images are left out"] if strays else []
         notes += (
             [f"rows of obj_id {', '.join(map(str, unknown))}, not in objects.yaml, are left out"] if unknown else []
         )
@@ -101,12 +101,12 @@ class _Lookup:
 
 @dataclass
 class EvaluationResult:
-    """A contender's answers to some pictures, and how good they are.
+    """A contender's answers to some images, and how good they are.
 
     Attributes:
-        indices: of the pictures; `picture` of the rows is a position in this list.
-        detections: of each picture.
-        seconds: of each picture.
+        indices: of the images; `picture` of the rows is a position in this list.
+        detections: of each image.
+        seconds: of each image.
     """
 
     contender: Predictor
@@ -148,11 +148,11 @@ class EvaluationResult:
 def judge(
     contender: Predictor, data: LabelledImages, indices: Sequence[int], shapes: dict[str, ObjectPoints]
 ) -> EvaluationResult:
-    """Let a contender look at pictures, and measure its answers.
+    """Let a contender look at images, and measure its answers.
 
     Args:
         contender: who.
-        data: labelled pictures.
+        data: labelled images.
         indices: which of them.
         shapes: of objects by name; missing ones are added.
 

@@ -1,4 +1,4 @@
-"""The pictures in which most went wrong, with truth and answer drawn in."""
+"""The images in which most went wrong, with truth and answer drawn in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRUTH = (255, 255, 255)  # RGB of the true cuboids' wires
 
 @dataclass(frozen=True, eq=False)
 class Worst:
-    """A picture to look at.
+    """An image to look at.
 
     Attributes:
         key: BOP's scene_id and im_id.
@@ -33,7 +33,7 @@ class Worst:
 
 
 def worst(judged: EvaluationResult, data: LabelledImages, count: int, min_visibility: float) -> list[Worst]:
-    """At most `count` pictures, the worst first: wrong ones count one a piece, inexact ones up to a half."""
+    """At most `count` images, the worst first: wrong ones count one a piece, inexact ones up to a half."""
     truths: list[list[TruthRow]] = [[] for _ in judged.indices]
     found: list[list[FoundRow]] = [[] for _ in judged.indices]
     for row in judged.truths:

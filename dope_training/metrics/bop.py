@@ -1,7 +1,7 @@
 """MSSD and MSPD with the average recalls of the BOP challenge.
 
 Hodan et al., "BOP Challenge 2020 on 6D Object Localization", ECCV Workshops 2020, section 2. VSD is left out: it
-compares depth pictures, which a colour camera does not have.
+compares depth images, which a colour camera does not have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dope_ros2.geometry.pose import Pose
 from dope_training.metrics.add import distances
 
 MSSD_THRESHOLDS = np.arange(1, 11) * 0.05  # of the object's diameter
-MSPD_THRESHOLDS = np.arange(1, 11) * 5.0  # pixels of a picture that is 640 wide
+MSPD_THRESHOLDS = np.arange(1, 11) * 5.0  # pixels of an image that is 640 wide
 WIDTH = 640
 LEAST_VISIBLE = 0.1  # less visible objects are no targets
 
@@ -29,7 +29,7 @@ def mssd(points: np.ndarray, trues: np.ndarray, found: Pose) -> float:
 
 
 def mspd(points: np.ndarray, trues: np.ndarray, found: Pose, K: np.ndarray) -> float:
-    """Maximum symmetry-aware projection distance [px]: as `mssd`, of the points' pictures.
+    """Maximum symmetry-aware projection distance [px]: as `mssd`, of the points' images.
 
     Args:
         points: (N, 3) of the object, in its frame [m].

@@ -65,7 +65,7 @@ def _class_targets(squared: Tensor, cells: Tensor, wanted: Tensor, chosen: Tenso
 
 
 def count_maps(targets: Targets) -> dict[str, Tensor]:
-    """What `belief_loss` divides by: keypoints in the picture, and cells that vote."""
+    """What `belief_loss` divides by: keypoints in the image, and cells that vote."""
     keypoints = (targets.belief.flatten(3).amax(-1) > 0.5).sum()
     return {"belief": keypoints.float(), "affinity": targets.affinity_counts.sum()}
 

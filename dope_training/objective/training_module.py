@@ -38,7 +38,7 @@ class BeliefModule(nn.Module):
     Attributes:
         config: the recipe.
         network: that is trained.
-        conventions: what its pictures and maps mean; those of this package unless it `adopt`s others.
+        conventions: what its images and maps mean; those of this package unless it `adopt`s others.
     """
 
     def __init__(self, config: TrainConfig) -> None:

@@ -128,7 +128,7 @@ def check_fits(path: Path, state: dict, architecture: str, objects: list[str], o
 
 
 def conventions_of(state: dict) -> Conventions | None:
-    """What pictures and maps mean to the network of a checkpoint; None where it is too old to say so."""
+    """What images and maps mean to the network of a checkpoint; None where it is too old to say so."""
     return Conventions(**state["conventions"]) if "conventions" in state else None
 
 

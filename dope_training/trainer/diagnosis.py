@@ -54,7 +54,7 @@ def verdict(history: list[Validation], warmup: int) -> str:
     if len(late) == RISES and all(e.loss > WORSE * best.loss for e in late) and now.train < FALLEN_RATIO * best.train:
         return (
             f"over-fitting: the training loss still falls, the held-out one is lowest at step {best.step}; "
-            "more or other pictures help, more steps do not"
+            "more or other images help, more steps do not"
         )
     before = [entry.loss for entry in history if entry.step <= 0.75 * now.step]
     if len(history) > RISES and before and best.loss > PLATEAU_RATIO * min(before):

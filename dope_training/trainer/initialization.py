@@ -20,7 +20,7 @@ from dope_training.trainer.checkpoints import conventions_of, read
 
 IMAGENET = "imagenet"
 UNSAID = (
-    "; a .pth does not say how its pictures were normalised: taken as ImageNet's, otherwise bring it in with "
+    "; a .pth does not say how its images were normalised: taken as ImageNet's, otherwise bring it in with "
     "`dope import-weights --profile` and start from that"
 )
 VGG_LAYERS = 23  # of torchvision's VGG-19, up to conv4_2: the first ones of the published network's trunk
@@ -31,7 +31,7 @@ class Given(NamedTuple):
 
     Attributes:
         architecture, objects, tensors: the network's.
-        conventions: what pictures and maps mean to it; None where the file does not say so.
+        conventions: what images and maps mean to it; None where the file does not say so.
     """
 
     architecture: str
@@ -51,7 +51,7 @@ class Repeat(NamedTuple):
 def start_from(module: BeliefModule, source: str) -> str:
     """Replace random weights by given ones, as far as the two networks have them in common.
 
-    What pictures and maps mean to the given network is taken over with them, into the run and the weights that it
+    What images and maps mean to the given network is taken over with them, into the run and the weights that it
     writes.
 
     Args:
@@ -102,7 +102,7 @@ def _take(network: nn.Module, given: Given, config: TrainConfig, source: str) ->
 
 
 def _conventions(given: Given, config: TrainConfig, source: str) -> Conventions:
-    """What pictures and maps are to mean to a network that goes on from given weights."""
+    """What images and maps are to mean to a network that goes on from given weights."""
     asked = config.conventions
     if (theirs := given.conventions) is None:
         return asked
@@ -121,12 +121,12 @@ def _conventions(given: Given, config: TrainConfig, source: str) -> Conventions:
 
 
 def _differences(module: BeliefModule) -> str:
-    """In words, what pictures and maps mean where that is not the usual."""
+    """In words, what images and maps mean where that is not the usual."""
     conventions = module.conventions
     if conventions == module.config.conventions:
         return ""
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (conventions.mean, conventions.std))
-    return f"; as there, pictures have mean {mean} and deviation {std}, and maps begin at {conventions.origin:g} px"
+    return f"; as there, images have mean {mean} and deviation {std}, and maps begin at {conventions.origin:g} px"
 
 
 def read_given(path: Path) -> Given:

@@ -28,7 +28,7 @@ def train_line(place: DataPosition, length: int, losses: dict[str, float], rate:
 
     Args:
         place: in the data.
-        length: pictures of an epoch.
+        length: images of an epoch.
         losses: the mean since the last line.
         rate: crops trained on per second.
         left: seconds to the end.
@@ -85,7 +85,7 @@ class RunLog:
     """The logs of one run, written by one process."""
 
     def __init__(self, out: Path, steps: int, length: int, crops: int, *, at: int, board: bool = True) -> None:
-        """Begin, or go on at step `at` of `steps` of so many `crops`, with `length` pictures an epoch."""
+        """Begin, or go on at step `at` of `steps` of so many `crops`, with `length` images an epoch."""
         self._steps, self._length, self._crops = steps, length, crops
         self._train, self._validation = (Table(out / f"{name}.csv", at) for name in ("train", "validation"))
         self._board = _board(out / "tensorboard", at) if board else None

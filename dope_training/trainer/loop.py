@@ -74,7 +74,7 @@ class TrainingRun:
     average: ExponentialMovingAverage
     progress: Progress
     steps: int  # in all
-    length: int  # pictures of an epoch
+    length: int  # images of an epoch
     pictures: int  # of a step
     loader: DataLoader
     validator: Validator

@@ -50,7 +50,7 @@ class RunOptions:
     """What a run is given besides its recipe.
 
     Attributes:
-        data: stores written by `dope generate`, and how often an epoch visits the pictures of each.
+        data: stores written by `dope generate`, and how often an epoch visits the images of each.
         out: folder of the run: checkpoints, logs, weights.
         models: records of the recipe's objects, in that order; those of the package's objects.yaml if None.
         resume: go on from the folder's last checkpoint, if there is one.
@@ -163,7 +163,7 @@ def total_steps(config: TrainConfig, progress: Progress, length: int, pictures: 
 
 
 def resumed_conventions(state: dict, config: TrainConfig) -> Conventions:
-    """What pictures and maps go on to mean; the recipe says how maps are drawn, so it may change that."""
+    """What images and maps go on to mean; the recipe says how maps are drawn, so it may change that."""
     asked = config.conventions
     return (conventions_of(state) or asked)._replace(sigma=asked.sigma, affinity=asked.affinity)
 

@@ -1,4 +1,4 @@
-"""Validation: losses, poses and maps of the averaged weights on held-out pictures."""
+"""Validation: losses, poses and maps of the averaged weights on held-out images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dope_training.trainer.stopping import Stop
 # Objects less visible do not count. Less than elsewhere: half hidden ones are being learned, too, and this recall is
 # compared with that of other steps only.
 MIN_VISIBILITY = 0.5
-MAX_POSE_SECONDS = 60.0  # [s]; for estimating poses, after which the pictures so far must do
+MAX_POSE_SECONDS = 60.0  # [s]; for estimating poses, after which the images so far must do
 GRIDS = 4  # crops whose maps are shown
 
 
@@ -50,7 +50,7 @@ class Poses(NamedTuple):
 
 
 class ValidationResult(NamedTuple):
-    """What a validation measures: losses by name, the belief loss of empty maps, poses, and a picture of the maps."""
+    """What a validation measures: losses by name, the belief loss of empty maps, poses, and an image of the maps."""
 
     losses: dict[str, float]
     empty: float
@@ -59,7 +59,7 @@ class ValidationResult(NamedTuple):
 
 
 class Validator:
-    """Validates on the held-out crops of a loader and on some whole pictures of the same stores."""
+    """Validates on the held-out crops of a loader and on some whole images of the same stores."""
 
     def __init__(
         self, config: TrainConfig, data: list[Path], models: list[ObjectModel], loader: DataLoader, metadata: Metadata
@@ -102,7 +102,7 @@ class Validator:
 
 
 def chosen(data: list[Path], share: float, count: int) -> list[tuple[Path, int]]:
-    """So many held-out pictures, spread evenly over the stores, in an order whose beginning is as well spread."""
+    """So many held-out images, spread evenly over the stores, in an order whose beginning is as well spread."""
     kept = [(path, index) for path in data for index in held_out(path, share)[1]]
     count = min(count, len(kept))
     order = np.random.default_rng(0).permutation(count)
@@ -128,7 +128,7 @@ def summed_up(errors: np.ndarray) -> Poses:
 
 
 def belief_grid(batch: CropBatch, wanted: Tensor, belief: Tensor) -> np.ndarray:
-    """A picture of a few crops: each with the target maps over it, and below with the predicted ones, uint8 RGB."""
+    """An image of a few crops: each with the target maps over it, and below with the predicted ones, uint8 RGB."""
     image = batch.image[:GRIDS].float()  # (N, S, S, 3)
     rows = []
     for maps in (wanted, belief):

@@ -28,7 +28,7 @@ def raster(only_raster):
 
 @pytest.fixture
 def small_config(tmp_path):
-    """A configuration file that is quick to render: the carton alone, small pictures."""
+    """A configuration file that is quick to render: the carton alone, small images."""
     path = tmp_path / "small.yaml"
     path.write_text(
         "objects: {carton: 1}\nwidth: 96\nheight: 64\nfocal: [80, 120]\nsize_px: [20, 60]\nvariety: 2\n"

@@ -85,7 +85,7 @@ def test_training_starts_from_given_weights(tmp_path, data, recipe, capsys):
     ("change", "message"),
     [
         (("[carton]", "[cartn]"), "no object 'cartn'; did you mean 'carton'"),
-        (("[carton]", "[mustard]"), "no picture of 'mustard' in it"),
+        (("[carton]", "[mustard]"), "no image of 'mustard' in it"),
         (("crop: 64", "crop: 65"), "crop"),
         (("crop: 64", "krop: 64"), "unknown key 'krop'; did you mean 'crop'"),
         (("batch_size: 4", "batch_size: 40"), "fewer than a step's 40"),

@@ -60,7 +60,7 @@ def _surface_of(pose):
 
 
 class Drawn(torch.nn.Module):
-    """A network that sees the same maps in any picture of the camera: belief, affinity and, if given, surface.
+    """A network that sees the same maps in any image of the camera: belief, affinity and, if given, surface.
 
     Each is of one object (channels, h, w), or of several (objects, channels, h, w).
     """
@@ -89,7 +89,7 @@ def picture(camera=CAMERA):
 
 
 def found_in(belief, affinity, surface=None, settings=None):
-    """What the estimator finds in a picture with these maps."""
+    """What the estimator finds in an image with these maps."""
     return estimator(Drawn(belief, affinity, surface))(picture(), CAMERA, settings)
 
 

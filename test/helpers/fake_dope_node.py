@@ -14,7 +14,7 @@ from dope_ros2.nodes.dope_node import DopeNode
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 
-SLOW = 128  # green of the first pixel of a picture that takes a second
+SLOW = 128  # green of the first pixel of an image that takes a second
 MODELS = [
     ObjectModel(name="carton", class_id=101, size=(0.16, 0.11, 0.06), centre=(0.01, 0.0, 0.0)),
     ObjectModel(name="mustard", class_id=5, size=(0.10, 0.07, 0.19)),
@@ -32,7 +32,7 @@ class Foretold:
 
     def __call__(self, image, camera, settings):
         assert image.shape == (camera.height, camera.width, 3)
-        assert image[0, 0, 1] < 255, "a picture that no estimator survives"
+        assert image[0, 0, 1] < 255, "an image that no estimator survives"
         time.sleep(image[0, 0, 2] / 100)
         if image[0, 0, 1] == SLOW:
             print("begins to look at it", flush=True)

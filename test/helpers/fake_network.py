@@ -1,4 +1,4 @@
-"""A network that sees where it looks: the picture's colours say it, and the maps are drawn accordingly."""
+"""A network that sees where it looks: the image's colours say it, and the maps are drawn accordingly."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ SIDE = 160
 
 
 def ramps():
-    """A picture whose red grows to the right and whose green grows downward, so that any window tells where it is."""
+    """An image whose red grows to the right and whose green grows downward, so that any window tells where it is."""
     x, y = np.meshgrid(np.arange(640), np.arange(480))
     return np.stack([40 + x / 4, 40 + y / 4, np.full_like(x, 90.0)], -1).round().astype(np.uint8)
 

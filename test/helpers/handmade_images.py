@@ -1,4 +1,4 @@
-"""A few labelled pictures made without a renderer, for the tests of file formats."""
+"""A few labelled images made without a renderer, for the tests of file formats."""
 
 import cv2
 import numpy as np

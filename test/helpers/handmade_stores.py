@@ -35,12 +35,12 @@ def picture(number):
 
 
 def empty():
-    """A picture that shows nothing."""
+    """An image that shows nothing."""
     return replace(picture(0), objects=[], mask=np.zeros((HEIGHT, WIDTH), np.uint8))
 
 
 def make(path, images=6, **changes):
-    """A store of `images` pictures; the changes are of the configuration."""
+    """A store of `images` images; the changes are of the configuration."""
     pictures = [picture(n) for n in range(min(images, 16))]
     store.create(path, images, 7, CONFIG | changes, [CARTON])
     for shard in range(-(-images // SHARD)):
@@ -60,7 +60,7 @@ def rewrite(path, name, change, shard=0):
 
 
 def relabel(path, number, change):
-    """Let `change` alter the JSON of one picture in place."""
+    """Let `change` alter the JSON of one image in place."""
 
     def altered(row, content):
         entry = json.loads(content.rstrip(b"\0"))
@@ -77,7 +77,7 @@ def all_files(path):
 
 
 def write_all(path, images):
-    """Complete a store of so many pictures, as `dope generate` does, without rendering."""
+    """Complete a store of so many images, as `dope generate` does, without rendering."""
     pictures = [picture(n) for n in range(16)]
     store.create(path, images, 7, CONFIG, [CARTON])
     store.prepare(path)

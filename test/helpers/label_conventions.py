@@ -1,4 +1,4 @@
-"""Files as other tools would write them: every unit, camera frame and corner order, from one made-up picture."""
+"""Files as other tools would write them: every unit, camera frame and corner order, from one made-up image."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Pictures in memory with known truth, to judge answers by."""
+"""Images in memory with known truth, to judge answers by."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ CAMERA = CameraModel.from_focal(150, 160, 120)
 
 
 class Row:
-    """Pictures in memory: five objects side by side in each, of the given visibility."""
+    """Images in memory: five objects side by side in each, of the given visibility."""
 
     path = Path("row")
 

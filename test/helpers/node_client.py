@@ -1,4 +1,4 @@
-"""How a test talks to a node: pictures, cameras, parameters, services."""
+"""How a test talks to a node: images, cameras, parameters, services."""
 
 import numpy as np
 import rclpy

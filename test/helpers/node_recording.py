@@ -95,7 +95,7 @@ def record(
 ):
     """Write a recording and return its folder.
 
-    shown: a picture and a request each; lost: so many of them are too old to be written; forget: before these the
+    shown: an image and a request each; lost: so many of them are too old to be written; forget: before these the
     tracks are forgotten; period: of searches [s]; change: lets another answer be written than was given; weights: path
     and checksum.
     """

@@ -38,7 +38,7 @@ def picture(number, model=CARTON, camera=CAMERA):
 
 
 def make(path, images=40, models=(CARTON,), change=lambda number, sample: sample, of=picture):
-    """A store of `images` pictures; `change` may alter each, without the store knowing."""
+    """A store of `images` images; `change` may alter each, without the store knowing."""
     samples = [change(number, of(number)) for number in range(images)]
     store.create(path, images, 0, {"width": WIDTH, "height": HEIGHT, "depth": False}, models)
     for shard in range(-(-images // store.SHARD)):
@@ -47,5 +47,5 @@ def make(path, images=40, models=(CARTON,), change=lambda number, sample: sample
 
 
 def relabelled(sample, **changes):
-    """The same picture, its label changed."""
+    """The same image, its label changed."""
     return replace(sample, objects=[replace(sample.objects[0], **changes)])

@@ -21,7 +21,7 @@ from dope_ros2.meshes.mesh import Mesh
 FROM_OPTICAL = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Mitsuba's environment has y up and looks along its own axes: from our environment frame, z up.
 ENVMAP = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
-FINENESS = 2  # texels of a texture for a pixel of the picture, along an edge
+FINENESS = 2  # texels of a texture for a pixel of the image, along an edge
 MOST_STRETCH = 0.1  # of pixels; lights and normals are not stretched with positions
 SPREAD = 2  # how much finer a mesh's own texture is, which has all its sides
 REACH = 30.0  # [m], half the edge of a cube around every scene
@@ -107,7 +107,7 @@ def shape(body: Body, name: str, assets: Assets, camera: CameraModel) -> mi.Mesh
 def padding(count: int) -> dict[str, mi.Mesh]:
     """Shapes of no area that make all scenes alike: as large, and of as many shapes.
 
-    Kernels contain the scene's extent and its number of shapes as constants; each picture would have its own compiled.
+    Kernels contain the scene's extent and its number of shapes as constants; each image would have its own compiled.
     """
     corners = REACH * np.array([[-1.0, -1, -1], [-1, -1, -1], [1, 1, 1]])
     names = [f"nothing{k}" for k in range(ROUND - count % ROUND)]
@@ -120,7 +120,7 @@ def placed(body: Body, assets: Assets) -> np.ndarray:
 
 
 def texels(body: Body, mesh: Mesh, focal: float) -> int:
-    """As many texels along a texture's edge as the picture shows of it, a power of two; more only cost time."""
+    """As many texels along a texture's edge as the image shows of it, a power of two; more only cost time."""
     half = np.linalg.norm(mesh.box.size * body.scale) / 2
     nearest = max(body.translation[2] - half, 0.1 * half, 1e-3)
     spread = SPREAD if body.material.texture == "own" else 1 / body.material.repeat
@@ -128,7 +128,7 @@ def texels(body: Body, mesh: Mesh, focal: float) -> int:
 
 
 def coat(material: Material, image: np.ndarray | None, tint: np.ndarray) -> mi.BSDF:
-    """A principled surface; `tint` (3,) is linear and multiplies the picture (H, W, 3)."""
+    """A principled surface; `tint` (3,) is linear and multiplies the image (H, W, 3)."""
     if image is None:
         color = {"type": "rgb", "value": np.clip(tint, 0, 1).tolist()}
     else:

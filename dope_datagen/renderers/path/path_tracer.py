@@ -1,6 +1,6 @@
 """The path tracer: Mitsuba 3 with few samples and a denoiser, or as many samples as one likes.
 
-Labels come from rays through pixel centres, not from the noisy picture, and equal the rasteriser's.
+Labels come from rays through pixel centres, not from the noisy image, and equal the rasteriser's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several samples a pixel, but only where a picture has edges; in software that is four times as fast as everywhere."""
+"""Several samples a pixel, but only where an image has edges; in software that is four times as fast as everywhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CREASE = 0.05  # bend of 1 / z over its slope
 def find(numbers: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Pixels (H, W) bool next to another body's, by `numbers` (H, W), or on a crease, by depth `z` (H, W) [m].
 
-    The inverse of depth is linear in the picture wherever a surface is flat.
+    The inverse of depth is linear in the image wherever a surface is flat.
     """
     outline = cv2.morphologyEx(numbers, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     inverse = 1 / np.maximum(z, 1e-3)

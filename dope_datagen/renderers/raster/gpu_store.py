@@ -1,4 +1,4 @@
-"""What stays on the GPU between pictures: meshes, textures, panoramas."""
+"""What stays on the GPU between images: meshes, textures, panoramas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matrices of the rasteriser; row v of a picture is row v of the framebuffer, so nothing is ever flipped."""
+"""Matrices of the rasteriser; row v of an image is row v of the framebuffer, so nothing is ever flipped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The rasteriser: OpenGL 3.3 through EGL, on a GPU or in software.
 
-Row v of a picture is row v of the framebuffer, so nothing is ever flipped; pixel centres are integers.
+Row v of an image is row v of the framebuffer, so nothing is ever flipped; pixel centres are integers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Stage:
     Attributes:
         models: (4, 4) from each body's mesh to the camera.
         spheres: (N, 4) centre and radius of each body's neighbourhood [m].
-        seen: indices of the bodies that may be in the picture, from the front to the back.
+        seen: indices of the bodies that may be in the image, from the front to the back.
     """
 
     scene: Scene
@@ -47,7 +47,7 @@ class Stage:
 
     @cached_property
     def shades(self) -> list[int]:
-        """Indices of the bodies that darken their neighbourhood: those in the picture first."""
+        """Indices of the bodies that darken their neighbourhood: those in the image first."""
         return sorted(self.solid, key=lambda index: index not in self.seen)[: shaders.MOST_SHADES]
 
     def shade(self, index: int) -> float:

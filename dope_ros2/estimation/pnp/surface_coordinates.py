@@ -11,7 +11,7 @@ from dope_ros2.objects.object_model import ObjectModel
 
 MIN_VISIBLE_PROBABILITY = 0.5  # a cell shows an object when the network says so with this probability
 MAX_CELLS = 128  # around a centroid; more of a large object would say the same again
-CELL_ERROR = 0.6  # standard deviation of a point's place in the picture; measured [cells]
+CELL_ERROR = 0.6  # standard deviation of a point's place in the image; measured [cells]
 INDEPENDENT_CELLS = 30  # neighbouring cells err together: however many there are, they count as so many
 
 

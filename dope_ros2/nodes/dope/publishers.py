@@ -60,7 +60,7 @@ class Publishers:
             self._ros1.publish(found, header)
 
     def annotate(self, frame: Frame, found: list[Detection], header: Header) -> None:
-        """The picture with what was found, when someone listens."""
+        """The image with what was found, when someone listens."""
         annotated, ros1 = self._annotated.get_subscription_count() > 0, self._ros1 and self._ros1.is_watched
         if not (annotated or ros1):
             return

@@ -49,11 +49,11 @@ class Ros1Topics:
 
     @property
     def is_watched(self) -> bool:
-        """Whether someone wants the picture."""
+        """Whether someone wants the image."""
         return self._drawn.get_subscription_count() > 0
 
     def draw(self, picture: np.ndarray, header: Header) -> None:
-        """The picture with what was found."""
+        """The image with what was found."""
         self._drawn.publish(images.array_to_image(picture, header))
 
     def show_beliefs(self, estimator: Estimator, frame: Frame, settings: Settings, header: Header) -> None:

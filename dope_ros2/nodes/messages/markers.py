@@ -28,7 +28,7 @@ class Markers:
         self.know(models)
 
     def know(self, models: Iterable[ObjectModel]) -> None:
-        """Other objects from now on; what stands in the viewer goes with the next picture."""
+        """Other objects from now on; what stands in the viewer goes with the next image."""
         self._meshes = {model.name: mesh_uri(model) for model in models}
 
     def __call__(self, detections: Iterable[Detection], header: Header) -> MarkerArray:

@@ -1,4 +1,4 @@
-"""The camera whose pictures `dope view` shows: found by asking the graph what a node listens to."""
+"""The camera whose images `dope view` shows: found by asking the graph what a node listens to."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.nodes.base.qos import NEWEST, RELIABLE_NEWEST
 from dope_ros2.pipeline.frame import Frame
 
-MAX_WAITING_BYTES = 64_000_000  # bytes of pictures that wait for their answers
+MAX_WAITING_BYTES = 64_000_000  # bytes of images that wait for their answers
 KINDS = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 INFO = "sensor_msgs/msg/CameraInfo"
 Picture = Image | CompressedImage
 
 
 class ViewedCamera:
-    """Keeps the newest pictures until they are answered.
+    """Keeps the newest images until they are answered.
 
     Attributes:
-        topic: of its pictures, empty until it is found.
-        frame_id: of the newest picture, empty until one comes.
+        topic: of its images, empty until it is found.
+        frame_id: of the newest image, empty until one comes.
     """
 
     def __init__(self, node: Node, viewed: str, namespace: str | None) -> None:
@@ -34,7 +34,7 @@ class ViewedCamera:
 
         Args:
             node: which subscribes.
-            viewed: full name of the node that looks at the pictures.
+            viewed: full name of the node that looks at the images.
             namespace: of image_rect and camera_info; None: what `viewed` listens to.
         """
         self._node, self._viewed, self._namespace = node, viewed, namespace
@@ -48,7 +48,7 @@ class ViewedCamera:
         """Subscribe when its publisher is there; again when another topic or reliability is right."""
         topics = self._listened() if self._namespace is None else self._named()
         publishers = self._node.get_publishers_info_by_topic(topics[0]) if topics else []
-        # Large pictures lose parts on the way, unless all is reliable.
+        # Large images lose parts on the way, unless all is reliable.
         reliable = all(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers)
         if not publishers or (*topics, reliable) == self._found:
             return
@@ -102,18 +102,18 @@ class ViewedCamera:
             self._pictures.popitem(last=False)
 
     def find(self, header: Header) -> Picture | None:
-        """The picture of this stamp; older ones are forgotten."""
+        """The image of this stamp; older ones are forgotten."""
         key = _key(header)
         while key in self._pictures and next(iter(self._pictures)) != key:
             self._pictures.popitem(last=False)
         return self._pictures.get(key)
 
     def newest(self) -> Picture | None:
-        """The newest picture that has come."""
+        """The newest image that has come."""
         return next(reversed(self._pictures.values()), None)
 
     def decode(self, msg: Picture) -> tuple[np.ndarray, CameraModel]:
-        """A picture (H, W, 3) and its camera.
+        """An image (H, W, 3) and its camera.
 
         Raises:
             UserError: it cannot be read, or there is no camera_info that fits.

@@ -11,7 +11,7 @@ TARGET = (0.0, 0.04, 0.78)
 
 
 def blueprint(rr: ModuleType, distance: float) -> object:
-    """Picture and scene above; latencies, table and diagnostics below. Objects are at `distance` [m]."""
+    """Image and scene above; latencies, table and diagnostics below. Objects are at `distance` [m]."""
     rrb = rr.blueprint
     eye = rrb.EyeControls3D(
         position=[distance * value for value in EYE],

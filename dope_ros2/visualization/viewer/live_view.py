@@ -1,4 +1,4 @@
-"""What a live node sees, sent to the viewer rerun: the picture, the scene in space, latencies and diagnostics."""
+"""What a live node sees, sent to the viewer rerun: the image, the scene in space, latencies and diagnostics."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dope_ros2.visualization.viewer import scene
 from dope_ros2.visualization.viewer.blueprint import TIMELINE, blueprint
 from dope_ros2.visualization.viewer.meshes import Meshes, Recording
 
-WIDEST = 640  # of the pictures, columns
+WIDEST = 640  # of the images, columns
 BACK = 1.0  # a stamp so much older than the last one begins a new recording [s]
 FLUSH = 5.0  # longest wait for the viewer at the end [s]
 RATED = 2.0  # seconds over which answers are counted
 INITIAL_DISTANCE = 1.0  # of the objects, until some are seen [m]
-PLANE = 0.4  # of this distance: where the picture stands in space
-FOUND_LINE_WIDTH, LOST_LINE_WIDTH = 1.5, 0.5  # half the width of edges in the picture [points of the screen]
+PLANE = 0.4  # of this distance: where the image stands in space
+FOUND_LINE_WIDTH, LOST_LINE_WIDTH = 1.5, 0.5  # half the width of edges in the image [points of the screen]
 GREY = (150, 150, 150)
 HALF = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])  # rerun's pixels have their centres at halves, ours do not
 LEVELS = {Level.OK: "INFO", Level.WARN: "WARN", Level.ERROR: "ERROR"}
@@ -129,7 +129,7 @@ class LiveView:
     def _draw(
         self, recording: Recording, drawn: list[tuple[str, Detection, scene.Outline]], camera: CameraModel
     ) -> None:
-        """Cuboids, axes and labels, in the picture."""
+        """Cuboids, axes and labels, in the image."""
         colors = [scene.color(name) for name, _, _ in drawn]
         strips, inks, radii = [], [], []
         for (_, detection, (seen, hidden)), color in zip(drawn, colors, strict=True):

@@ -43,7 +43,7 @@ def color(name: str) -> tuple[int, int, int]:
 
 
 def outline(camera: CameraModel, detection: Detection) -> Outline | None:
-    """The cuboid's edges in the picture; None when a part of it lies behind the camera."""
+    """The cuboid's edges in the image; None when a part of it lies behind the camera."""
     corners = detection.pose.apply(detection.model.keypoints)
     if (corners[:, 2] <= overlay.NEAR_PLANE).any():
         return None
@@ -123,7 +123,7 @@ def figures(values: Mapping[str, str]) -> dict[tuple[str, str], float]:
 
 
 def shrunk(rgb: np.ndarray, camera: CameraModel, widest: int) -> tuple[np.ndarray, CameraModel]:
-    """A picture (H, W, 3) of at most so many columns, columns and rows of even number, and its camera."""
+    """An image (H, W, 3) of at most so many columns, columns and rows of even number, and its camera."""
     height, width = rgb.shape[:2]
     scale = min(1.0, widest / width)
     smaller = camera.resized(*(max(2, 2 * int(scale * size / 2 + 1e-9)) for size in (width, height)))

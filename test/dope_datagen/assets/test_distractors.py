@@ -79,7 +79,7 @@ def test_a_shape_takes_the_place_of_a_broken_file_and_the_user_is_told(folder, c
 def test_a_picture_that_cannot_be_read_is_left_out(folder, capsys):
     mesh = Assets({}).mesh(f"file:{folder / 'blank.obj'}")
     assert (mesh.texture, len(mesh.triangles)) == (None, 12)
-    assert "blank.png is not a readable picture and is left out" in capsys.readouterr().err
+    assert "blank.png is not a readable image and is left out" in capsys.readouterr().err
 
 
 def test_a_mesh_that_is_not_there_is_refused(folder):

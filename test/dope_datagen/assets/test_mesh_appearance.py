@@ -1,4 +1,4 @@
-"""Distractors keep their look whatever the format: in the mesh, and in the pictures of both renderers."""
+"""Distractors keep their look whatever the format: in the mesh, and in the images of both renderers."""
 
 import shutil
 
@@ -53,7 +53,7 @@ def per_vertex(color):
 
 
 def two_materials(path):
-    """An OBJ file of two cubes, the left one with a red picture, the right one with a green."""
+    """An OBJ file of two cubes, the left one with a red image, the right one with a green."""
     rows, faces_of = [], []
     for x in (-0.05, 0.05):
         vertices, uvs, faces = box((0.09, 0.09, 0.09), (x, 0, 0))
@@ -68,7 +68,7 @@ def two_materials(path):
 
 
 def google(folder, vertices, uvs, faces, image):
-    """A folder as in the Google Scanned Objects: the picture is not beside the library that names it."""
+    """A folder as in the Google Scanned Objects: the image is not beside the library that names it."""
     (folder / "meshes").mkdir(parents=True)
     (folder / "materials" / "textures").mkdir(parents=True)
     save(folder / "meshes" / "texture.obj", vertices, uvs, faces, image)
@@ -115,7 +115,7 @@ def hue(rgb):
 
 
 def columns(rgb):
-    """The hue to the left and to the right of the picture's middle, in its central rows."""
+    """The hue to the left and to the right of the image's middle, in its central rows."""
     rows = slice(CAMERA.height // 2 - 4, CAMERA.height // 2 + 5)
     middle = CAMERA.width // 2
     return [

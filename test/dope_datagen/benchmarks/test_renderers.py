@@ -1,4 +1,4 @@
-"""The benchmark of the renderers, on pictures so small that it takes seconds; its figures mean nothing here."""
+"""The benchmark of the renderers, on images so small that it takes seconds; its figures mean nothing here."""
 
 import json
 

@@ -108,7 +108,7 @@ def test_a_fault_of_a_label_is_named_with_its_picture(data, change, reason):
     relabel(data, 3, change)
     found = reasons(data)
     assert any(reason in text for text in found), found
-    assert all(text.startswith("shard 0, picture 3: ") for text in found)
+    assert all(text.startswith("shard 0, image 3: ") for text in found)
 
 
 @pytest.mark.parametrize("location", [[0.01, 0.0, 0.4], [0.0, 0.0, 40.0]])
@@ -149,7 +149,7 @@ def test_a_fault_of_a_row_is_named_with_its_picture(data, name, change, reason):
     rewrite(data, name, change)
     found = reasons(data)
     assert any(reason in text for text in found), found
-    assert all(text.startswith("shard 0, picture 2: ") for text in found)
+    assert all(text.startswith("shard 0, image 2: ") for text in found)
 
 
 def cut(file):
@@ -187,7 +187,7 @@ def test_a_shard_with_too_few_pictures_is_faulty(tmp_path):
     store.write_shard(tmp_path / "data", 0, [picture(n) for n in range(3)], 90)
     found = reasons(tmp_path / "data")
     assert found
-    assert all(text.startswith("shard 0, picture 3: ") for text in found)
+    assert all(text.startswith("shard 0, image 3: ") for text in found)
 
 
 def test_pictures_without_objects_are_sound(tmp_path):
@@ -203,7 +203,7 @@ def test_an_array_that_is_too_short_is_a_fault_of_the_store(data, tmp_path, caps
     meta["shape"][0] = 4
     (data / "mask" / "zarr.json").write_text(json.dumps(meta))
     assert main([str(data), "--out", str(tmp_path / "report")]) == 1
-    assert "the store: the array mask has 4 rows for 6 pictures" in capsys.readouterr().out
+    assert "the store: the array mask has 4 rows for 6 images" in capsys.readouterr().out
 
 
 def test_faults_are_printed_counted_and_written_and_the_dataset_is_not_changed(data, tmp_path, capsys):
@@ -213,7 +213,7 @@ def test_faults_are_printed_counted_and_written_and_the_dataset_is_not_changed(d
     assert all_files(data) == before
     printed = capsys.readouterr().out
     assert "faults: 2, in shards 0" in printed
-    assert "shard 0, picture 3: label 0 (carton): visibility 1.5 is outside [0, 1]" in printed
+    assert "shard 0, image 3: label 0 (carton): visibility 1.5 is outside [0, 1]" in printed
     report = json.loads((tmp_path / "data-check" / "report.json").read_text())
     assert report["shards"] == {"checked": [0], "faulty": [0], "not_rendered": []}
     assert report["faults"][0]["picture"] == 3

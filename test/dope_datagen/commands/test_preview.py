@@ -20,7 +20,7 @@ MODELS = {"carton": CARTON}
 
 
 class Page(HTMLParser):
-    """Gathers what a page refers to, its pictures and the cells of its tables."""
+    """Gathers what a page refers to, its images and the cells of its tables."""
 
     def __init__(self, text):
         super().__init__()

@@ -269,7 +269,7 @@ def test_a_row_that_is_too_long_is_a_users_mistake(tmp_path):
     store.create(path, 1, 7, CONFIG, [CARTON])
     crowd = picture(0)
     crowd.objects.extend(crowd.objects * 200)
-    with pytest.raises(UserError, match="put fewer objects in a picture"):
+    with pytest.raises(UserError, match="put fewer objects in an image"):
         store.write_shard(path, 0, [crowd], 90)
 
 

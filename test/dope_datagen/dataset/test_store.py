@@ -92,7 +92,7 @@ def test_a_shard_without_labels_counts_as_unfinished(folder):
     [
         (300, 1, CONFIG, "begun with seed 0"),
         (300, 0, CONFIG | {"width": 64}, "begun with another config"),
-        (100, 0, CONFIG, "has 300 pictures already"),
+        (100, 0, CONFIG, "has 300 images already"),
     ],
 )
 def test_a_dataset_is_not_continued_as_another_one(folder, images, seed, config, message):

@@ -51,7 +51,7 @@ def test_unit_camera_and_corner_order_are_found_by_reprojection(tmp_path, run, u
         write_picture(tmp_path / "in", n, objects_of(n, unit=unit, camera=camera, order=order))
     status, lines, _ = run()
     assert status == 0
-    assert lines[0].startswith(f"2 pictures: {unit}, {camera} camera, {order}; reprojection within 0.0")
+    assert lines[0].startswith(f"2 images: {unit}, {camera} camera, {order}; reprojection within 0.0")
     for got, wanted in zip(Dataset.open(tmp_path / "out").labels(1), sample(1).objects[:2], strict=True):
         np.testing.assert_allclose(got.pose.matrix, wanted.pose.matrix, atol=1e-5)
         np.testing.assert_allclose(got.keypoints, wanted.keypoints, atol=2e-3)
@@ -74,8 +74,8 @@ def test_old_and_new_pictures_in_one_tree_are_told_apart(tmp_path, run):
         order = BLENDERPROC if n else DOPE
         write_picture(tmp_path / "in" / str(n), n, objects_of(n, unit="centimetres", camera="OpenGL", order=order))
     _, lines, _ = run()
-    assert lines[0].startswith(f"2 pictures: centimetres, OpenGL camera, {BLENDERPROC};")
-    assert lines[1].startswith(f"1 pictures: centimetres, OpenGL camera, {DOPE};")
+    assert lines[0].startswith(f"2 images: centimetres, OpenGL camera, {BLENDERPROC};")
+    assert lines[1].startswith(f"1 images: centimetres, OpenGL camera, {DOPE};")
 
 
 def test_fat_has_eight_corners_and_its_camera_in_a_file_of_the_folder(tmp_path, run):
@@ -90,7 +90,7 @@ def test_fat_has_eight_corners_and_its_camera_in_a_file_of_the_folder(tmp_path, 
                  "cx": 81.5, "cy": 57.25, "s": 0}} for side, focal in (("left", 99), ("right", 150))]  # fmt: skip
     (tmp_path / "in" / "_camera_settings.json").write_text(json.dumps({"camera_settings": settings}))
     status, lines, _ = run()
-    assert (status, lines[0].split(";")[0]) == (0, f"1 pictures: centimetres, OpenCV camera, {DOPE}")
+    assert (status, lines[0].split(";")[0]) == (0, f"1 images: centimetres, OpenCV camera, {DOPE}")
     assert Dataset.open(tmp_path / "out").camera(0).K[0, 0] == 150
 
 
@@ -105,7 +105,7 @@ def test_a_principal_point_of_zero_is_mended_and_said(tmp_path, run):
     data = {"width": WIDTH, "height": HEIGHT, "intrinsics": {"fx": 150, "fy": 150, "cx": 0, "cy": 0}}
     write_picture(tmp_path / "in", 0, objects, camera=data)
     _, lines, _ = run()
-    assert "principal point (0, 0) taken to be the picture's centre" in lines[0]
+    assert "principal point (0, 0) taken to be the image's centre" in lines[0]
     np.testing.assert_allclose(Dataset.open(tmp_path / "out").camera(0).K, K)
 
 
@@ -155,19 +155,19 @@ def test_files_that_fit_nothing_are_named_and_the_rest_is_imported(tmp_path, run
     paths[9] = folder / "notes.json"
     paths[9].write_text("[]")
     paths[10] = write_picture(folder, 10, objects_of(10))
-    paths[10].with_suffix(".png").write_bytes(b"no picture")
+    paths[10].with_suffix(".png").write_bytes(b"no image")
     status, lines, errors = run()
-    assert (status, lines[-1]) == (0, f"{tmp_path / 'out'}: 1 pictures; warnings: 10")
+    assert (status, lines[-1]) == (0, f"{tmp_path / 'out'}: 1 images; warnings: 10")
     reasons = {
         1: ": objects[0] (carton): quaternion_xyzw has length 0.50 instead of 1 and is no rotation; NVISII's exporter "
         "writes such for a mesh that was loaded with a scale; scale the mesh's file and render again",
         3: ": objects[0] (carton): has no location of 3 and quaternion_xyzw of 4 numbers; without them the corner "
         "order cannot be checked",
         4: ": objects[0] (carton): projected_cuboid is not 9 points [u, v] (or 8 with projected_cuboid_centroid)",
-        6: ": has no picture beside it (000006.png or 000006.jpg)",
+        6: ": has no image beside it (000006.png or 000006.jpg)",
         7: ": has no camera_data.intrinsics fx, fy, cx, cy, nor has a _camera_settings.json beside it",
-        8: f": is for 640x480 pixels, but the picture of {paths[8]} is {WIDTH}x{HEIGHT}",
-        9: ": has no list `objects`, so it is not the annotation of a picture",
+        8: f": is for 640x480 pixels, but the image of {paths[8]} is {WIDTH}x{HEIGHT}",
+        9: ": has no list `objects`, so it is not the annotation of an image",
     }
     for n, reason in reasons.items():
         assert f"dope convert: warning: {paths[n]}{reason}" in errors
@@ -178,7 +178,7 @@ def test_files_that_fit_nothing_are_named_and_the_rest_is_imported(tmp_path, run
         f"camera, {DOPE}; compare intrinsics, quaternion, and the object's size in objects.yaml"
     )
     assert any(f"{paths[5]}: not valid JSON" in line for line in errors)
-    assert any(f"{paths[10].with_suffix('.png')}: not a readable picture" in line for line in errors)
+    assert any(f"{paths[10].with_suffix('.png')}: not a readable image" in line for line in errors)
     assert len(errors) == 10
 
 
@@ -203,7 +203,7 @@ def test_a_dataset_has_pictures_of_one_size(tmp_path, run):
     path = write_picture(tmp_path / "in", 2, [], camera={"intrinsics": {"fx": 9, "fy": 9, "cx": 9, "cy": 9}})
     cv2.imwrite(str(path.with_suffix(".png")), np.zeros((32, 64, 3), np.uint8))
     _, lines, errors = run()
-    assert lines[-1] == f"{tmp_path / 'out'}: 2 pictures; warnings: 1"
+    assert lines[-1] == f"{tmp_path / 'out'}: 2 images; warnings: 1"
     assert errors == [
         f"dope convert: warning: {path}: is 64x32, most are {WIDTH}x{HEIGHT}, and a dataset has one size; resize it"
     ]
@@ -230,7 +230,7 @@ def test_a_source_that_is_no_dataset_and_a_target_that_exists_are_named(tmp_path
     (tmp_path / "in").mkdir()
     assert run()[2] == [
         f"dope convert: error: {tmp_path / 'in'}: neither a dataset of `dope generate` (zarr.json), nor BOP scenes "
-        "(scene_camera.json), nor pictures with annotations beside them (000000.png and 000000.json); give the folder "
+        "(scene_camera.json), nor images with annotations beside them (000000.png and 000000.json); give the folder "
         "of one of these"
     ]
     write_picture(tmp_path / "in", 0, objects_of(0))
@@ -278,7 +278,7 @@ def test_a_bop_scene_in_another_unit_or_frame_is_recognised(tmp_path, run, unit,
     broken.mkdir()
     (broken / "scene_camera.json").write_text("[]")
     _, lines, errors = run()
-    assert lines[0] == f"1 pictures of BOP scenes: {unit}, {camera} camera; bbox_obj agrees"
+    assert lines[0] == f"1 images of BOP scenes: {unit}, {camera} camera; bbox_obj agrees"
     assert errors == [
         f"dope convert: warning: {broken / 'scene_camera.json'}: is not a mapping of image id to entry, as BOP "
         "defines it",

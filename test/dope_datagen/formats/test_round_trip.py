@@ -77,12 +77,12 @@ def test_bop_and_back_is_the_same(folder, bop_dataset, source):
 def test_the_line_says_what_was_detected(folder, ndds, bop_dataset, capsys):
     run(folder, "ndds", "store", "said_ndds")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("3 pictures: centimetres, OpenCV camera, DOPE's corner order; reprojection within 0.0")
-    assert lines[1] == "1 pictures: no known object in them"
-    assert lines[-1] == f"{folder / 'said_ndds'}: 4 pictures"
+    assert lines[0].startswith("3 images: centimetres, OpenCV camera, DOPE's corner order; reprojection within 0.0")
+    assert lines[1] == "1 images: no known object in them"
+    assert lines[-1] == f"{folder / 'said_ndds'}: 4 images"
     run(folder, "bop", "store", "said_bop")
     first = capsys.readouterr().out.splitlines()[0]
-    assert first == "4 pictures of BOP scenes: millimetres, OpenCV camera; bbox_obj agrees"
+    assert first == "4 images of BOP scenes: millimetres, OpenCV camera; bbox_obj agrees"
 
 
 def test_a_foreign_format_becomes_another_without_a_store_between(folder, ndds):
@@ -92,7 +92,7 @@ def test_a_foreign_format_becomes_another_without_a_store_between(folder, ndds):
 
 
 def test_upstreams_trainer_finds_what_it_needs_in_ndds(ndds):
-    """A picture is a .png with a .json of the same stem; the class, the visibility and nine points are read."""
+    """An image is a .png with a .json of the same stem; the class, the visibility and nine points are read."""
     pictures = [p for p in sorted(ndds.rglob("*.png")) if p.with_name(p.name.replace("png", "json")).exists()]
     assert [p.name for p in pictures] == [f"{n:06d}.png" for n in range(4)]
     for picture, original in zip(pictures, SAMPLES, strict=True):
@@ -218,7 +218,7 @@ def test_an_unfinished_dataset_is_converted_as_far_as_it_is_there(folder, capsys
     store.create(folder / "half", 260, 0, config, [CARTON, MUG])
     store.write_shard(folder / "half", 1, SAMPLES, 95)
     run(folder, "half", "coco", "half_coco")
-    warning = f"{folder / 'half'}: 256 pictures are not finished; run `dope generate` again to complete it"
+    warning = f"{folder / 'half'}: 256 images are not finished; run `dope generate` again to complete it"
     assert f"dope convert: warning: {warning}\n" in capsys.readouterr().err
 
 

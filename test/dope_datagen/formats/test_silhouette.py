@@ -13,7 +13,7 @@ from helpers.handmade_images import HEIGHT, MUG, WIDTH, box_mesh
 def test_few_conventions_explain_many_pictures():
     misfits = np.full((5, 4), np.inf)
     misfits[:3, 2] = 0.1
-    misfits[0, 1] = 0.0  # fits one picture better, but another fits three
+    misfits[0, 1] = 0.0  # fits one image better, but another fits three
     misfits[3, 3], misfits[3, 0] = 0.2, 0.4  # the simpler of two that fit alike
     np.testing.assert_array_equal(conventions.decide(misfits), [2, 2, 2, 0, -1])
 

@@ -16,7 +16,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import load_objects
 from helpers.handmade_stores import all_files
 
-IMAGES = 260  # two shards, the last one of four pictures
+IMAGES = 260  # two shards, the last one of four images
 LAST = ["--shards", "1:2"]
 HERE = ["--", "--runner=DirectRunner"]
 PROCESSES = [*HERE, "--direct_running_mode=multi_processing", "--direct_num_workers=2"]

@@ -151,10 +151,10 @@ def test_no_texture_is_a_warning_and_a_missing_or_broken_one_is_named(tmp_path, 
     assert "no texture and no colours: it will be drawn in one grey" in capsys.readouterr().out
     for suffix in ("obj", "ply", "dae"):
         path = save(tmp_path / f"{suffix}.{suffix}", *box())
-        path.with_suffix(".png").write_bytes(b"not a picture")
+        path.with_suffix(".png").write_bytes(b"not an image")
         assert main(["check", str(path)]) == 2
         assert f"{suffix}.png is" in (error := capsys.readouterr().err)
-        assert "not a readable picture" in error
+        assert "not a readable image" in error
         path.with_suffix(".png").unlink()
         assert main(["check", str(path)]) == 2
         assert f"{suffix}.png" in capsys.readouterr().err

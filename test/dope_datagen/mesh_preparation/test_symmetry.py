@@ -40,7 +40,7 @@ def test_a_small_label_is_enough_to_tell_the_sides_apart(tmp_path):
 
 def test_print_that_repeats_keeps_the_symmetry(tmp_path):
     vertices, uvs, faces = box()
-    uvs[4:8] = uvs[:4]  # the same picture on both sides along x, and on both along y
+    uvs[4:8] = uvs[:4]  # the same image on both sides along x, and on both along y
     uvs[12:16] = uvs[[10, 11, 8, 9]]
     uvs[16:] = uvs[16]  # one colour on both ends
     axes = axes_of(save(tmp_path / "box.obj", vertices, uvs, faces))

@@ -1,4 +1,4 @@
-"""The camera of generated pictures: taken from a calibration file, or drawn, without disturbing what else is drawn."""
+"""The camera of generated images: taken from a calibration file, or drawn, without disturbing what else is drawn."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Scenes drawn on one machine and rendered on another: the same pictures as if drawn where they are rendered."""
+"""Scenes drawn on one machine and rendered on another: the same images as if drawn where they are rendered."""
 
 import gzip
 import shutil
@@ -97,8 +97,8 @@ def test_other_scenes_in_the_folder_are_not_mixed_with_these(drawn):
 @pytest.mark.parametrize(
     ("changes", "seed", "images", "message"),
     [
-        ({}, 4, 5, "has scenes of seed 3 for 5 pictures; give --seed 3 and at most --images 5"),
-        ({}, 3, 6, "has scenes of seed 3 for 5 pictures"),
+        ({}, 4, 5, "has scenes of seed 3 for 5 images; give --seed 3 and at most --images 5"),
+        ({}, 3, 6, "has scenes of seed 3 for 5 images"),
         ({"empty": 0.5}, 3, 5, "drawn with another empty; give the configuration they are of"),
     ],
 )

@@ -26,7 +26,7 @@ def test_each_stage_of_each_engine_is_told(picture, tmp_path, capsys):
         assert {"preprocess", "network", "decode", "total"} <= figures.keys()
         assert all(len(values) == 3 for values in figures.values())
         assert np.all(np.array(figures["network"]) < np.array(figures["total"]))
-    assert capsys.readouterr().out.count("pictures/s") == len(kept)
+    assert capsys.readouterr().out.count("images/s") == len(kept)
 
 
 def test_a_picture_that_is_not_there_is_told(capsys):

@@ -1,4 +1,4 @@
-"""`dope demo`: three processes over DDS, run here on a scene of blank pictures with untrained weights."""
+"""`dope demo`: three processes over DDS, run here on a scene of blank images with untrained weights."""
 
 import json
 import os
@@ -21,7 +21,7 @@ FRAMES = 6
 
 @pytest.fixture
 def out(tmp_path):
-    """A demo folder whose scene is there already: grey pictures that are said to hold one carton each."""
+    """A demo folder whose scene is there already: grey images that are said to hold one carton each."""
     rgb = tmp_path / "scene" / "rgb"
     rgb.mkdir(parents=True)
     keys = [str(i) for i in range(FRAMES)]

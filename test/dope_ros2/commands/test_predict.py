@@ -35,7 +35,7 @@ def detection(pose: Pose) -> Detection:
 
 @pytest.fixture
 def scene(tmp_path):
-    """A BOP scene of two pictures; the second has no truth."""
+    """A BOP scene of two images; the second has no truth."""
     folder = tmp_path / "000042"
     (folder / "rgb").mkdir(parents=True)
     for i in (3, 11):
@@ -162,7 +162,7 @@ def test_a_failed_video_leaves_no_file(tmp_path):
 
 def test_a_damaged_video_or_image_is_one_line_that_names_it(tmp_path):
     for name, read in (("clip.mp4", Video), ("photo.png", read_image)):
-        (tmp_path / name).write_bytes(b"no picture at all")
+        (tmp_path / name).write_bytes(b"no image at all")
         with pytest.raises(UserError, match=rf"{name}: not a readable") as error:
             read(tmp_path / name)
         assert "\n" not in str(error.value)
@@ -227,7 +227,7 @@ def test_predictions_of_a_folder_go_on_past_a_damaged_file(tmp_path, scene, weig
     photos = tmp_path / "photos"
     photos.mkdir()
     cv2.imwrite(str(photos / "wall.png"), np.full((240, 320, 3), 128, np.uint8))
-    (photos / "damaged.jpg").write_bytes(b"no picture")
+    (photos / "damaged.jpg").write_bytes(b"no image")
     with VideoWriter(photos / "clip.mp4", 10.0) as writer:
         for _ in range(2):
             writer.write(np.full((240, 320, 3), 128, np.uint8))

@@ -147,7 +147,7 @@ def test_a_bag_that_lacks_answers_is_damaged(tmp_path):
 
 @pytest.fixture(scope="module")
 def cartons(tmp_path_factory):
-    """Three answers of the shipped weights, tracked, to a picture of cartons that moves; a part of it last."""
+    """Three answers of the shipped weights, tracked, to an image of cartons that moves; a part of it last."""
     rgb = cv2.imread(str(REPO / "docs" / "images" / "demo.jpg"))[..., ::-1]
     estimator = Estimator.load(WEIGHTS, load_objects(), "cpu", "torch")
     requests = [TRACKED, TRACKED, replace(TRACKED, roi=Roi(100, 60, 400, 400))]

@@ -1,4 +1,4 @@
-"""The closer look: a window is still a pinhole camera's picture, and what is seen in it is the same object."""
+"""The closer look: a window is still a pinhole camera's image, and what is seen in it is the same object."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Boxes that overlap in the picture, peaks in wrong places, votes that miss: what is one object and what are two."""
+"""Boxes that overlap in the image, peaks in wrong places, votes that miss: what is one object and what are two."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ PATTERNS = {"rggb": ((0, 1), (1, 2)), "bggr": ((2, 1), (1, 0)), "gbrg": ((1, 2),
 
 
 def scene():
-    """A smooth (H, W, 3) float RGB picture whose channels differ, 16 to 239."""
+    """A smooth (H, W, 3) float RGB image whose channels differ, 16 to 239."""
     y, x = np.mgrid[:H, :W]
     return np.stack([30 + 4 * x, 200 - 3 * x, 40 + 5 * y], axis=-1).astype(float)
 
@@ -34,7 +34,7 @@ def yuv(rgb):
 
 
 def packed(encoding, rgb):
-    """The numbers that a camera of this encoding would send for a picture, rows first."""
+    """The numbers that a camera of this encoding would send for an image, rows first."""
     name = encoding.rstrip("0123456789") if not encoding[0].isdigit() else encoding
     if name.startswith("bayer"):
         return mosaic(rgb, name[6:])

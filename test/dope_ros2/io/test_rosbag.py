@@ -1,4 +1,4 @@
-"""Bags of both storages, written by the test, read back as pictures with their cameras."""
+"""Bags of both storages, written by the test, read back as images with their cameras."""
 
 import json
 import shutil
@@ -98,7 +98,7 @@ def test_predict_takes_bags(tmp_path):
     path = make(tmp_path / "bag", {"/cam/camera_info": info, "/cam/image_raw": image})
     sources, problems = find_sources([path])
     run = PredictionRun(Nothing(), Settings(), AssumedCamera(), tmp_path / "out")
-    assert list(lines(run, sources)) == ["bag: 5 pictures, something found in 0"]
+    assert list(lines(run, sources)) == ["bag: 5 images, something found in 0"]
     assert not problems + run.problems
     write(run, path)
     entries = json.loads((tmp_path / "out" / "predictions.json").read_text())["images"]

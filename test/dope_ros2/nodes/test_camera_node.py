@@ -38,7 +38,7 @@ def write_images(folder, count):
 
 
 def write_scene(folder, count, wrong=()):
-    """Pictures in which the fake node's carton is the truth, except in those that are `wrong`."""
+    """Images in which the fake node's carton is the truth, except in those that are `wrong`."""
     write_images(folder / "rgb", count)
     right = Pose.from_rotvec([0, 0, 0.5], [0, 0, 0.6])
     cameras = {str(i): {"cam_K": K, "depth_scale": 1.0} for i in range(count)}
@@ -85,7 +85,7 @@ def test_without_calibration_the_field_of_view_is_a_guess_that_is_told_once(star
     observer.listen(CameraInfo, "/guess/camera_info")
     arguments = ["-p", f"source:={tmp_path}/images", "-p", "hfov:=90.0", "-p", "loop:=true"]
     process = start(*CAMERA, "-r", "__ns:=/guess", *arguments)
-    observer.until(lambda: len(observer.received["/guess/camera_info"]) > 4, "more pictures than there are files")
+    observer.until(lambda: len(observer.received["/guess/camera_info"]) > 4, "more images than there are files")
     assert observer.received["/guess/camera_info"][0].p[0] == pytest.approx(32)
     assert process.count("90 degrees is assumed") == 1
     assert process.terminate() == 0
@@ -142,7 +142,7 @@ def test_camera_dope_and_monitor_agree_on_what_is_found(start, dope, tmp_path, w
     assert camera.terminate() == 0
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["frames"] == 24
-    assert figures["answered"] >= 4  # a busy machine may leave pictures out
+    assert figures["answered"] >= 4  # a busy machine may leave images out
     assert figures["recall"] < 0.8 if wrong else figures["recall"] == 1.0
     assert figures["translation_error"] < 0.02
     assert figures["latency_p50_ms"] > 0

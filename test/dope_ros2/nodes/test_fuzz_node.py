@@ -33,7 +33,7 @@ headers = st.builds(Header, stamp=stamps, frame_id=texts)
 
 
 class Unshaken(Foretold):
-    """Finds at most three things, whatever the picture."""
+    """Finds at most three things, whatever the image."""
 
     def __call__(self, image, camera, settings):
         return super().__call__(image % 4, camera, settings)

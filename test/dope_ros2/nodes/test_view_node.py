@@ -1,4 +1,4 @@
-"""`dope view` over DDS: it finds the camera that a node listens to, and shows its pictures with their answers."""
+"""`dope view` over DDS: it finds the camera that a node listens to, and shows its images with their answers."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ FOCAL = 600.0
 
 @pytest.fixture(scope="module")
 def recording(start, observer, tmp_path_factory):
-    """What is left of a viewer that has seen a node answer three pictures, and one without a node."""
+    """What is left of a viewer that has seen a node answer three images, and one without a node."""
     out = tmp_path_factory.mktemp("view") / "new" / "out.rrd"
     observer.listen(Detection3DArray, "/dope/detections")
     node = start(FAKE, *REMAPPED)

@@ -13,7 +13,7 @@ from helpers.fake_network import CAMERA, SIDE, Seer, ramps
 
 
 def shown(poses):
-    """Where a survey of the whole picture shows something, (N, 2) [px]."""
+    """Where a survey of the whole image shows something, (N, 2) [px]."""
     look = estimator(Seer(poses), crop=SIDE)
     return named_pixels(CameraPipeline(look).survey(Frame(ramps(), CAMERA, 0.0), Request(Settings())))[1]
 

@@ -1,4 +1,4 @@
-"""The picture of the belief maps: each blob lies where its keypoint is."""
+"""The image of the belief maps: each blob lies where its keypoint is."""
 
 import numpy as np
 

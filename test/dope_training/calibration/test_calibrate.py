@@ -95,7 +95,7 @@ def test_corners_of_hidden_objects_do_not_count():
 
 @pytest.fixture
 def files(tmp_path):
-    """A store of two pictures and weights that find nothing in them."""
+    """A store of two images and weights that find nothing in them."""
     data, weights = tmp_path / "store", tmp_path / "w.safetensors"
     store.create(data, 2, 0, {"width": 160, "height": 120, "depth": False}, [CARTON])
     store.write_shard(data, 0, [sample(Pose.from_rotvec([0, 0, 0], [0, 0, 0.5]))] * 2, 95)

@@ -111,7 +111,7 @@ def test_degenerate_evidence_still_gives_a_probability():
 
 
 class Drawn(torch.nn.Module):
-    """Says what it is told to see, whatever the picture."""
+    """Says what it is told to see, whatever the image."""
 
     def __init__(self, poses):
         super().__init__()
@@ -146,7 +146,7 @@ BOX = replace(CARTON, centre=(0.02, -0.05, 0.1))  # one whose origin is not its 
 
 
 def pictures(bias, count, noise=0.01):
-    """Pictures of one box each, whose distance comes out too long by a share of it; every fifth pose is turned."""
+    """Images of one box each, whose distance comes out too long by a share of it; every fifth pose is turned."""
     rng = np.random.default_rng(0)
     for number in range(count):
         pose = Pose.from_rotvec(rng.normal(size=3), [*rng.uniform(-0.2, 0.2, 2), rng.uniform(0.5, 2)])

@@ -31,7 +31,7 @@ def looked_at(path, config=CONFIG, models=(painted_store.CARTON,)):
 
 
 def refusal(tmp_path, change):
-    """The one reason why a store of pictures so changed is refused."""
+    """The one reason why a store of images so changed is refused."""
     report = looked_at(painted_store.make(tmp_path / "store", change=lambda number, sample: change(sample)))
     assert len(report.refusals) == 1
     return report.refusals[0]
@@ -77,7 +77,7 @@ def test_intrinsics_of_another_resolution_are_found_and_the_right_ones_named(tmp
 def test_a_principal_point_far_from_the_middle_is_a_warning(tmp_path):
     doubled = CameraModel(painted_store.CAMERA.K * [[2], [2], [1]], painted_store.WIDTH, painted_store.HEIGHT)
     report = looked_at(painted_store.make(tmp_path / "store", change=lambda n, s: replace(s, camera=doubled)))
-    assert any("go with pictures of 319x239" in line for line in report.warnings)
+    assert any("go with images of 319x239" in line for line in report.warnings)
 
 
 def test_labels_of_other_pictures_are_found_by_their_masks(tmp_path):
@@ -92,7 +92,7 @@ def test_labels_with_their_masks_of_other_pictures_are_found_by_edges(tmp_path):
         return replace(sample, rgb=painted_store.picture((number * 7 + 3) % 60).rgb)
 
     (reason,) = looked_at(painted_store.make(tmp_path / "store", 60, change=change)).refusals
-    assert "of its masks lie on edges of the pictures" in reason
+    assert "of its masks lie on edges of the images" in reason
 
 
 def test_a_few_wrong_labels_are_a_warning(tmp_path):
@@ -101,7 +101,7 @@ def test_a_few_wrong_labels_are_a_warning(tmp_path):
 
     report = looked_at(painted_store.make(tmp_path / "store", change=change))
     assert report.refusals == []
-    assert any("1 of 39 labels are wrong; the first: picture 5" in line for line in report.warnings)
+    assert any("1 of 39 labels are wrong; the first: image 5" in line for line in report.warnings)
 
 
 def test_a_class_that_is_not_there_is_refused_with_the_nearest_name(tmp_path):
@@ -109,7 +109,7 @@ def test_a_class_that_is_not_there_is_refused_with_the_nearest_name(tmp_path):
     path = painted_store.make(
         tmp_path / "store", models=[other], of=lambda number: painted_store.picture(number, other)
     )
-    with pytest.raises(UserError, match=f"{path}: no picture of 'carton' in it; did you mean 'cartons'"):
+    with pytest.raises(UserError, match=f"{path}: no image of 'carton' in it; did you mean 'cartons'"):
         ready(CONFIG, [TrainingStore(path)], [painted_store.CARTON])
 
 
@@ -117,7 +117,7 @@ def test_a_class_among_the_records_that_no_picture_shows_is_refused(tmp_path):
     mustard = load_objects()["mustard"]
     path = painted_store.make(tmp_path / "store", models=[painted_store.CARTON, mustard])
     config = TrainConfig(objects=["carton", "mustard"], crop=96)
-    assert "no picture of 'mustard'" in looked_at(path, config, [painted_store.CARTON, mustard]).refusals[0]
+    assert "no image of 'mustard'" in looked_at(path, config, [painted_store.CARTON, mustard]).refusals[0]
 
 
 def test_a_class_may_be_in_one_of_two_stores(tmp_path):

@@ -17,7 +17,7 @@ CONFIG = TrainConfig(objects=["carton"], crop=96, precision="32-true")  # many p
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Small pictures; and flushing denormal numbers is for this process."""
+    """Small images; and flushing denormal numbers is for this process."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -43,7 +43,7 @@ def test_labels_of_other_pictures_fail(tmp_path):
     outcome = overfit_check.self_test(CONFIG, [TrainingStore(path)], [painted_store.CARTON])
     assert not outcome.passed
     assert "FAIL" in outcome.line()
-    assert "labels seem to be those of other pictures" in outcome.line()
+    assert "labels seem to be those of other images" in outcome.line()
 
 
 def test_what_cannot_be_seen_in_the_pictures_is_not_learned(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ VISIBILITY = (1.0, 1.0, 1.0, 0.3)
 
 
 def picture(number):
-    """A carton in the middle, less visible in the last picture; the number is written into the first pixel."""
+    """A carton in the middle, less visible in the last image; the number is written into the first pixel."""
     pose = Pose.random(np.random.default_rng(number), (0, 0, 0.8))
     rgb = np.full((120, 160, 3), 40 * number, np.uint8)
     keypoints = CAMERA.project(pose.apply(CARTON.keypoints))
@@ -42,7 +42,7 @@ def data(tmp_path_factory):
 
 
 class Knowing:
-    """Answers with the true pose, changed as `change` says for each picture; None finds nothing."""
+    """Answers with the true pose, changed as `change` says for each image; None finds nothing."""
 
     models = (CARTON,)
 

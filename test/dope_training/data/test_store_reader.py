@@ -22,7 +22,7 @@ CONFIG = TrainConfig(objects=["carton"], crop=64)
 
 
 def spoil(path, number, name="rgb"):
-    """Overwrite the stored bytes of one picture."""
+    """Overwrite the stored bytes of one image."""
     file = shards.chunk_file(path / name, number // shards.SHARD)
     reader = shards.Reader(path / name)
     reader.row(number)
@@ -66,10 +66,10 @@ def test_an_unreadable_picture_is_named_once_counted_and_replaced(store, capfd, 
         pictures, 1, sampler=[(0, 11), (0, 12), (1, 11), (2, 11)], collate_fn=stack, num_workers=workers
     )
     batches = list(loader)
-    assert capfd.readouterr().out.count("picture 11 cannot be read") == 1
+    assert capfd.readouterr().out.count("image 11 cannot be read") == 1
     assert torch.equal(batches[0].image, again[0, 11].image)
     assert pictures.datasets[0].reading.counts[1] == 3
-    assert "3 of 7 pictures could not be read (shard 0)" in pictures.unreadable()[0]
+    assert "3 of 7 images could not be read (shard 0)" in pictures.unreadable()[0]
 
 
 def test_a_shard_cut_short_is_named_with_its_number(tmp_path, capsys):
@@ -79,7 +79,7 @@ def test_a_shard_cut_short_is_named_with_its_number(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for place in (10, 20, 30, 280):
         assert len(reading.one_of(range(300), place, rng).objects) == 1
-    assert "shard 1: picture 280 cannot be read" in capsys.readouterr().out
+    assert "shard 1: image 280 cannot be read" in capsys.readouterr().out
     assert sum(1 for _ in readable(reading.store, range(300))) == 256
 
 
@@ -88,7 +88,7 @@ def test_a_store_that_is_mostly_unreadable_stops_with_one_line(store):
         spoil(store, number, "labels")
     visits = [(0, index) for index in range(59)]
     loader = DataLoader(crops_of([store], CONFIG, training=True), 1, sampler=visits, collate_fn=stack, num_workers=1)
-    with pytest.raises(TooManyError, match=r"10 of the \d+ pictures drawn cannot be read, more than 10%") as caught:
+    with pytest.raises(TooManyError, match=r"10 of the \d+ images drawn cannot be read, more than 10%") as caught:
         list(loader)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(store))

@@ -11,7 +11,7 @@ SIZE = 96
 
 
 def crops(count, number=3):
-    """Crops of a picture in which one carton is wholly seen."""
+    """Crops of an image in which one carton is wholly seen."""
     sample = picture(number)
     return sample, [augment(np.random.default_rng(seed), sample, SIZE) for seed in range(count)]
 

@@ -25,7 +25,7 @@ from helpers.labelled_images import CAMERA, CARTON, Row, moved
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    """Four labelled pictures as a store, and as a BOP scene with a thing that nobody knows."""
+    """Four labelled images as a store, and as a BOP scene with a thing that nobody knows."""
     root = tmp_path_factory.mktemp("data")
     data = Row(4, objects=3)
     store.create(root / "store", 4, 0, {"width": 160, "height": 120, "depth": False}, [CARTON])
@@ -143,8 +143,8 @@ GOOD = "scene_id,im_id,obj_id,score,R,t,time\n"
         (GOOD + "0,0,101,high,1 0 0 0 1 0 0 0 1,0 0 1000,-1\n", "line 2: column score is not a finite number: 'high'"),
         (GOOD + "0,0,101,0.9,2 0 0 0 1 0 0 0 1,0 0 1000,-1\n", "line 2: column R is not a rotation matrix"),
         (GOOD + "0,0.5,101,0.9,1 0 0 0 1 0 0 0 1,0 0 1000,-1\n", "line 2: column im_id is not a whole number: 0.5"),
-        (GOOD, "none of its 0 rows is about a picture"),
-        (GOOD + "7,0,101,0.9,1 0 0 0 1 0 0 0 1,0 0 1000,-1\n", "none of its 1 rows is about a picture"),
+        (GOOD, "none of its 0 rows is about an image"),
+        (GOOD + "7,0,101,0.9,1 0 0 0 1 0 0 0 1,0 0 1000,-1\n", "none of its 1 rows is about an image"),
     ],
 )
 def test_a_wrong_results_file_is_one_line(scene, tmp_path, capsys, text, message):

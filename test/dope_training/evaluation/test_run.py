@@ -21,7 +21,7 @@ CAN = ObjectModel(
 
 
 def judged(data, answer, model=CARTON):
-    """Judge `answer`, a function of a picture and a number, over all pictures; the content of the report."""
+    """Judge `answer`, a function of an image and a number, over all images; the content of the report."""
     contender = Predictor("fake", (model,), lambda picture: (answer(picture, picture.key[1]), 0.01))
     result = judge(contender, data, range(len(data.keys)), {})
     return report.content_of([result], data, 0.6, {})["runs"][0]
@@ -127,7 +127,7 @@ def test_a_shift_of_two_centimetres_passes_the_thresholds_of_bop_that_it_should(
     overall = judged(Row(8, objects=1), shifted)["overall"]  # each 1 m along the axis
     assert 0.05 < 0.02 / ObjectPoints.of(CARTON).diameter < 0.1
     assert overall["ar_mssd"] == pytest.approx(0.9)
-    assert 10 < 4 * 150 * 0.02 / (1 + 0.1) < 4 * 150 * 0.02 / (1 - 0.1) < 15  # px of a picture 640 wide
+    assert 10 < 4 * 150 * 0.02 / (1 + 0.1) < 4 * 150 * 0.02 / (1 - 0.1) < 15  # px of an image 640 wide
     assert overall["ar_mspd"] == pytest.approx(0.8)
     assert overall["auc_add"] == overall["auc_add_s"] == pytest.approx(0.8)
     hidden = judged(Row(2, objects=1, visibility=0.05), shifted)

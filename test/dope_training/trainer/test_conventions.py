@@ -69,7 +69,7 @@ def normalised_by_half(values):
 
 @pytest.fixture
 def half(tmp_path):
-    """Weights of a small network whose pictures are normalised by 0.5 and 0.5."""
+    """Weights of a small network whose images are normalised by 0.5 and 0.5."""
     torch.manual_seed(0)
     metadata = Metadata(architecture="plain", objects=(ENTRY,), mean=HALF, std=HALF)
     save(tmp_path / "half.safetensors", make_network("plain", 1), metadata)
@@ -95,7 +95,7 @@ def test_a_run_keeps_the_normalisation_of_the_weights_that_it_starts_from_also_w
     metadata, shown = run("run", "--net", half, architecture="plain")
     assert normalised_by_half(shown)
     assert (metadata.mean, metadata.std) == (HALF, HALF)
-    assert "pictures have mean 0.5 0.5 0.5 and deviation 0.5 0.5 0.5" in capsys.readouterr().out
+    assert "images have mean 0.5 0.5 0.5 and deviation 0.5 0.5 0.5" in capsys.readouterr().out
     metadata, shown = run("run", "--resume", architecture="plain", steps=4)
     assert normalised_by_half(shown)
     assert (metadata.mean, metadata.std, metadata.training["steps_done"]) == (HALF, HALF, 4)
@@ -132,10 +132,10 @@ def test_training_goes_on_from_an_imported_file_as_it_was_trained(run, imported)
 def test_an_imported_file_brings_its_normalisation_and_a_public_one_is_taken_as_imagenets(imported, data):
     module = BeliefModule(TrainConfig(**RECIPE | PUBLISHED))
     said = start_from(module, str(imported.with_name("net.pth")))
-    assert "a .pth does not say how its pictures were normalised: taken as ImageNet's" in said
+    assert "a .pth does not say how its images were normalised: taken as ImageNet's" in said
     assert module.conventions == PROFILES["native"]
     said = start_from(module, str(imported))
-    assert said.endswith("all layers taken; as there, pictures have mean 0.5 0.5 0.5 and deviation 0.5 0.5 0.5, and "
+    assert said.endswith("all layers taken; as there, images have mean 0.5 0.5 0.5 and deviation 0.5 0.5 0.5, and "
                          "maps begin at 3.516 px")  # fmt: skip
     image = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(1, 8, 8, 1)
     batch = CropBatch.of_keypoints(torch.zeros(1, 9, 2), (8, 8))._replace(image=image)

@@ -1,4 +1,4 @@
-"""The parts of training: sub-batches, the order of pictures, starting from weights, verdicts, logs, public files."""
+"""The parts of training: sub-batches, the order of images, starting from weights, verdicts, logs, public files."""
 
 import re
 import sys
@@ -110,7 +110,7 @@ def stream(mix, place, steps, rank=0, ranks=1):
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_each_picture_is_seen_once_an_epoch_whatever_the_number_of_ranks(ranks):
     mix = WeightedSampler([7, 10], [1.0, 1.0], seed=3)
-    whole = stream(mix, DataPosition(), 17)  # 102 pictures, six epochs of 17
+    whole = stream(mix, DataPosition(), 17)  # 102 images, six epochs of 17
     shares = [stream(mix, DataPosition(), 17, rank, ranks) for rank in range(ranks)]
     assert [list(chain(*parts)) for parts in zip(*shares, strict=True)] == whole
     visits = [visit for batch in whole for visit in batch]

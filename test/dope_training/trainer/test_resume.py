@@ -154,7 +154,7 @@ def test_a_run_ends_when_its_time_is_over_and_goes_on_later(tmp_path, command, c
 
 def test_more_epochs_can_be_added_later(tmp_path, command):
     assert main(command("run", epochs=1)) == 0
-    assert steps(tmp_path / "run")[-1] == 4  # 16 pictures in batches of 4
+    assert steps(tmp_path / "run")[-1] == 4  # 16 images in batches of 4
     assert main(command("run", "--resume", "--epochs", "2")) == 0
     assert rows(tmp_path / "run")[-1]["step"] == "8"
     assert {row["epoch"] for row in rows(tmp_path / "run")[:3]} == {"1"}

@@ -1,4 +1,4 @@
-"""The path tracer: the same labels as the rasteriser, the same picture every time, light that goes round corners."""
+"""The path tracer: the same labels as the rasteriser, the same image every time, light that goes round corners."""
 
 import os
 import subprocess

@@ -107,7 +107,7 @@ def test_a_carton_alone_and_whole_is_wholly_visible(raster, assets):
 
 
 def test_a_carton_larger_than_the_picture_is_counted_whole(raster, assets):
-    shown = scene(carton(t=(0.0, 0.0, 0.13)))  # its front is 480 px wide, the picture 320
+    shown = scene(carton(t=(0.0, 0.0, 0.13)))  # its front is 480 px wide, the image 320
     (entry,) = label(shown, raster.render(shown), assets.objects)
     assert entry.px_all == pytest.approx(480 * 330, rel=0.02)
     assert entry.px_visible == 320 * 240

@@ -73,7 +73,7 @@ def test_a_pose_is_found_from_cells_of_which_half_are_wrong():
 
 
 def displaced_together(rng, cells):
-    """Cells whose errors in the picture are those of thirty patches, each as large as one cell's claimed error."""
+    """Cells whose errors in the image are those of thirty patches, each as large as one cell's claimed error."""
     side = STRIDE * np.sqrt(len(cells) / 30)
     column, row = ((cells.pixels - cells.pixels.min(0)) // side).astype(int).T
     field = rng.normal(0, cells.sigma, (column.max() + 1, row.max() + 1, 2))

@@ -31,7 +31,7 @@ def deep(start, observer):
 
 
 def depth(number, metres=MEASURED - SURFACE, width=64, height=48, encoding="32FC1", late=0.0):
-    """A wall at this distance, `late` seconds after picture `number`."""
+    """A wall at this distance, `late` seconds after image `number`."""
     kind, unit = {"32FC1": (np.float32, 1.0), "16UC1": (np.uint16, 1e-3), "8UC1": (np.uint8, 1.0)}[encoding]
     rows = np.full((height, width), round(metres / unit, 6)).astype(kind)
     msg = Image(header=header(number), width=width, height=height, encoding=encoding, step=width * rows.itemsize)
@@ -42,7 +42,7 @@ def depth(number, metres=MEASURED - SURFACE, width=64, height=48, encoding="32FC
 
 
 def ask(observer, number, *depths, wanted=lambda z: True):
-    """Publish depth images, camera_info and the picture until the answer is as wanted; returns its range."""
+    """Publish depth images, camera_info and the image until the answer is as wanted; returns its range."""
     ranges = []
     for _ in range(60):
         for msg in depths:

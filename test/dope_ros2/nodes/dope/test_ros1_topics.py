@@ -58,7 +58,7 @@ def test_beliefs_are_pictured_with_the_image_s_stamp_when_someone_looks(imported
         answer(observer, picture(number), "/arm", answers=ANSWERS)
         if pictures:
             break
-    observer.until(lambda: pictures, "a picture")
+    observer.until(lambda: pictures, "an image")
     assert pictures[-1].header in [picture(n).header for n in range(10, number + 1)]
     light = read_image(pictures[-1]).min(-1)
     assert light.shape == (3 * 24, 3 * 36)

@@ -1,4 +1,4 @@
-"""The page of `dope view` in a headless browser: the camera's picture, the cuboid and the scene are drawn."""
+"""The page of `dope view` in a headless browser: the camera's image, the cuboid and the scene are drawn."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""How `dope view` finds its camera, and which pictures it keeps."""
+"""How `dope view` finds its camera, and which images it keeps."""
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ def received(observer, camera, msg, topic, qos=1):
         newest = camera.newest()
         return newest is not None and newest.header.stamp == msg.header.stamp
 
-    observer.until(come, f"a picture on {topic}")
+    observer.until(come, f"an image on {topic}")
 
 
 def test_a_named_camera_may_be_compressed(observer, camera):

@@ -1,4 +1,4 @@
-"""What a live node sees as plain arrays: the laws that a viewer's picture rests on."""
+"""What a live node sees as plain arrays: the laws that a viewer's image rests on."""
 
 from dataclasses import replace
 
