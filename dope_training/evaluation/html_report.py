@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from dope_datagen.inspection.html_page import data_uri, document
+from dope_ros2.evaluation.matching import DEFINITION
 from dope_training.evaluation import tables
 from dope_training.evaluation.plots import plots
 from dope_training.evaluation.worst_images import Worst
@@ -54,7 +55,7 @@ def _facts(content: dict) -> str:
     least, others = content["min_visibility"], ", ".join(content["not_judged"])
     return escape(
         f"{content['pictures']} images. Objects of which less than {least:.0%} can be seen are not asked for; to "
-        "find them is no mistake. Right is a detection within 10 % of the distance and 20 degrees."
+        f"find them is no mistake. Right is a detection {DEFINITION}."
         + (f" Also in the data, but not judged: {others}." if others else "")
     )
 

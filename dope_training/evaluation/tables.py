@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from dope_ros2.evaluation.matching import DEFINITION
+
 
 class Column(NamedTuple):
     """One figure: its title, what it is in a sentence, where it is found, and how it is written."""
@@ -35,7 +37,7 @@ def _error(title: str, what: str, key: str, form: str) -> tuple[Column, Column]:
 
 COLUMNS = (
     Column("objects", "objects that are to be found", _key("instances"), "{:.0f}"),
-    Column("recall", "share of them found within 10 % of the distance and 20 degrees", _key("recall"), "{:.3f}"),
+    Column("recall", f"share of them found {DEFINITION}", _key("recall"), "{:.3f}"),
     Column("precision", "share of the detections that are so right", _key("precision"), "{:.3f}"),
     Column("false/pic", "other detections, per image", _key("false_positives_per_picture"), "{:.2f}"),
     Column("rec<.1d", "recall at ADD(-S) below 10 % of the diameter", _key("recall_add"), "{:.3f}"),

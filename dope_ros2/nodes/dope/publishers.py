@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dope_msgs.msg import ObjectInfoArray
 from geometry_msgs.msg import PoseArray
+from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -28,18 +29,22 @@ class Publishers:
     """The publishers; they are silent while the node is not active."""
 
     def __init__(self, node: ManagedNode, models: list[ObjectModel]) -> None:
-        make, self._node = node.create_lifecycle_publisher, node
-        self._detections = make(Detection3DArray, "~/detections", RESULTS)
-        self._poses = make(PoseArray, "~/poses", RESULTS)
-        self._markers = make(MarkerArray, "~/markers", RESULTS)
-        self._annotated = make(Image, "~/image_annotated", QoSProfile(depth=1))
-        self._tf = make(TFMessage, "/tf", QoSProfile(depth=100))
-        self._info = make(ObjectInfoArray, "~/object_info", LATCHED)
+        self._node, self._all = node, []
+        self._detections = self._open(Detection3DArray, "~/detections", RESULTS)
+        self._poses = self._open(PoseArray, "~/poses", RESULTS)
+        self._markers = self._open(MarkerArray, "~/markers", RESULTS)
+        self._annotated = self._open(Image, "~/image_annotated", QoSProfile(depth=1))
+        self._tf = self._open(TFMessage, "/tf", QoSProfile(depth=100))
+        self._info = self._open(ObjectInfoArray, "~/object_info", LATCHED)
         self._ros1 = Ros1Topics(node, models) if node.value("ros1_topics") else None
+
+    def _open(self, kind: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
+        self._all.append(self._node.create_lifecycle_publisher(kind, topic, qos))
+        return self._all[-1]
 
     def destroy(self) -> None:
         """Take the topics back."""
-        for publisher in (self._detections, self._poses, self._markers, self._annotated, self._tf, self._info):
+        for publisher in self._all:
             self._node.destroy_lifecycle_publisher(publisher)
         if self._ros1:
             self._ros1.destroy()
