@@ -18,9 +18,7 @@ from dope_training.train import RunOptions, train
 from dope_training.trainer.distributed import ranks
 from dope_training.trainer.stopping import parse_duration
 
-DATA_HELP = (
-    "store written by `dope generate`, may be given several times; PATH=3 visits its images three times per epoch"
-)
+DATA_HELP = "store written by `dope generate`, may be given several times; PATH=3: three visits of each image per epoch"
 SELF_TEST_HELP = "overfit 32 images, of --data or rendered ones, and report PASS or FAIL: exit status 0 or 1"
 
 
@@ -47,14 +45,10 @@ def main(
     workers: Annotated[int | None, typer.Option(help="loader processes of a device; default: by cores")] = None,
     devices: Annotated[int, typer.Option(min=1, help="processes that train together, each on a GPU if there is")] = 1,
     max_time: Annotated[str | None, typer.Option(help="stop cleanly after HH:MM:SS")] = None,
-    save_legacy: Annotated[
-        bool, typer.Option("--save-legacy", help="write a public .pth with each checkpoint")
-    ] = False,
+    save_legacy: Annotated[bool, typer.Option("--save-legacy", help="a public .pth with each checkpoint")] = False,
     tensorboard: Annotated[bool, typer.Option(help="write TensorBoard logs, where it is installed")] = True,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
-    check_only: Annotated[
-        bool, typer.Option("--check-only", help="check the data as training would, then stop")
-    ] = False,
+    check_only: Annotated[bool, typer.Option("--check-only", help="check the data as training would")] = False,
     save: Annotated[Path | None, typer.Option(help="folder for contact sheets of crops with their target maps")] = None,
     learn_by_heart: Annotated[bool, typer.Option("--self-test", help=SELF_TEST_HELP)] = False,
 ) -> int:

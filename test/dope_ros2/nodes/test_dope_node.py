@@ -129,11 +129,13 @@ def assert_told_once(process, text, begin):
 
 def test_a_late_camera_info_is_told_once_and_then_serves(several, observer):
     begin = time.monotonic()
-    for number in range(5):
+    for number in range(300):  # on a busy machine the node may still be starting
         observer.publish(picture(20 + number), "/late/image_rect")
         observer.spin(0.1)
+        if number >= 5 and several.count("/late/camera_info: no camera_info yet"):
+            break
     assert_told_once(several, "/late/camera_info: no camera_info yet", begin)
-    assert len(answer(observer, picture(30), "/late", answers="/several/detections").detections) == 1
+    assert len(answer(observer, picture(400), "/late", answers="/several/detections").detections) == 1
 
 
 def test_a_changed_camera_info_holds_for_the_next_image(several, observer):
