@@ -25,20 +25,22 @@ from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects
 
 SAME_BOX = 0.005  # of an edge
 DUST = 1e-6  # [m], a centre nearer to 0 is 0
-MeshFile = Annotated[Path, typer.Argument(metavar="MESH", help=f"{', '.join(MESH_SUFFIXES)}")]
-Unit = Annotated[str | None, typer.Option(help="unit of the mesh: m, cm or mm; guessed from its size if not given")]
+MeshArgument = Annotated[Path, typer.Argument(metavar="MESH", help=f"{', '.join(MESH_SUFFIXES)}")]
+UnitOption = Annotated[
+    str | None, typer.Option(help="unit of the mesh: m, cm or mm; guessed from its size if not given")
+]
 
 
-def _check(mesh: MeshFile, unit: Unit = None) -> None:
+def _check(mesh: MeshArgument, unit: UnitOption = None) -> None:
     """Report size, unit, texture and symmetry of a mesh; fails if it cannot be used."""
     print(inspect(read(mesh), unit).text())
     print(f"\n`dope assets prepare {mesh} --out FOLDER` makes it ready and prints its entry for objects.yaml")
 
 
 def _prepare(
-    mesh: MeshFile,
+    mesh: MeshArgument,
     out: Annotated[Path, typer.Option(help="folder for the OBJ, MTL and PNG")],
-    unit: Unit = None,
+    unit: UnitOption = None,
     triangles: Annotated[int, typer.Option(min=100, help="maximum number of triangles")] = TRIANGLES,
     texture_size: Annotated[int, typer.Option(min=16, max=16384, help="longer side of the texture at most [px]")] = (
         TEXTURE_SIZE

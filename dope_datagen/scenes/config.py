@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from dope_datagen.scenes.intrinsics import Intrinsics, draw_camera, expanded, with_camera
 from dope_ros2.common.errors import UserError, closest, short

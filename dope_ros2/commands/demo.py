@@ -17,11 +17,7 @@ from dope_ros2.common.resources import default_weights
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.harness.child_processes import Processes
-from dope_ros2.harness.live_system import (
-    environment,
-    play,
-    render,
-)
+from dope_ros2.harness.live_system import environment, play, render
 from dope_ros2.io.assumed_camera import AssumedCamera
 from dope_ros2.io.bop import read_scene
 from dope_ros2.io.images import read_image

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from dope_ros2.common.errors import UserError, one_line, short
 

@@ -14,13 +14,7 @@ from dope_ros2.common.stage_timer import StageTimer
 from dope_ros2.engines import registry
 from dope_ros2.engines.registry import Engine, pick_device
 from dope_ros2.estimation.map_predictor import MapPredictor, Maps
-from dope_ros2.estimation.object_crops import (
-    ObjectRegion,
-    best_near,
-    crop_and_scale,
-    in_image,
-    pixel_transform,
-)
+from dope_ros2.estimation.object_crops import ObjectRegion, best_near, crop_and_scale, in_image, pixel_transform
 from dope_ros2.estimation.pnp.solver import Gate
 from dope_ros2.estimation.pose_search import CropContext, PoseSearch, detect, suppress
 from dope_ros2.estimation.region_proposal import expected_regions, propose_regions

@@ -1,8 +1,7 @@
-"""What `dope predict` is given: images, folders of them, videos, bags, BOP scenes; read one image at a time."""
+"""Image files."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -10,8 +9,6 @@ import numpy as np
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.io.bop import IMAGE_SUFFIXES
-
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what ffmpeg has to say is said in our own words
 
 
 def read_image(path: Path) -> np.ndarray:

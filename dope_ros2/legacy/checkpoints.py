@@ -17,8 +17,6 @@ from dope_ros2.network.metadata import Conventions, Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
 
 PREFIX = "module."  # of published checkpoints, which were saved from a parallel module
-
-
 # Of public DOPE checkpoints, which say nothing of themselves. Targets of 2018 to 2023 were drawn at full size and
 # resized, later ones at keypoint / 8 straight on the map.
 NATIVE = Conventions(sigma=0.5, affinity="unit")
@@ -47,7 +45,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise UserError(f"{path}: holds no state dict of tensors; export it with torch.save(net.state_dict(), path)")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return {key.removeprefix(PREFIX): value for key, value in state.items()}
 
 
 def import_paper(

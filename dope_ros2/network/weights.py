@@ -19,9 +19,7 @@ from dope_ros2 import __version__
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError, closest, one_line
 from dope_ros2.network.architectures import make_network
-from dope_ros2.network.metadata import (
-    Metadata,
-)
+from dope_ros2.network.metadata import Metadata
 from dope_ros2.objects.object_model import ObjectModel
 
 HEADER_LENGTH_BYTES = 8  # bytes with the length of the JSON that follows them

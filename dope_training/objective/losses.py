@@ -5,12 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from dope_training.objective.targets import (
-    SurfaceTargets,
-    Targets,
-    count_maps,
-    count_surface,
-)
+from dope_training.objective.targets import SurfaceTargets, Targets, count_maps, count_surface
 
 PEAK_WEIGHT = 10.0  # how much more a cell at a target's peak counts than an empty one
 AFFINITY_WEIGHT = 10.0  # votes are errors per cell, beliefs per keypoint

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
-from safetensors import SafetensorError
 from torch import nn
 
 from dope_datagen.dataset.store import Dataset
@@ -35,6 +34,7 @@ from dope_training.trainer.checkpoints import (
     check_fits,
     conventions_of,
     load_tensors,
+    refused,
     restore_random_state,
 )
 from dope_training.trainer.distributed import ranks
@@ -190,8 +190,8 @@ def export(path: Path, module: BeliefModule, options: RunOptions, steps: int) ->
     """
     try:
         save(path, module.network.eval(), metadata_of(module, options, steps))
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: cannot be written ({error}); make room and run it again with --resume") from error
+    except files.WriteError as error:
+        raise refused(path, error) from error
 
 
 def _state(checkpoints: Checkpoints, config: TrainConfig) -> dict | None:

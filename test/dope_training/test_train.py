@@ -8,21 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from dope_datagen.dataset import store
-from dope_datagen.dataset.labels import Label
-from dope_datagen.dataset.store import Sample
 from dope_ros2.common.errors import UserError
-from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, save
-from dope_ros2.objects.object_model import load_objects
 from dope_training.commands.train import main
 from dope_training.config import load_config
+from helpers.tiny_training import CARTON, make_store
 
-CARTON = load_objects()["carton"]
-CAMERA = CameraModel.from_focal(300, 160, 120)
 RECIPE = (
     "objects: [carton]\ncrop: 64\nbatch_size: 4\nsteps: 2\nwarmup: 1\nvalidate_every: 2\nvalidation_images: 4\n"
     "precision: 32-true\nvalidation_share: 0.2\nlearning_rate: 0.001\n"
@@ -31,22 +24,9 @@ RECIPE = (
 pytestmark = pytest.mark.usefixtures("denormals")
 
 
-def picture(number):
-    rng = np.random.default_rng(number)
-    pose = Pose.random(rng, (0, 0, 0.8))
-    keypoints = CAMERA.project(pose.apply(CARTON.keypoints))
-    mask = np.zeros((120, 160), np.uint8)
-    mask[40:80, 50:110] = 1
-    label = Label("carton", CARTON.class_id, pose, keypoints, 1.0, 0.0, (50, 40, 60, 40), 2400, 2400)
-    return Sample(rng.integers(0, 256, (120, 160, 3), np.uint8), CAMERA, [label], mask)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "store"
-    store.create(path, 20, 0, {"width": 160, "height": 120, "depth": False}, [CARTON])
-    store.write_shard(path, 0, [picture(n) for n in range(20)], 90)
-    return path
+    return make_store(tmp_path_factory.mktemp("data") / "store")
 
 
 @pytest.fixture

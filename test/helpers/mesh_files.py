@@ -114,10 +114,8 @@ def _dae(path, vertices, uvs, faces, image, meter):
 WRITERS = {".obj": _obj, ".ply": _ply, ".glb": _trimesh, ".stl": _trimesh, ".dae": _dae}
 
 
-def as_rendered(path):
-    """A prepared mesh as the renderers read it, as a surface to look colours up in."""
-    mesh = read_mesh(path)
-    image = cv2.imread(str(mesh.texture))[..., ::-1]
+def as_surface(mesh, image):
+    """A mesh with this texture, (H, W, 3) RGB, as a surface to look colours up in."""
     count = len(mesh.triangles)
     return Surface(
         np.float64(mesh.positions),
@@ -127,3 +125,9 @@ def as_rendered(path):
         (image,),
         np.zeros((count, 3, 3), np.float32),
     )
+
+
+def as_rendered(path):
+    """A prepared mesh as the renderers read it, as a surface to look colours up in."""
+    mesh = read_mesh(path)
+    return as_surface(mesh, cv2.imread(str(mesh.texture))[..., ::-1])

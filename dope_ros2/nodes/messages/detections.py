@@ -12,11 +12,7 @@ from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithP
 
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.messages import read_point, read_pose
-from dope_ros2.nodes.messages.geometry import (
-    pose_to_msg,
-    transform_to_msg,
-    vector_to_msg,
-)
+from dope_ros2.nodes.messages.geometry import pose_to_msg, transform_to_msg, vector_to_msg
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 

@@ -9,11 +9,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from dope_ros2.geometry import cuboid
 from dope_ros2.nodes.messages.detections import box_pose, numbered
-from dope_ros2.nodes.messages.geometry import (
-    point_to_msg,
-    pose_to_msg,
-    vector_to_msg,
-)
+from dope_ros2.nodes.messages.geometry import point_to_msg, pose_to_msg, vector_to_msg
 from dope_ros2.nodes.messages.objects import mesh_uri
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import UNITS, ObjectModel

@@ -13,11 +13,7 @@ from std_msgs.msg import Header
 from dope_ros2.common.errors import UserError, one_line
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.io.messages import read_transform
-from dope_ros2.nodes.messages.geometry import (
-    point_to_msg,
-    transform_to_msg,
-    vector_to_msg,
-)
+from dope_ros2.nodes.messages.geometry import point_to_msg, transform_to_msg, vector_to_msg
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 
 

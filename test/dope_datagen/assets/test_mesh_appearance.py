@@ -10,14 +10,14 @@ from PIL import Image
 
 from dope_datagen.assets.library import HEAVIEST
 from dope_datagen.mesh_preparation.mesh_file import read
-from dope_datagen.mesh_preparation.surface import Surface, agreement
+from dope_datagen.mesh_preparation.surface import agreement
 from dope_datagen.renderers.texture_images import load, own_texture
 from dope_datagen.scenes.scene import Body, Material, Scene
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.meshes.mtl import find_file
 from dope_ros2.meshes.read_mesh import read_mesh
-from helpers.mesh_files import box, bumpy, picture, save
+from helpers.mesh_files import as_surface, box, bumpy, picture, save
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 180, 30), (30, 40, 190)
 CAMERA = CameraModel.from_focal(120, 96, 72)
@@ -80,17 +80,9 @@ def google(folder, vertices, uvs, faces, image):
     return folder / "meshes" / "model.obj"
 
 
-def as_surface(mesh):
-    """A mesh with a texture as a surface to look colours up in."""
-    count = len(mesh.triangles)
-    return Surface(
-        np.float64(mesh.positions),
-        mesh.triangles,
-        np.float64(mesh.uvs[mesh.triangles]),
-        np.zeros(count, int),
-        (load(own_texture(mesh)),),
-        np.zeros((count, 3, 3), np.float32),
-    )
+def colored(mesh):
+    """A mesh with its texture as a surface to look colours up in."""
+    return as_surface(mesh, load(own_texture(mesh)))
 
 
 def shown(mesh, turn=0.0):
@@ -189,7 +181,7 @@ def test_the_folder_of_the_library_comes_first(tmp_path):
 def test_many_materials_each_keep_their_pattern(tmp_path):
     images = [picture(64, 48, seed) for seed in range(2)]
     path = halves(tmp_path / "two.glb", textured(images[0]), textured(images[1]))
-    off = agreement(as_surface(read_mesh(path)), read(path).surface, np.random.default_rng(0), 4000)
+    off = agreement(colored(read_mesh(path)), read(path).surface, np.random.default_rng(0), 4000)
     assert off.mean() < 2
     assert np.percentile(off, 99) < 5
 
@@ -205,7 +197,7 @@ def test_a_picture_that_repeats_beside_another_still_repeats(tmp_path):
             trimesh.Trimesh(corners + np.array([0, 0, z]), [[0, 1, 2], [0, 2, 3]], visual=visual, process=False)
         )
     scene.export(tmp_path / "sheets.glb")
-    mesh = as_surface(read_mesh(tmp_path / "sheets.glb"))
+    mesh = colored(read_mesh(tmp_path / "sheets.glb"))
     low = np.flatnonzero(mesh.corners[..., 2].max(1) < 0.5)
     at = np.array([[0.875, 0.0625], [0.625, 0.0625], [0.375, 0.0625], [0.125, 0.0625]])  # below y = x
     below = low[[np.allclose(sorted(map(tuple, mesh.corners[k, :, :2])), [[0, 0], [1, 0], [1, 1]]) for k in low]]
@@ -232,7 +224,7 @@ def test_colours_of_vertices_are_interpolated(tmp_path):
     levels = np.uint8(np.clip(255 * (vertices / vertices.max(0) * 0.4 + 0.5), 0, 255))
     mesh = trimesh.Trimesh(vertices, faces, vertex_colors=np.c_[levels, np.full(24, 255)], process=False)
     mesh.export(tmp_path / "box.ply")
-    one, two = as_surface(read_mesh(tmp_path / "box.ply")), read(tmp_path / "box.ply").surface
+    one, two = colored(read_mesh(tmp_path / "box.ply")), read(tmp_path / "box.ply").surface
     off = agreement(one, two, np.random.default_rng(0), 2000)
     assert np.percentile(off, 99) < 2
 
@@ -266,6 +258,6 @@ def test_a_heavy_scan_becomes_light_and_looks_the_same(tmp_path):
     light = read_mesh(path, HEAVIEST)
     assert 0.8 * HEAVIEST < len(light.triangles) <= HEAVIEST
     assert light.texture == read_mesh(path).texture
-    off = agreement(as_surface(light), as_surface(read_mesh(path)), np.random.default_rng(0), 4000)
+    off = agreement(colored(light), colored(read_mesh(path)), np.random.default_rng(0), 4000)
     assert off.mean() < 1.5
     assert np.percentile(off, 99) < 12

@@ -20,6 +20,7 @@ from dope_datagen.dataset.store import Dataset
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from helpers.handmade_stores import CARTON, CONFIG, all_files, make, picture, write_all
+from helpers.small_disk import small_disk
 
 IMAGES = 1200  # five shards, the last one not full
 REPO = Path(__file__).resolve().parents[3]
@@ -239,26 +240,21 @@ def test_a_folder_without_write_permission_is_refused(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def disk(tmp_path):
     """A file system of 700 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "700k") as folder:
+        yield folder
 
 
-def test_on_a_disk_that_is_full_finished_shards_stay_and_the_rest_follows_when_there_is_room(small_disk, tmp_path):
-    path, images = small_disk / "data", 3 * store.SHARD
+def test_on_a_disk_that_is_full_finished_shards_stay_and_the_rest_follows_when_there_is_room(disk, tmp_path):
+    path, images = disk / "data", 3 * store.SHARD
     with pytest.raises(UserError, match="No space left on device"):
         write_all(path, images)
     done = store.finished(path)
     assert 0 < len(done) < 3
     assert not [file for file in path.iterdir() if file.name.startswith(".")]
     assert len(Dataset.open(path)) == len(done) * store.SHARD
-    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
     write_all(path, images)
     write_all(tmp_path / "whole", images)
     assert all_files(path) == all_files(tmp_path / "whole")

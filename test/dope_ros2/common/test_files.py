@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import pickle
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from dope_ros2.legacy.checkpoints import save_legacy
 from dope_ros2.network.dope_lite import DopeLite
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, save
+from helpers.small_disk import small_disk
 
 SIZE = 1_000_000  # bytes
 METADATA = Metadata(architecture="dope-lite", objects=(TrainedObject(name="box", size=(0.1, 0.2, 0.3)),))
@@ -228,22 +228,17 @@ def test_the_rights_of_a_file_are_those_of_any_other(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def disk(tmp_path):
     """A file system of 200 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "200k") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_is_one_line_that_says_what_to_do(small_disk, name):
+def test_a_full_disk_is_one_line_that_says_what_to_do(disk, name):
     with pytest.raises(UserError, match=r"file: cannot be written \(No space left on device\); make room"):
-        WRITERS[name](small_disk / "file")
-    assert names(small_disk) == []
+        WRITERS[name](disk / "file")
+    assert names(disk) == []
 
 
 def test_what_pytorch_writes_through_a_file_can_be_read(tmp_path):

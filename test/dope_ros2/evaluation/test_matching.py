@@ -7,14 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
-from dope_ros2.evaluation.matching import (
-    DEFINITION,
-    MAX_DISTANCE,
-    LabelledPose,
-    match,
-    shares_of_limits,
-    true_poses,
-)
+from dope_ros2.evaluation.matching import DEFINITION, MAX_DISTANCE, LabelledPose, match, shares_of_limits, true_poses
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
 from helpers.symmetric_objects import PRISM, about_z, turned

@@ -33,6 +33,7 @@ def test_figures_of_both_recipes_and_of_the_loader(tmp_path, capsys, monkeypatch
     for name in ("ours", "published"):
         assert 0 <= figures[name]["waiting"] < 1
         assert figures[name]["share_of_matrix_product"] > 0
+    assert figures["published"]["share_of_matrix_product"] < 2  # ours is more where the processor emulates bfloat16
 
 
 def test_operations_are_those_of_the_published_network():

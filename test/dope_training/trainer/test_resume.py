@@ -1,9 +1,7 @@
 """Runs that are killed, told to end, out of time or out of disk, and go on as if nothing had been."""
 
 import os
-import shutil
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from dope_ros2.network.weights import load
 from dope_training.commands.train import main
 from dope_training.trainer.checkpoints import Checkpoints, read
+from helpers.small_disk import small_disk
 from helpers.tiny_training import RECIPE, ended, losses, make_store, rows, server, steps, write_recipe
 
 pytestmark = pytest.mark.usefixtures("denormals")
@@ -200,29 +199,24 @@ def test_a_plateau_ends_the_run_where_patience_is_given(tmp_path, command, capsy
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def disk(tmp_path):
     """A file system of 2 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "2m") as folder:
+        yield folder
 
 
 def test_on_a_disk_that_is_full_the_last_good_checkpoint_stays_and_the_run_goes_on_when_there_is_room(
-    small_disk, command, capsys
+    disk, command, capsys
 ):
-    run = small_disk / "run"
+    run = disk / "run"
     assert main(command("disk/run", steps=4)) == 0
-    space = os.statvfs(small_disk)
-    (small_disk / "filler").write_bytes(bytes(space.f_bavail * space.f_frsize - 12_000))
+    space = os.statvfs(disk)
+    (disk / "filler").write_bytes(bytes(space.f_bavail * space.f_frsize - 12_000))
     assert main(command("disk/run", "--resume", steps=30, validate_every=1000)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "cannot be written (No space left on device); make room and go on with --resume" in error
     assert [file.name for file in sorted((run / "checkpoints").iterdir())] == ["best.ckpt", "step-00000004.ckpt"]
-    (small_disk / "filler").unlink()
+    (disk / "filler").unlink()
     assert main(command("disk/run", "--resume", steps=12)) == 0
     assert steps(run) == list(range(1, 13))
 
