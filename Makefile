@@ -13,8 +13,10 @@ PIP_INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c .ci/constr
 # The environment stands alone: a sourced ROS 2 would mix its Python packages with those of .venv.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# The tests start hundreds of processes; without bytecode each of them compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ci system demo test test-beam mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam test-page mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -29,11 +31,14 @@ demo: setup  ## simulated camera, live node, table of results; images and a vide
 
 # Many tests wait for nodes, so there are more workers than cores. One file, one worker: make test ARGS="-n 0 test/..."
 WORKERS ?= $(shell expr $$(nproc) + 2)
-test: setup  ## all tests that this machine can run
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup  ## all tests that this machine can run, but those of test-beam and test-page (under ten minutes)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not browser" $(ARGS)
 
 test-beam: $(BEAM_VENV)/.done $(VENV)/.done-system  ## the tests of Apache Beam, in .venv-beam
 	$(BEAM_VENV)/bin/python -m pytest test/dope_datagen/generation/test_beam_runner.py $(ARGS)
+
+test-page: setup $(VENV)/.done-viewer  ## the page of `dope view` in a browser, drawn without a GPU (a minute or two)
+	$(PY) -m pytest -m browser test/dope_ros2/nodes/view $(ARGS)
 
 mutants: setup  ## faults made on purpose, one at a time (test/mutants.py): which of them no test notices (some minutes)
 	$(PY) test/run_mutants.py $(ARGS)

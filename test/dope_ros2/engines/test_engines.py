@@ -174,7 +174,7 @@ def test_nothing_is_reported_to_anybody(network, metadata):
 @pytest.mark.parametrize("name", INSTALLED)
 def test_weights_that_are_read_again_and_again_take_no_more_memory(name, file):
     taken = []
-    for _ in range(12):
+    for _ in range(8):
         start(file, name, "cpu")[0](pictures(1, 64, 96))
         taken.append(int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE)
     assert taken[-1] - taken[3] < 3 * file.stat().st_size

@@ -164,12 +164,12 @@ def detection(pose):
 @pytest.mark.parametrize("noise", [0.01, 0.05])  # some of the poses are too far off to be right, until it is undone
 def test_distances_that_come_out_too_long_are_measured(bias, noise):
     expected = bias - np.sign(bias) * RENDERER_BIAS
-    assert distance_biases(list(pictures(bias, 3000, noise)))[BOX.name] == pytest.approx(expected, abs=0.15 * noise)
+    assert distance_biases(list(pictures(bias, 1500, noise)))[BOX.name] == pytest.approx(expected, abs=0.15 * noise)
 
 
 def test_what_may_be_chance_is_no_bias():
     assert distance_biases(list(pictures(0.004, 60, noise=0.05))) == {BOX.name: 0.0}
-    assert distance_biases(list(pictures(0.009, 3000))) == {BOX.name: 0.0}
+    assert distance_biases(list(pictures(0.009, 1500))) == {BOX.name: 0.0}
     assert distance_biases(list(pictures(0.05, 100, noise=0.05)))[BOX.name] < 0.05 - 1.5 * RENDERER_BIAS
     assert distance_biases(list(pictures(0.05, MIN_RIGHT_POSES_OF_ONE))) == {}
 

@@ -19,6 +19,7 @@ pytest.importorskip("rerun", reason="needs rerun: pip install rerun-sdk")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.ros,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium"),
