@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dope_ros2.network.dope_paper import Paper
+from dope_training.benchmarks import training_step
 from dope_training.benchmarks.training_step import PublishedCrops, main, make_store, published, step_flops
 
 pytestmark = pytest.mark.usefixtures("denormals")
@@ -20,7 +21,9 @@ def store(tmp_path_factory):
 
 
 def test_figures_of_both_recipes_and_of_the_loader(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("dope_training.benchmarks.training_step.IMAGE_COUNT", 32)  # a batch of the loader's
+    monkeypatch.setattr(training_step, "IMAGE_COUNT", 16)
+    recipe = training_step.our_recipe(64, 2).model_copy(update={"precision": "32-true"})
+    monkeypatch.setattr(training_step, "our_recipe", lambda *_: recipe)  # many processors only emulate bfloat16
     out = tmp_path / "figures.json"
     sizes = ["--batch-size", "2", "--crop", "64", "--steps", "1", "--seconds", "0.1", "--device", "cpu"]
     assert main([*sizes, "--out", str(out)]) == 0

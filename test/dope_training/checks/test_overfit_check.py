@@ -26,7 +26,9 @@ def one_thread():
 
 
 @pytest.mark.slow
-def test_an_easy_store_passes(tmp_path):
+def test_an_easy_store_passes(tmp_path, monkeypatch):
+    monkeypatch.setattr(overfit_check, "FIRST_LOOK", 40)
+    monkeypatch.setattr(overfit_check, "LOOK_EVERY", 20)
     outcome = overfit_check.self_test(
         CONFIG, [TrainingStore(painted_store.make(tmp_path / "store"))], [painted_store.CARTON]
     )
