@@ -13,7 +13,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 LAUNCH = re.compile(r"ros2 launch dope_ros2 (\S+\.launch\.py)(.*)")
 PARAMETER = re.compile(r"(?:dope (?:node|camera)|dope_ros2 (?:dope_node|camera_node)) .*?-p (\w+):=")
 # In the columns "here" of migration tables: objects.yaml, messages, and names of topics as they are remapped.
-OTHERS = {"size", "class_id", "color", "mesh", "mesh_unit", "id", "frame_id", "number", "target_frame"}
+OTHERS = {"size", "bbox", "class_id", "color", "mesh", "mesh_unit", "id", "frame_id", "number", "target_frame"}
 OTHERS |= {"camera_info", "image_rect", "dope", "configure", "cleanup"}
 
 
