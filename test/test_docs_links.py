@@ -83,6 +83,12 @@ def test_what_migration_tables_offer_here_exists(page):
         assert (given := set(re.findall(r"`(\w+):=", here))) <= arguments, f"{line}: {sorted(given - arguments)}"
 
 
+def test_topics_services_and_actions_of_the_nodes_exist():
+    named = {name for page in PAGES for name in re.findall(r"`~/(\w+)", page.read_text())}
+    made = {name for path in ROOT.glob("dope_ros2/nodes/**/*.py") for name in re.findall(r'"~/(\w+)', path.read_text())}
+    assert named <= made | {"change_state", "get_state"}, sorted(named - made)
+
+
 def test_the_parameters_of_topics_md_are_those_of_the_nodes():
     named = {name for cells, _ in rows(ROOT / "docs" / "topics.md") for name in cells.get("parameter", "").split("`")}
     assert (named := named - {"", ", "}) <= parameters(), sorted(named - parameters())
