@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dope_ros2.common.errors import UserError, one_line
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import camera_info
 from dope_ros2.io.camera_info import CameraInfo
+from dope_ros2.io.image_encodings import DEPTHS
 from dope_ros2.io.messages import CompressedImageMessage, ImageMessage, read_image, read_seconds
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Bag:
     """The images of one camera of a bag.
 
     Attributes:
-        topic: of its images: a rectified one with camera_info where there is one.
+        topic: of its colour images: a rectified one with camera_info where there is one.
         info_topic: of its camera_info; None where there is none.
         count: of the images.
         rate: of the images, in the mean [Hz].
@@ -57,7 +59,7 @@ class Bag:
         """Look into a bag.
 
         Raises:
-            UserError: it cannot be read, or has no images.
+            UserError: it cannot be read, or has no colour images.
         """
         self.path = path
         with _told(path), _open(path) as reader:
@@ -68,7 +70,11 @@ class Bag:
         if not images:
             raise UserError(f"{path}: has no images; its topics: {', '.join(sorted(kinds)) or 'none'}")
         infos = {topic: _info_topic(topic, kinds) for topic in images}
-        self.topic = min(images, key=lambda topic: (infos[topic] is None, "rect" not in topic, topic))
+        ranked = sorted(images, key=lambda topic: (infos[topic] is None, not _is_rectified(topic), topic))
+        colour = (topic for topic in ranked if not _is_depth(path, topic))
+        if (topic := next(colour, None)) is None:
+            raise UserError(f"{path}: its images are depth alone: {', '.join(ranked)}; record those of colour, too")
+        self.topic = topic
         self.info_topic, self.count = infos[self.topic], counts[self.topic]
         self.rate = float(np.clip((self.count - 1) / seconds, 0.1, 1000)) if seconds > 0 and self.count > 1 else 10.0
 
@@ -86,7 +92,7 @@ class Bag:
         camera = None
         if info is not None:
             height, width = rgb.shape[:2]
-            camera = camera_info.read(info, self.info_topic, rectified="rect" in self.topic)
+            camera = camera_info.read(info, self.info_topic, rectified=_is_rectified(self.topic))
             camera = camera_info.fitted(camera, width, height, self.topic, self.info_topic)
         return Shot(rgb, camera, read_seconds(msg.header.stamp))
 
@@ -128,6 +134,19 @@ def _told(path: Path) -> Iterator[None]:
     except Exception as error:  # sqlite's, zstd's, those of five parsers
         reason = one_line(error) or type(error).__name__
         raise UserError(f"{path}: not a readable bag: {reason}; copy or record it again") from error
+
+
+def _is_rectified(topic: str) -> bool:
+    return re.search(r"(?<![a-z])(rect|undistort)", topic.lower()) is not None
+
+
+def _is_depth(path: Path, topic: str) -> bool:
+    """By the first message: also 16-bit millimetres, which would pass for a dark grey image."""
+    msg = next(messages(path, [topic]))[2]
+    if "compressedDepth" in getattr(msg, "format", ""):
+        return True
+    encoding = getattr(msg, "encoding", "")
+    return encoding in DEPTHS and (encoding != "mono16" or "depth" in topic)
 
 
 def _info_topic(topic: str, kinds: dict[str, str]) -> str | None:

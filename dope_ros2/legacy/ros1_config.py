@@ -45,7 +45,7 @@ class Ros1Config:
             UserError: it cannot be read, or is not such a configuration.
         """
         try:
-            entries = yaml.safe_load(path.read_text())
+            entries = _parameters(yaml.safe_load(path.read_text()))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", "not text")
             raise UserError(
@@ -127,6 +127,12 @@ class Ros1Config:
         if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
             raise UserError(f"{self.path}: {key}: {value!r} is not a number")
         return value
+
+
+def _parameters(entries: object) -> object:
+    """Those of the one node of a ROS 2 parameter file, as ports of the node have it; anything else unchanged."""
+    node = next(iter(entries.values())) if isinstance(entries, dict) and len(entries) == 1 else None
+    return node.get("ros__parameters", entries) if isinstance(node, dict) else entries
 
 
 def _mapping(path: Path, key: str, entries: object) -> dict[str, object]:

@@ -26,6 +26,12 @@ def image(number):
     return kind(header(number), height=48, width=64, encoding="bgr8", is_bigendian=0, step=192, data=data)
 
 
+def depth(number):
+    data = np.full((48, 64), 700, "<u2").view(np.uint8).reshape(-1)
+    kind = TYPES.types["sensor_msgs/msg/Image"]
+    return kind(header(number), height=48, width=64, encoding="16UC1", is_bigendian=0, step=128, data=data)
+
+
 def compressed(number):
     _, data = cv2.imencode(".png", picture(number)[..., ::-1])
     return TYPES.types["sensor_msgs/msg/CompressedImage"](header(number), format="png", data=data.reshape(-1))

@@ -74,6 +74,14 @@ def migration(tmp_path, capsys):
     return Migration(tmp_path, capsys)
 
 
+def test_a_ros_2_parameter_file_of_the_same_keys_is_read_alike(migration):
+    expected = migration.lines(CONFIG), migration.objects, migration.parameters
+    for file in migration.out.iterdir():
+        file.unlink()
+    port = yaml.safe_dump({"/dope_node": {"ros__parameters": yaml.safe_load(CONFIG)}}, sort_keys=False)
+    assert (migration.lines(port), migration.objects, migration.parameters) == expected
+
+
 def test_objects_are_in_metres_around_the_box_with_number_and_colour(migration):
     migration.lines(CONFIG)
     crate, tin = migration.objects.values()

@@ -15,7 +15,7 @@ from dope_ros2.io.assumed_camera import AssumedCamera
 from dope_ros2.io.image_sources import open_source
 from dope_ros2.io.input_files import find_sources
 from dope_ros2.io.rosbag import Bag, is_bag
-from helpers.handmade_bags import CAMERA, compressed, image, info, make, picture
+from helpers.handmade_bags import CAMERA, compressed, depth, image, info, make, picture
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
@@ -38,6 +38,19 @@ def test_a_rectified_topic_is_preferred_and_has_P(tmp_path):
     shot = next(iter(bag))
     assert shot.camera.K[0, 0] == pytest.approx(90)
     assert not shot.camera.distortion.any()
+
+
+def test_depth_images_are_not_taken_for_colour(tmp_path):
+    topics = {"/cam/color/image_raw": image, "/cam/color/camera_info": info}
+    topics |= {"/cam/depth/image_rect_raw": depth, "/cam/depth/camera_info": info}  # a RealSense's names
+    assert Bag(make(tmp_path / "bag", topics)).topic == "/cam/color/image_raw"
+    with pytest.raises(UserError, match="depth alone: /depth; record those of colour"):
+        Bag(make(tmp_path / "depth", {"/depth": depth}))
+
+
+def test_a_topic_with_rect_inside_a_word_is_raw(tmp_path):
+    shot = next(iter(Bag(make(tmp_path / "bag", {"/direct/image_raw": image, "/direct/camera_info": info}))))
+    np.testing.assert_array_equal(shot.camera.K, CAMERA.K)
 
 
 def test_compressed_images_find_their_camera(tmp_path):
