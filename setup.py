@@ -1,7 +1,7 @@
 """One distribution, three ROS package names; plain `colcon build` also builds the interface package in msg/.
 
-colcon does not look for packages inside a package, so `msg/` (dope_msgs) is built from here, into the same prefix. Where
-it is a package of the workspace, through a link to it, colcon builds it first and nothing is built here
+colcon does not look for packages inside a package, so `msg/` (dope_msgs) is built from here, into the same prefix.
+Where it is a package of the workspace, through a link to it, colcon builds it first and nothing is built here
 (docs/decisions/0024-dope-msgs-in-a-workspace.md). pip builds it by its own: `pip install . ./msg`.
 """
 

@@ -1,4 +1,4 @@
-"""When `setup.py install`, as colcon calls it, builds dope_msgs, and when it ends with a line. CMake is a recorder here."""
+"""When `setup.py install`, as colcon calls it, builds dope_msgs, and when it ends with a line. CMake is a recorder."""
 
 import os
 import subprocess
@@ -80,9 +80,7 @@ def test_a_shell_without_ros_is_told_to_source_one(workspace):
     env = {"AMENT_PREFIX_PATH": "", "ROS_DISTRO": ""}
     (status, said, calls) = workspace.install(workspace.prefix, **env)
     assert status
-    assert said.splitlines() == [
-        "no ROS 2 is sourced; before colcon build: source /opt/ros/<distribution>/setup.bash"
-    ]
+    assert said.splitlines() == ["no ROS 2 is sourced; before colcon build: source /opt/ros/<distribution>/setup.bash"]
     assert not calls
 
 
