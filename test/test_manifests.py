@@ -83,3 +83,10 @@ def test_the_change_log_is_what_bloom_reads():
     for text, _ in rest:
         assert text == "Forthcoming" or re.fullmatch(r"\d+\.\d+\.\d+ \(\d{4}-\d{2}-\d{2}\)", text)
     assert rest[0][0] == "Forthcoming" or rest[0][0].startswith(version)
+
+
+def test_the_workflow_builds_and_tests_a_workspace_for_each_distribution():
+    [job] = yaml.safe_load((REPO / ".github/workflows/ros.yaml").read_text())["jobs"].values()
+    commands = " ".join(step.get("run", "") for step in job["steps"])
+    assert job["strategy"]["matrix"]["ros"] == ["jazzy", "kilted", "rolling"]
+    assert all(tool in commands for tool in ("rosdep install", "colcon build", "colcon test", "colcon test-result"))
