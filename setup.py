@@ -1,15 +1,15 @@
 """One distribution, three ROS package names; plain `colcon build` also builds the interface package in msg/.
 
-colcon does not look for packages inside a package, so `msg/` (dope_msgs) is built from here, into the same prefix,
-where a ROS 2 toolchain is sourced. pip builds it by its own: `pip install . ./msg`.
+colcon does not look for packages inside a package, so `msg/` (dope_msgs) is built from here, into the same prefix.
+Where it is a package of the workspace, through a link to it, colcon builds it first and nothing is built here
+(docs/decisions/0024-dope-msgs-in-a-workspace.md). pip builds it by its own: `pip install . ./msg`.
 """
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 
 from setuptools import find_namespace_packages, setup
@@ -18,24 +18,74 @@ from setuptools.command.install import install
 
 HERE = Path(__file__).resolve().parent
 NAMES = ["dope_ros2", "dope_datagen", "dope_training"]
+STAND_IN = "that dope_ros2 uses, for systems that have no"  # manifests of msg/compat, which once got into workspaces
 
 
-def build_interfaces(prefix, build):
-    """Build msg/ with CMake into `prefix`, if the rosidl generators are in a sourced ROS 2."""
-    sourced = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
-    if not shutil.which("cmake") or not any(Path(p, "share/rosidl_default_generators").is_dir() for p in sourced):
-        print("dope_msgs is not built: no cmake, or no rosidl_default_generators in AMENT_PREFIX_PATH", file=sys.stderr)
+def sourced():
+    """The prefixes of AMENT_PREFIX_PATH, the first to be searched first."""
+    return [Path(p).resolve() for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+
+
+def check_ros(prefix):
+    """End with a line where ROS 2 lacks what the interfaces and the nodes need, or an earlier build hides it."""
+    for place, name in product([prefix, *sourced()], ("tf2_msgs", "vision_msgs")):
+        manifest = place / "share" / name / "package.xml"
+        if (place / "share/colcon-core").is_dir() and manifest.is_file() and STAND_IN in manifest.read_text():
+            sys.exit(
+                f"{place} has a part of {name} from a build of an earlier version, which hides the whole. "
+                f"Delete it and build again in a new shell: rm -r {place}"
+            )
+    needs = ("rosidl_default_generators", "tf2_msgs", "vision_msgs")
+    missing = [name for name in needs if not any((place / "share" / name).is_dir() for place in sourced())]
+    if missing and not os.environ.get("ROS_DISTRO"):
+        sys.exit("no ROS 2 is sourced; before colcon build: source /opt/ros/<distribution>/setup.bash")
+    if missing:
+        packages = " ".join(f"ros-{os.environ['ROS_DISTRO']}-{name.replace('_', '-')}" for name in missing)
+        sys.exit(
+            f"missing: {', '.join(missing)}; sudo apt install {packages} "
+            "(or all that the workspace needs: rosdep install --from-paths src --ignore-src)"
+        )
+
+
+def other_interfaces(prefix):
+    """The prefix of a dope_msgs that is a package of its own and has the interfaces of msg/, if that is sourced."""
+    for place in sourced():
+        built_by_colcon = (place / "share/colcon-core/packages/dope_msgs").is_file()
+        if (place / "share/dope_msgs").is_dir() and (place != prefix or built_by_colcon):
+            files = [file for kind in ("msg", "srv", "action") for file in (HERE / "msg").glob(f"*.{kind}")]
+            installed = [place / "share/dope_msgs" / file.suffix[1:] / file.name for file in files]
+            same = all(b.is_file() and a.read_bytes() == b.read_bytes() for a, b in zip(files, installed, strict=True))
+            return place if same else None
+    return None
+
+
+def build_interfaces(prefix, build, root=None):
+    """Build msg/ with CMake into `prefix` (below `root`), unless dope_msgs is there as a package of its own."""
+    prefix, build = Path(prefix).resolve(), Path(build).resolve()
+    check_ros(prefix)
+    if place := other_interfaces(prefix):
+        if place != prefix and (prefix / "share/dope_msgs").is_dir() and (prefix / "share/colcon-core").is_dir():
+            sys.exit(
+                f"{prefix} has dope_msgs from an earlier build, which would hide that of {place}. "
+                f"Delete it and build again in a new shell: rm -r {prefix}"
+            )
         return
-    build = Path(build).resolve()
     options = {
-        "CMAKE_INSTALL_PREFIX": Path(prefix).resolve(),
+        "CMAKE_INSTALL_PREFIX": prefix,
         "Python3_EXECUTABLE": sys.executable,
         "BUILD_TESTING": "OFF",
         "CMAKE_BUILD_TYPE": "Release",
     }
-    defines = [f"-D{key}={value}" for key, value in options.items()]
-    subprocess.check_call(["cmake", "-S", str(HERE / "msg"), "-B", str(build), *defines])
-    subprocess.check_call(["cmake", "--build", str(build), "--target", "install", "-j", str(os.cpu_count() or 1)])
+    configure = ["cmake", "-S", str(HERE / "msg"), "-B", str(build), *(f"-D{k}={v}" for k, v in options.items())]
+    install = ["cmake", "--build", str(build), "--target", "install", "-j", str(os.cpu_count() or 1)]
+    staged = os.environ | ({"DESTDIR": str(Path(root).resolve())} if root else {})
+    try:
+        subprocess.check_call(configure)
+        subprocess.check_call(install, env=staged)
+    except FileNotFoundError:
+        sys.exit("dope_msgs cannot be built: no cmake; sudo apt install cmake")
+    except subprocess.CalledProcessError:
+        sys.exit("dope_msgs could not be built; the reason is above")
 
 
 class Install(install):
@@ -44,7 +94,10 @@ class Install(install):
     def run(self):
         super().run()
         if self.distribution.get_command_obj("bdist_wheel", create=False) is None:
-            build_interfaces(self.install_data, Path(self.build_base or "build") / "dope_msgs")
+            prefix, root = self.install_data, self.root
+            if root:  # setuptools has put it in front of every place
+                prefix = "/" + os.path.relpath(prefix, root)
+            build_interfaces(prefix, Path(self.build_base or "build") / "dope_msgs", root)
 
 
 class Develop(develop):

@@ -1,5 +1,6 @@
-# Standard interface packages that the ROS 2 wheels lack: where find_package knows none, the messages
-# in compat/<package> are built into a staging prefix and installed beside dope_msgs.
+# Standard interface packages. The ROS 2 wheels lack two of them: pip builds the messages in compat/<package> into a staging
+# prefix and installs them beside dope_msgs. A workspace uses those of its ROS 2, since a stand-in there would hide the
+# real package from all that is built on top of it.
 
 set(_staging ${CMAKE_CURRENT_BINARY_DIR}/compat/prefix)
 
@@ -34,5 +35,16 @@ macro(find_or_build_interfaces)
   endforeach()
   if(_compat_built)
     install(DIRECTORY ${_staging}/ DESTINATION . USE_SOURCE_PERMISSIONS)
+  endif()
+endmacro()
+
+macro(find_interfaces _package)
+  file(REMOVE_RECURSE ${CMAKE_CURRENT_BINARY_DIR}/compat)  # a stand-in that an earlier version built
+  find_package(${_package} QUIET)
+  if(NOT ${_package}_FOUND)
+    string(REPLACE "_" "-" _name ${_package})
+    message(FATAL_ERROR "${_package} is missing. Install it and build again:\n"
+      "  sudo apt install ros-$ENV{ROS_DISTRO}-${_name}\n"
+      "or all that the workspace needs:\n  rosdep install --from-paths src --ignore-src")
   endif()
 endmacro()
