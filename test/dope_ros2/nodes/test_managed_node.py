@@ -117,7 +117,7 @@ def test_reset_forgets_the_tracks(running, observer):
     response = call(observer, Trigger, "/running/dope/reset", Trigger.Request())
     assert (response.success, response.message) == (True, "all tracks are forgotten")
     found = ask(observer, 54).detections[0]
-    assert found.id == "carton_0"
+    assert found.id == "running_carton_0"
     assert found.results[0].pose.covariance[0] == pytest.approx(0.01)  # of one measurement
 
 
