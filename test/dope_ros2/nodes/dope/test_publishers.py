@@ -195,8 +195,9 @@ def test_the_annotated_image_is_there_as_jpeg(start, observer):
 
 
 def test_a_lazy_node_looks_only_while_someone_subscribes(start, observer):
-    parameters = ["-p", "lazy:=true", "-p", "publish_tf:=false", "--log-level", "info"]
+    parameters = ["-p", "lazy:=true", "-p", "publish_tf:=false"]
     process = start(FAKE, "--ros-args", "-r", "__ns:=/lazy", *parameters)
+    observer.until(lambda: process.count("looking for"), "the node to be active")
     slow = picture(600)
     slow.data[1] = 128  # the fake says when it begins to look at such an image
     for _ in range(20):
