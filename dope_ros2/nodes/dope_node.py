@@ -66,10 +66,11 @@ class DopeNode(ManagedNode):
         self._fault = None
         try:
             parameters.check_transport(self.value("image_transport"))
+            prefixes = parameters.frame_prefixes(self)
             estimator = self._load(*map(self.value, parameters.ESTIMATOR))
             parameters.chosen(self.value("objects"), estimator.models)
             with opening():
-                self._open(estimator)
+                self._open(estimator, prefixes)
         except UserError as error:
             self._fault = error
             self._close()
@@ -78,12 +79,11 @@ class DopeNode(ManagedNode):
             return FAILURE
         return super().on_configure(state)
 
-    def _open(self, estimator: Estimator) -> None:
+    def _open(self, estimator: Estimator, prefixes: dict[str, str]) -> None:
         self.estimator, self._outputs = estimator, Publishers(self, estimator.models)
         self._recorder.begin(estimator)
         callback = ImageCallback(self, self, self._outputs, self._server, self._recorder)
-        names = [name.strip("/") for name in self.value("cameras") or [""]]
-        for name, prefix in zip(names, parameters.frame_prefixes(self, names), strict=True):
+        for name, prefix in prefixes.items():
             self.cameras.append(CameraInput(self, name, prefix, estimator, callback, self._recorder))
 
     def _close(self) -> None:

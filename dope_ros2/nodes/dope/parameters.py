@@ -20,7 +20,7 @@ from dope_ros2.tracking.tracker import Smoothing
 TRANSPORTS = ("raw", "compressed")
 AUTO = "auto"
 ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
-AT_CONFIGURE = "only while the node is not configured: `ros2 lifecycle set` cleanup, then configure again"
+AT_CONFIGURE = "Set while the node is not configured: after `ros2 lifecycle set <node> cleanup`, before configure."
 Load = Callable[[str, str, str, str], Estimator]
 
 
@@ -142,28 +142,28 @@ def request(node: NodeBase, models: Iterable[ObjectModel]) -> Request:
     )
 
 
-def frame_prefixes(node: NodeBase, cameras: list[str]) -> list[str]:
-    """What the names of frames begin with, for each camera by its namespace.
+def frame_prefixes(node: NodeBase) -> dict[str, str]:
+    """What the names of frames begin with, by the namespace of each camera, which has no slashes around it.
 
     Raises:
         UserError: the parameter is no beginning of a frame's name, or two cameras would have the same frames.
     """
     prefix = node.value("frame_prefix")
     if prefix == AUTO:
-        name = node.get_fully_qualified_name().removesuffix("/dope").strip("/")
-        prefix = _as_prefix(name)
+        prefix = _as_prefix(node.get_fully_qualified_name().removesuffix("/dope").strip("/"))
     if not re.fullmatch(r"([^\s/]\S*)?", prefix):
         raise UserError(
             f"parameter frame_prefix: {short(prefix)} is no beginning of a frame's name, which has no / in front "
             f"and no spaces; write such as left_, or {AUTO}"
         )
+    cameras = [name.strip("/") for name in node.value("cameras") or [""]]
     prefixes = [prefix + _as_prefix(name) * (len(cameras) > 1) for name in cameras]
     if len(set(prefixes)) < len(prefixes):
         raise UserError(
             f"parameter cameras: {', '.join(map(short, cameras))} would have the same frames, "
             "whose names begin with the camera's, / written as _; rename one"
         )
-    return prefixes
+    return dict(zip(cameras, prefixes, strict=True))
 
 
 def _as_prefix(name: str) -> str:

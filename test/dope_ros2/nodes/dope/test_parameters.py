@@ -48,13 +48,13 @@ def test_frames_begin_with_what_tells_nodes_and_cameras_apart(arguments, prefixe
 def test_what_cannot_begin_a_frame_is_refused(prefix):
     with in_process("-p", f"frame_prefix:='{prefix}'") as node:
         assert not configured(node)
-        assert f"parameter frame_prefix: '{prefix}' is no beginning of a frame's name" in str(node._fault)
+        assert str(node._fault).startswith(f"parameter frame_prefix: '{prefix}' is no beginning of a frame's name")
 
 
 def test_cameras_that_would_share_frames_are_refused():
     with in_process("-p", "cameras:=[a/b,a_b]") as node:
         assert not configured(node)
-        assert "parameter cameras: 'a/b', 'a_b' would have the same frames" in str(node._fault)
+        assert str(node._fault).startswith("parameter cameras: 'a/b', 'a_b' would have the same frames")
 
 
 @pytest.mark.parametrize("name", ["objects", "cameras", "roi"])
