@@ -56,7 +56,8 @@ class Comparison:
     def of(cls, shown: ReplayedImage) -> Comparison:
         """Compare two answers to an image."""
         now = [Named(d.track or d.model.name, d.score, d.pose) for d in shown.found]
-        recorded = [_named(detection.id, detection.results[0]) for detection in shown.recorded.detections]
+        tracked = not now or any(d.track for d in shown.found)
+        recorded = [_named(detection, tracked) for detection in shown.recorded.detections]
         names = (sorted(instance.name for instance in instances) for instances in (recorded, now))
         return cls(shown.camera, shown.stamp, *names, compare(recorded, now))
 
@@ -86,8 +87,12 @@ def compare(recorded: list[Named], now: list[Named]) -> np.ndarray:
     return np.max([np.zeros(3), *each], axis=0)
 
 
-def _named(track: str, result: object) -> Named:
-    return Named(track or result.hypothesis.class_id, result.hypothesis.score, read_pose(result.pose.pose))
+def _named(detection: object, tracked: bool) -> Named:
+    """A recorded detection without its node's frame prefix; where nobody tracked, its number is only a rank."""
+    result = detection.results[0]
+    name, number = result.hypothesis.class_id, detection.id.rpartition("_")[2]
+    name += f"_{number}" if tracked and number else ""
+    return Named(name, result.hypothesis.score, read_pose(result.pose.pose))
 
 
 def _weights(path: Path, recording: Recording) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
+from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
@@ -64,10 +66,11 @@ class DopeNode(ManagedNode):
         self._fault = None
         try:
             parameters.check_transport(self.value("image_transport"))
+            prefixes = parameters.frame_prefixes(self)
             estimator = self._load(*map(self.value, parameters.ESTIMATOR))
             parameters.chosen(self.value("objects"), estimator.models)
             with opening():
-                self._open(estimator)
+                self._open(estimator, prefixes)
         except UserError as error:
             self._fault = error
             self._close()
@@ -76,13 +79,11 @@ class DopeNode(ManagedNode):
             return FAILURE
         return super().on_configure(state)
 
-    def _open(self, estimator: Estimator) -> None:
+    def _open(self, estimator: Estimator, prefixes: dict[str, str]) -> None:
         self.estimator, self._outputs = estimator, Publishers(self, estimator.models)
         self._recorder.begin(estimator)
         callback = ImageCallback(self, self, self._outputs, self._server, self._recorder)
-        names = [name.strip("/") for name in self.value("cameras") or [""]]
-        for name in names:
-            prefix = f"{name.replace('/', '_')}_" if len(names) > 1 else ""
+        for name, prefix in prefixes.items():
             self.cameras.append(CameraInput(self, name, prefix, estimator, callback, self._recorder))
 
     def _close(self) -> None:
@@ -104,12 +105,14 @@ class DopeNode(ManagedNode):
         """Look no more; what was seen is forgotten."""
         self._active = False
         self._forget()
+        self._delete_markers()
         self._server.end()
         return super().on_deactivate(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Look no more, for good."""
         self._active = False
+        self._delete_markers()
         self._server.end()
         return super().on_shutdown(state)
 
@@ -140,12 +143,18 @@ class DopeNode(ManagedNode):
 
     def idle(self) -> str:
         """Why images are not looked at; empty when they are."""
-        return self.not_active() or ("" if self._enabled else "switched off by ~/enable")
+        if why := self.not_active():
+            return why
+        if not self._enabled:
+            return "switched off by ~/enable"
+        lazy = self.value("lazy") and not self._outputs.is_watched()
+        return "nobody subscribes to the results, and the parameter lazy is set" if lazy else ""
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data
         if not request.data:
             self._forget()
+            self._delete_markers()
         response.success = True
         response.message = "looking at images" if request.data else "not looking at images"
         if self.idle() and request.data:
@@ -160,6 +169,16 @@ class DopeNode(ManagedNode):
     def _forget(self) -> None:
         for camera in self.cameras:
             camera.pipeline.tracker.reset()
+
+    def _delete_markers(self) -> None:
+        if self._outputs is not None:
+            self._outputs.delete_markers(self.cameras)
+
+    def destroy_node(self) -> None:
+        """End; viewers are told while that can be said."""
+        with suppress(RuntimeError, InvalidHandle):  # a signal has shut ROS down
+            self._delete_markers()
+        super().destroy_node()
 
 
 def main(argv: list[str] | None = None) -> int:

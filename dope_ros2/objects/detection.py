@@ -52,6 +52,7 @@ class Detection:
             before its distance was corrected; NaN without keypoints.
         evidence: what the score was made of; None of detections that no network made.
         track: name of the instance over time, `<class>_<n>`; empty where nobody tracks.
+        unseen_for: since the image in which the instance was last detected [s]; 0: in this one. Above 0 it is coasting.
     """
 
     model: ObjectModel
@@ -62,6 +63,7 @@ class Detection:
     reprojection_error: float = np.nan
     evidence: ConfidenceFeatures | None = None
     track: str = ""
+    unseen_for: float = 0.0
 
     def corrected(self, distance_bias: float) -> Detection:
         """The same, when poses of this object come out too far by this share of the distance.

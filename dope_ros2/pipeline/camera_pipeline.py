@@ -92,7 +92,7 @@ class CameraPipeline:
         before = self.tracker.memory()
         if request.smoothing is not None:
             with self.estimator.stages("track"):
-                found = self.tracker(found, frame.stamp, request.smoothing)
+                found = list(filter(request.reports, self.tracker(found, frame.stamp, request.smoothing)))
         return FrameResult(found, request, before, depth)
 
     def _notice(self, camera: CameraModel) -> None:

@@ -196,7 +196,8 @@ def _answer(entry: dict, models: dict[str, ObjectModel]) -> Answer:
         now = -np.inf if before["now"] is None else before["now"]
         before = Memory(now, tuple(_track(fields, models) for fields in before["tracks"]))
     places = tuple(ObjectRegion(*place) for place in request.get("places", ()))
-    asked = Request(settings, Roi(**request["roi"]), smoothing, request["follow"], places)
+    below = request.get("coast_below_min_score", True)  # as every node did before there was such a parameter
+    asked = Request(settings, Roi(**request["roi"]), smoothing, request["follow"], places, below)
     return Answer(**{**entry, "request": asked, "before": before})
 
 

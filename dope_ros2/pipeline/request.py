@@ -10,6 +10,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.object_crops import ObjectRegion
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.tracking.tracker import Smoothing
 
@@ -32,12 +33,12 @@ class Roi:
 
     @classmethod
     def of(cls, numbers: Iterable[int]) -> Roi:
-        """Read the parameter.
+        """Read the parameter; no numbers at all mean the whole image.
 
         Raises:
             UserError: there are not four numbers, or one is negative.
         """
-        numbers = [int(number) for number in numbers]
+        numbers = [int(number) for number in numbers] or [0] * 4
         if len(numbers) != 4 or min(numbers) < 0:
             raise UserError(f"parameter roi: needs x, y, width and height [px], none below 0, not {numbers}")
         return cls(*numbers)
@@ -52,7 +53,7 @@ class Roi:
             return Roi(0, 0, width, height)
         if self.x + self.width > width or self.y + self.height > height:
             raise UserError(
-                f"parameter roi: {self.width}x{self.height} at ({self.x}, {self.y}) is not inside {topic}, "
+                f"roi: {self.width}x{self.height} at ({self.x}, {self.y}) is not inside {topic}, "
                 f"an image of {width}x{height}"
             )
         return self
@@ -71,6 +72,7 @@ class Request:
         smoothing: of the tracks; None: there are none.
         follow: look only where tracks are expected, and at `places`.
         places: where an earlier image has shown that something new may be.
+        coast_below_min_score: what is coasting is reported even when its score has fallen below the least.
     """
 
     settings: Settings
@@ -78,3 +80,9 @@ class Request:
     smoothing: Smoothing | None = None
     follow: bool = False
     places: tuple[ObjectRegion, ...] = ()
+    coast_below_min_score: bool = False
+
+    def reports(self, detection: Detection) -> bool:
+        """Whether a detection's score lets it be reported."""
+        is_exempt = self.coast_below_min_score and detection.unseen_for > 0
+        return is_exempt or detection.score >= self.settings.min_score

@@ -208,7 +208,8 @@ class Tracker:
         filtered = replace(seen, pose=track.expected.pose, covariance=track.expected.covariance[:6, :6])
         if age == 0:
             return filtered
-        return replace(filtered, score=seen.score * (1 - age / (2 * smoothing.coast)), keypoints=no_keypoints())
+        score = seen.score * (1 - age / (2 * smoothing.coast))
+        return replace(filtered, score=score, keypoints=no_keypoints(), unseen_for=age)
 
 
 def _distance(track: Track, detection: Detection) -> float:

@@ -132,7 +132,7 @@ def _draw_label(canvas: np.ndarray, camera: CameraModel, detection: Detection, t
         return
     pixels = _pixels(camera, in_front)
     distance = np.linalg.norm(detection.pose.apply(detection.model.centre))
-    text = f"{detection.model.name} {detection.score:.2f} {distance:.2f} m"
+    text = f"{detection.model.name} {detection.score:.2f} {distance:.2f} m" + " coasting" * (detection.unseen_for > 0)
     _text(canvas, text, (pixels[:, 0].mean(), pixels[:, 1].min()), detection.model.color, taken, above=True)
 
 

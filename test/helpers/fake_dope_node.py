@@ -2,9 +2,11 @@
 
 import sys
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
+import rclpy
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.stage_timer import StageTimer
@@ -59,6 +61,19 @@ def load(weights, objects_file, device, engine):
     if weights.endswith("broken"):
         raise UserError(f"{weights}: damaged; copy it again")
     return Foretold()
+
+
+@contextmanager
+def in_process(*arguments, load=load):
+    """The node in this process, with ROS arguments, not configured yet; nobody spins it."""
+    context = rclpy.Context()
+    context.init(args=["--ros-args", *arguments])
+    node = DopeNode(load, context=context)
+    try:
+        yield node
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
 
 
 if __name__ == "__main__":

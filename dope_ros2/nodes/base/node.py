@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -38,24 +39,44 @@ class NodeBase:
         """Handle what comes until it is done."""
         rclpy.spin_until_future_complete(self, self.done)
 
-    def parameter(self, name: str, default: object, text: str, limits: Range = None, *, fixed: bool = True) -> object:
-        """Declare a parameter with description and range, and return its value; `fixed`: only set at the start."""
-        descriptor = ParameterDescriptor(description=text, read_only=fixed)
+    def parameter(
+        self, name: str, default: object, text: str, limits: Range = None, *, fixed: bool = True, when: str = ""
+    ) -> object:
+        """Declare a parameter and return its value.
+
+        Args:
+            name: of the parameter.
+            default: value where none is given; others have its type.
+            text: description.
+            limits: lowest and highest value.
+            fixed: only set at the start.
+            when: when it may be set, in words, if not always; the node's own callback refuses it at other times.
+        """
+        descriptor = ParameterDescriptor(description=text, read_only=fixed, additional_constraints=when)
         if limits and isinstance(default, int):
             descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
         elif limits:
             descriptor.floating_point_range = [FloatingPointRange(from_value=limits[0], to_value=limits[1])]
         given = self.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
         self.undeclare_parameter(name)  # it was declared only to see what was given, of whatever type
+        if is_array(default) and given is None:  # what a file or command line has as [], which says no type
+            descriptor.type = self.declare_parameter(name, default, ignore_override=True).type_.value
+            self.set_parameters([Parameter(name, value=[])])
+            self.set_descriptor(name, descriptor)
+            return self.value(name)
         value = coerce_parameter(given, default)
         if type(value) is type(default):
             return self.declare_parameter(name, value, descriptor, ignore_override=True).value
         return self.declare_parameter(name, default, descriptor).value  # which refuses it
 
     def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
-        known = [p for p in parameters if self.has_parameter(p.name)]
-        meaning = {p.name: coerce_parameter(p.value, self.get_parameter(p.name).value) for p in known}
-        return [Parameter(p.name, value=meaning[p.name]) if p.name in meaning else p for p in parameters]
+        return [self._coerced(p) if self.has_parameter(p.name) else p for p in parameters]
+
+    def _coerced(self, given: Parameter) -> Parameter:
+        now = self.get_parameter(given.name)
+        if is_array(given.value) and not len(given.value) and is_array(now.value):
+            return Parameter(given.name, now.type_, [])  # ros2cli sends [] as bytes, whatever the parameter's type
+        return Parameter(given.name, value=coerce_parameter(given.value, now.value))
 
     def value(self, name: str) -> object:
         """The present value of a parameter."""
@@ -68,6 +89,11 @@ class NodeBase:
         if fault not in self._told and len(self._told) < MAX_FAULTS:
             self._told[fault] = now
             self.get_logger().error(fault)
+
+
+def is_array(value: object) -> bool:
+    """Whether it is the value of a parameter that is an array, of whatever type."""
+    return isinstance(value, list | tuple | array)
 
 
 def coerce_parameter(value: object, like: object) -> object:

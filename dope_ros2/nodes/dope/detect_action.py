@@ -25,7 +25,7 @@ from dope_ros2.nodes.messages import detections
 from dope_ros2.objects.detection import Detection
 from dope_ros2.pipeline.camera_pipeline import CameraPipeline
 from dope_ros2.pipeline.frame import Frame
-from dope_ros2.pipeline.request import Roi
+from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Smoothing, Tracker
 
 Result = DetectObjects.Result
@@ -62,7 +62,8 @@ class DetectGoal:
 
     def take(self, found: list[Detection], header: Header) -> None:
         """What an image shows."""
-        self.found = self.tracker(found, read_seconds(header.stamp), AT_REST)
+        tracked = self.tracker(found, read_seconds(header.stamp), AT_REST)
+        self.found = list(filter(Request(self.settings).reports, tracked))
         self.header, self.done = header, self.done + 1
         if self.done >= self.frames:
             self.end(Result.STATUS_SUCCEEDED)
@@ -94,6 +95,11 @@ class DetectServer:
         """Let all goals have an image of the pipeline's camera, which is searched for what each asks for."""
         for search in list(self.searches):
             try:
+                search.roi.within(frame.camera.width, frame.camera.height, frame.topic)
+            except UserError as error:
+                search.end(Result.STATUS_INVALID_ROI, str(error))
+                continue
+            try:
                 search.take(pipeline.observe(frame, search.settings, search.roi).detections, header)
             except UserError as error:
                 search.end(Result.STATUS_NO_CAMERA, str(error))
@@ -109,12 +115,15 @@ class DetectServer:
         if idle := self._host.not_active():
             handle.abort()
             return Result(status=Result.STATUS_NO_CAMERA, message=idle)
+        timer, seconds = None, read_seconds(handle.request.timeout)
+        if fault := _fault(handle.request.min_score, seconds):
+            handle.abort()
+            return Result(status=Result.STATUS_INVALID_GOAL, message=fault)
         try:
             search = self._search(handle)
         except UserError as error:
             handle.abort()
             return Result(status=Result.STATUS_UNKNOWN_CLASS, message=str(error))
-        timer, seconds = None, read_seconds(handle.request.timeout)
         if seconds > 0:
             timer = self._node.create_timer(seconds, lambda: search.end(Result.STATUS_TIMEOUT), clock=self._steady)
         self.searches.append(search)
@@ -131,13 +140,20 @@ class DetectServer:
         goal: DetectObjects.Goal = handle.request
         models = self._host.estimator.models
         settings = parameters.settings(self._node, models)
-        names = parameters.chosen(goal.class_ids, models)
+        names = parameters.chosen(goal.class_ids, models, "class_ids")
         settings = replace(settings, objects=tuple(names), min_score=float(goal.min_score) or settings.min_score)
         roi = Roi(goal.roi.x_offset, goal.roi.y_offset, goal.roi.width, goal.roi.height)
         return DetectGoal(handle, settings, roi, max(1, goal.num_frames), Tracker(models))
 
+    def _prefix(self) -> str:
+        """What the names of frames begin with."""
+        return self._host.cameras[0].prefix if self._host.cameras else ""
+
     async def _answer(self, search: DetectGoal) -> Result:
         handle, done = search.handle, f"{search.done} of {search.frames} images looked at"
+        prefix = self._prefix()
+        if unseen := [name for each, name in detections.named(search.found, prefix) if each.unseen_for > 0]:
+            done += f"; not detected in the newest: {', '.join(unseen)}"
         result = Result(status=search.status, message=search.fault or done)
         if search.status == Result.STATUS_TIMEOUT and search.done == 0:
             condition = self._host.cameras[0].health.condition(time.monotonic())
@@ -151,7 +167,7 @@ class DetectServer:
                 header = Header(stamp=header.stamp, frame_id=target)
             except UserError as error:
                 found, result.status, result.message = [], Result.STATUS_NO_TRANSFORM, str(error)
-        result.detections = detections.detections_to_msg(found, header)
+        result.detections = detections.detections_to_msg(found, header, prefix)
         ending = {Result.STATUS_SUCCEEDED: handle.succeed, Result.STATUS_CANCELED: handle.canceled}
         ending.get(result.status, handle.abort)()
         return result
@@ -173,6 +189,13 @@ class DetectServer:
             timer = self._node.create_timer(POLL_PAUSE, lambda over=over: over.set_result(None), clock=self._steady)
             await over
             self._node.destroy_timer(timer)
+
+
+def _fault(min_score: float, timeout: float) -> str:
+    """What is wrong with a goal's numbers; empty where nothing is."""
+    if not 0 <= min_score <= 1:
+        return f"min_score: {min_score:g} is not within 0 and 1; 0 means the node's own"
+    return f"timeout: {timeout:g} s is negative; zero means no limit" if timeout < 0 else ""
 
 
 def seen_from(detection: Detection, T_target_camera: Pose) -> Detection:

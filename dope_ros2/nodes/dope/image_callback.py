@@ -56,7 +56,7 @@ class ImageCallback:
             return False
         if self._has_goals(camera):
             return True
-        if not camera.is_due(self._node.value("max_rate"), now):
+        if self._host.idle() or not camera.is_due(self._node.value("max_rate"), now):
             return False
         camera.count_look(now)
         return True
@@ -81,7 +81,7 @@ class ImageCallback:
         result = pipeline.process(frame, parameters.request(self._node, estimator.models), period)
         with estimator.stages("publish"):
             self._publishers.publish(result.detections, header, camera, frames=self._node.value("publish_tf"))
-        self._recorder.answered(result, header, camera.image_topic, camera.topics)
+        self._recorder.answered(result, header, camera.image_topic, camera.topics, camera.prefix)
         if pipeline.survey_due(result.request, frame.stamp, period):
             pipeline.survey(frame, result.request)
         self._publishers.annotate(frame, result.detections, header)

@@ -14,7 +14,7 @@ from dope_ros2.pipeline.request import Roi
 
 
 class ParameterChanges:
-    """Minds region, weights and objects; what else is set is looked at with the next image."""
+    """Minds region, weights, objects and what is read by configure; what else is set holds for the next image."""
 
     def __init__(self, node: ManagedNode, host: Host, load: parameters.Load) -> None:
         self._node, self._host, self._load = node, host, load
@@ -26,6 +26,7 @@ class ParameterChanges:
         """Refuse what cannot work; new weights are read here, so that the old ones stay when they are no good."""
         values = {change.name: change.value for change in changes}
         try:
+            self._check_configured(values)
             if "roi" in values:
                 Roi.of(values["roi"])
             estimator = self._host.estimator
@@ -38,6 +39,24 @@ class ParameterChanges:
             self._next = None
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+    def _check_configured(self, values: dict[str, object]) -> None:
+        """Refuse what is read when the node is configured, while it is; the same value again does no harm.
+
+        Raises:
+            UserError: saying what comes first.
+        """
+        if self._host.estimator is None:
+            return
+        for name, value in values.items():
+            if not self._node.has_parameter(name) or value == self._node.value(name):
+                continue  # it is just being declared, or stays
+            if self._node.describe_parameter(name).additional_constraints == parameters.AT_CONFIGURE:
+                node = self._node.get_fully_qualified_name()
+                raise UserError(
+                    f"parameter {name}: is read when the node is configured; first `ros2 lifecycle set {node} cleanup` "
+                    "(and deactivate before that), then set it, configure and activate"
+                )
 
     def _take_over(self, changes: list[Parameter]) -> None:
         if self._next is not None:

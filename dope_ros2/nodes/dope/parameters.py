@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from dope_ros2.common.errors import MAX_VALUE_LENGTH, UserError, closest, short
@@ -16,30 +18,44 @@ from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Smoothing
 
 TRANSPORTS = ("raw", "compressed")
+AUTO = "auto"
 ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
+AT_CONFIGURE = "Set while the node is not configured: after `ros2 lifecycle set <node> cleanup`, before configure."
 Load = Callable[[str, str, str, str], Estimator]
 
 
 def declare(node: NodeBase) -> None:
     """Declare all of them."""
-    add, start, smoothing = node.parameter, Settings(), Smoothing()
+    add = node.parameter
+    add_at_configure = partial(add, fixed=False, when=AT_CONFIGURE)
     add("autostart", True, "Configure and activate at the start; else the node waits for its life cycle's services.")
     text = "Weights file; empty: the package's dope-lite.safetensors. To set it is to read it again."
     add("weights", "", text, fixed=False)
-    add("objects_file", "", "objects.yaml; empty: the package's.")
+    add_at_configure("objects_file", "", "objects.yaml; empty: the package's.")
     add("objects", [""], "Names of the objects to look for; empty: all that the weights know.", fixed=False)
-    add("device", "auto", "auto, cpu or cuda.")
-    add("engine", "auto", f"What runs the network: {', '.join(NAMES)}; auto: the fastest that is installed.")
-    add("cameras", [""], "Namespaces of image_rect and camera_info, one per camera; empty: the node's own.")
-    add("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
+    add_at_configure("device", "auto", "auto, cpu or cuda.")
+    text = f"What runs the network: {', '.join(NAMES)}; auto: the fastest that is installed."
+    add_at_configure("engine", "auto", text)
+    text = "Namespaces of image_rect and camera_info, one per camera; empty: the node's own."
+    add_at_configure("cameras", [""], text)
+    add_at_configure("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
     text = "Depth images that correct ranges, of the colour camera's frame, beside image_rect; empty: none."
-    add("depth", "", text)
-    add("publish_tf", True, "Publish a frame <class>_<n> for each detection.", fixed=False)
-    add(
-        "ros1_topics",
-        False,
-        "Publish pose_, dimension_ and belief_<object> and rgb_points, too, as DOPE's node for ROS 1.",
-    )
+    add_at_configure("depth", "", text)
+    add("publish_tf", True, "Publish a frame <prefix><class>_<n> for each detection.", fixed=False)
+    text = f"What names of frames and ids begin with; {AUTO}: the node's name and namespace, without a last part dope."
+    add_at_configure("frame_prefix", AUTO, text)
+    text = "Publish pose_, dimension_ and belief_<object> and rgb_points, too, as DOPE's node for ROS 1."
+    add_at_configure("ros1_topics", False, text)
+    text = "Markers that nothing replaces are removed after this time [s], or two periods of max_rate; 0: never."
+    add("marker_lifetime", 2.0, text, (0.0, 3600.0), fixed=False)
+    text = "Look at images only while someone subscribes to a topic of results, or to /tf where publish_tf is set."
+    add("lazy", False, text, fixed=False)
+    _declare_processing(node)
+
+
+def _declare_processing(node: NodeBase) -> None:
+    """What holds from the next image on: how it is looked at, tracked and recorded."""
+    add, start, smoothing = node.parameter, Settings(), Smoothing()
     text = "Part of the images to look at: x, y, width, height [px]; width or height 0: all of it."
     add("roi", [0, 0, 0, 0], text, fixed=False)
     text = "Most images a second to look at, of each camera; 0: as many as it can."
@@ -58,6 +74,8 @@ def declare(node: NodeBase) -> None:
     add("smoothing", smoothing.strength, text, (0.0, 10.0), fixed=False)
     text = "An object that is not seen is still reported for so long [s]."
     add("coast", smoothing.coast, text, (0.0, 10.0), fixed=False)
+    text = "It is still reported even when its score, which falls meanwhile, is below min_score."
+    add("coast_below_min_score", False, text, fixed=False)
     text = "After so long without being seen an object is forgotten, and its number is free [s]."
     add("max_age", smoothing.max_age, text, (0.0, 3600.0), fixed=False)
     text = "Look for new objects at least so often [s]; in between only where tracked ones are. 0: in every image."
@@ -83,8 +101,8 @@ def weights_file(weights: str) -> Path:
     return resolve(weights, Path.cwd()) if weights else default_weights()
 
 
-def chosen(names: Iterable[str], models: Iterable[ObjectModel]) -> list[str]:
-    """The names to look for, of the objects that the weights know; all of them if none is given.
+def chosen(names: Iterable[str], models: Iterable[ObjectModel], where: str = "parameter objects") -> list[str]:
+    """The names to look for, of the objects that the weights know; all of them if none is given; `where` they stand.
 
     Raises:
         UserError: the weights do not know one.
@@ -92,9 +110,7 @@ def chosen(names: Iterable[str], models: Iterable[ObjectModel]) -> list[str]:
     names, known = [name for name in names if name], [model.name for model in models]
     for name in names:
         if name not in known:
-            raise UserError(
-                f"parameter objects: the weights know no {short(name)}{closest(name[:MAX_VALUE_LENGTH], known)}"
-            )
+            raise UserError(f"{where}: the weights know no {short(name)}{closest(name[:MAX_VALUE_LENGTH], known)}")
     return names or known
 
 
@@ -118,4 +134,37 @@ def check_transport(name: str) -> None:
 def request(node: NodeBase, models: Iterable[ObjectModel]) -> Request:
     """What is asked of an image now, where these objects are known."""
     smoothing = Smoothing(node.value("smoothing"), node.value("coast"), node.value("max_age"))
-    return Request(settings(node, models), Roi.of(node.value("roi")), smoothing if node.value("tracking") else None)
+    return Request(
+        settings(node, models),
+        Roi.of(node.value("roi")),
+        smoothing if node.value("tracking") else None,
+        coast_below_min_score=node.value("coast_below_min_score"),
+    )
+
+
+def frame_prefixes(node: NodeBase) -> dict[str, str]:
+    """What the names of frames begin with, by the namespace of each camera, which has no slashes around it.
+
+    Raises:
+        UserError: the parameter is no beginning of a frame's name, or two cameras would have the same frames.
+    """
+    prefix = node.value("frame_prefix")
+    if prefix == AUTO:
+        prefix = _as_prefix(node.get_fully_qualified_name().removesuffix("/dope").strip("/"))
+    if not re.fullmatch(r"([^\s/]\S*)?", prefix):
+        raise UserError(
+            f"parameter frame_prefix: {short(prefix)} is no beginning of a frame's name, which has no / in front "
+            f"and no spaces; write such as left_, or {AUTO}"
+        )
+    cameras = [name.strip("/") for name in node.value("cameras") or [""]]
+    prefixes = [prefix + _as_prefix(name) * (len(cameras) > 1) for name in cameras]
+    if len(set(prefixes)) < len(prefixes):
+        raise UserError(
+            f"parameter cameras: {', '.join(map(short, cameras))} would have the same frames, "
+            "whose names begin with the camera's, / written as _; rename one"
+        )
+    return dict(zip(cameras, prefixes, strict=True))
+
+
+def _as_prefix(name: str) -> str:
+    return name.replace("/", "_") + "_" if name else ""

@@ -48,6 +48,7 @@ class AnsweredImage:
     Attributes:
         found, header: of which the message is made.
         camera: topic of the image.
+        prefix: of the names of its frames.
         image: when it came [ns].
         depth: when the depth that served it was kept [ns].
         request: what was asked of it.
@@ -57,6 +58,7 @@ class AnsweredImage:
     found: list[Detection]
     header: Header
     camera: str
+    prefix: str
     image: int
     depth: int | None
     request: Request
@@ -94,11 +96,11 @@ class Recorder:
 
         return keep
 
-    def answered(self, result: FrameResult, header: Header, topic: str, topics: Topics) -> None:
-        """What has been published of the newest image of a topic, to which other topics belong."""
+    def answered(self, result: FrameResult, header: Header, topic: str, topics: Topics, prefix: str) -> None:
+        """What has been published of the newest image of a topic, to which other topics and a frame prefix belong."""
         self._topics[topic], found = topics, result.detections
         depth = self._keep_depth(result.depth.message, topic, topics) if result.depth else None
-        said = AnsweredImage(found, header, topic, self._images[topic], depth, result.request, result.before)
+        said = AnsweredImage(found, header, topic, prefix, self._images[topic], depth, result.request, result.before)
         self._keep(self._topic(), said, SMALL + DETECTION * (len(found) + len(result.before.tracks)))
 
     def _keep_depth(self, used: Image, topic: str, topics: Topics) -> int:
@@ -180,7 +182,7 @@ def to_messages(kept: deque[BufferedMessage]) -> Iterator[Message]:
         entry = kept.popleft()
         msg = entry.message
         if isinstance(msg, AnsweredImage):
-            msg = detections.detections_to_msg(msg.found, msg.header)
+            msg = detections.detections_to_msg(msg.found, msg.header, msg.prefix)
         package = type(msg).__module__.partition(".")[0]
         yield Message(entry.topic, f"{package}/msg/{type(msg).__name__}", entry.time, serialize_message(msg))
         time.sleep(WRITE_PAUSE)

@@ -31,11 +31,12 @@ class Ros1Topics:
         self._dimensions = {name: make(String, f"~/dimension_{topic}", RESULTS) for name, topic in names.items()}
         self._beliefs = {name: make(Image, f"~/belief_{topic}", 1) for name, topic in names.items()}
         self._drawn = make(Image, "~/rgb_points", 1)
+        topics = self._poses, self._dimensions, self._beliefs
+        self._all = [*(publisher for each in topics for publisher in each.values()), self._drawn]
 
     def destroy(self) -> None:
         """Take the topics back."""
-        topics = self._poses, self._dimensions, self._beliefs
-        for publisher in (*(p for each in topics for p in each.values()), self._drawn):
+        for publisher in self._all:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def publish(self, found: list[Detection], header: Header) -> None:
@@ -49,6 +50,11 @@ class Ros1Topics:
 
     @property
     def is_watched(self) -> bool:
+        """Whether someone subscribes to any of them."""
+        return any(publisher.get_subscription_count() > 0 for publisher in self._all)
+
+    @property
+    def draws(self) -> bool:
         """Whether someone wants the image."""
         return self._drawn.get_subscription_count() > 0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from dope_msgs.msg import Track, TrackArray
 from geometry_msgs.msg import PoseArray, PoseStamped, TransformStamped
+from rclpy.duration import Duration
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
@@ -27,13 +29,14 @@ def box_to_msg(detection: Detection, header: Header) -> PoseStamped:
     return PoseStamped(header=header, pose=pose_to_msg(box_pose(detection)))
 
 
-def detections_to_msg(detections: Iterable[Detection], header: Header) -> Detection3DArray:
-    """Hypothesis: name, score, pose of the mesh's origin with covariance. Box: pose of its centre, size. Id: track."""
-    return Detection3DArray(header=header, detections=[_detection(d, header) for d in detections])
+def detections_to_msg(detections: Iterable[Detection], header: Header, prefix: str = "") -> Detection3DArray:
+    """Hypothesis: name, score, pose of the mesh's origin with covariance. Box: pose of its centre, size. Id: frame."""
+    found = [_detection(d, name, header) for d, name in named(detections, prefix)]
+    return Detection3DArray(header=header, detections=found)
 
 
-def _detection(detection: Detection, header: Header) -> Detection3D:
-    msg = Detection3D(header=header, id=detection.track)
+def _detection(detection: Detection, name: str, header: Header) -> Detection3D:
+    msg = Detection3D(header=header, id=name)
     result = ObjectHypothesisWithPose()
     result.hypothesis.class_id = detection.model.name
     result.hypothesis.score = float(detection.score)
@@ -81,13 +84,24 @@ def numbered(detections: Iterable[Detection]) -> list[tuple[Detection, int]]:
     return result
 
 
+def named(detections: Iterable[Detection], prefix: str) -> list[tuple[Detection, str]]:
+    """The detections, best first, with the names of their frames: `<prefix><class>_<n>`, n as `numbered` says."""
+    return [(detection, f"{prefix}{detection.model.name}_{n}") for detection, n in numbered(detections)]
+
+
 def transforms_to_msg(detections: Iterable[Detection], header: Header, prefix: str = "") -> TFMessage:
-    """One transform camera -> `<prefix><class>_<n>` for each detection, n as `numbered` says."""
-    return TFMessage(
-        transforms=[
-            TransformStamped(
-                header=header, child_frame_id=f"{prefix}{d.model.name}_{n}", transform=transform_to_msg(d.pose)
-            )
-            for d, n in numbered(detections)
-        ]
-    )
+    """One transform from the camera to the frame of each detection."""
+    frames = [
+        TransformStamped(header=header, child_frame_id=name, transform=transform_to_msg(d.pose))
+        for d, name in named(detections, prefix)
+    ]
+    return TFMessage(transforms=frames)
+
+
+def tracks_to_msg(detections: Iterable[Detection], header: Header, prefix: str = "") -> TrackArray:
+    """Which detections are coasting, by the names of their frames, in the order of `detections_to_msg`."""
+    tracks = [
+        Track(id=name, coasting=d.unseen_for > 0, unseen_for=Duration(seconds=d.unseen_for).to_msg())
+        for d, name in named(detections, prefix)
+    ]
+    return TrackArray(header=header, tracks=tracks)

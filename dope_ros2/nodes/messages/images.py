@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from dope_ros2.geometry.camera import CameraModel
@@ -15,6 +16,12 @@ def array_to_image(rgb: np.ndarray, header: Header) -> Image:
     msg = Image(header=header, height=height, width=width, encoding="rgb8", step=width * channels)
     msg.data.frombytes(np.ascontiguousarray(rgb).data)  # assigning the array would copy it number by number
     return msg
+
+
+def array_to_jpeg(rgb: np.ndarray, header: Header) -> CompressedImage:
+    """The same as JPEG, for slow networks."""
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]))
+    return CompressedImage(header=header, format="jpeg", data=data.tobytes())
 
 
 def camera_to_info(camera: CameraModel, header: Header) -> CameraInfo:

@@ -51,6 +51,15 @@ def test_the_answers_are_the_recorded_ones(tmp_path, request_):
     assert_exact(again(record(tmp_path, Shaky(), shown(12, request_))), 12)
 
 
+@pytest.mark.parametrize("request_", [TRACKED, RAW])
+def test_a_node_s_prefix_and_ranks_are_no_difference(tmp_path, request_):
+    def published(_, found):
+        ids = [d.track or f"{d.model.name}_{rank}" for rank, d in enumerate(found)]
+        return [replace(d, track=f"left_{name}") for d, name in zip(found, ids, strict=True)]
+
+    assert_exact(again(record(tmp_path, Shaky(), shown(6, request_), change=published)), 6)
+
+
 def test_tracks_that_are_older_than_the_recording_go_on(tmp_path):
     path = record(tmp_path, Shaky(), shown(14), lost=9)
     assert_exact(again(path), 5)

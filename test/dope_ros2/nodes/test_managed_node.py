@@ -109,6 +109,9 @@ def test_objects_are_checked_when_they_are_set(running, observer):
     assert "the weights know no 'cartom'; did you mean 'carton'?" in result.reason
     assert set_parameter(observer, "objects", ["carton"], "/running/dope").successful
     assert running.count("looking for carton in /running/image_rect") == 1
+    before = running.count("looking for carton, mustard in")
+    assert set_parameter(observer, "objects", [], "/running/dope").successful  # bytes on the way, as of `ros2 param`
+    observer.until(lambda: running.count("looking for carton, mustard in") > before, "all objects")
 
 
 def test_reset_forgets_the_tracks(running, observer):
@@ -117,7 +120,7 @@ def test_reset_forgets_the_tracks(running, observer):
     response = call(observer, Trigger, "/running/dope/reset", Trigger.Request())
     assert (response.success, response.message) == (True, "all tracks are forgotten")
     found = ask(observer, 54).detections[0]
-    assert found.id == "carton_0"
+    assert found.id == "running_carton_0"
     assert found.results[0].pose.covariance[0] == pytest.approx(0.01)  # of one measurement
 
 

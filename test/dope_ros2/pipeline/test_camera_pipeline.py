@@ -284,3 +284,15 @@ def test_a_part_that_an_image_does_not_have_is_refused_by_its_topic():
     frame = Frame(IMAGE, CAMERA, 0.0, topic="/left/image_rect")
     with pytest.raises(UserError, match=r"roi: 700x10 at \(0, 0\) is not inside /left/image_rect, an image of 640x480"):
         CameraPipeline(Follower()).observe(frame, Settings(), Roi(0, 0, 700, 10))
+
+
+def test_nothing_below_min_score_is_reported_unless_coasting_may_be():
+    asked = replace(ASKED, settings=Settings(min_score=0.6), smoothing=Smoothing(coast=1.0))
+    for allowed, reported in ((False, 3), (True, 4)):
+        scene, request = Scene(), replace(asked, coast_below_min_score=allowed)
+        for k in range(4):
+            scene(k / 5, request)
+        scene.there = False
+        gone = [d for k in range(4, 8) for d in scene(k / 5, request).detections]
+        assert [d.unseen_for for d in gone] == pytest.approx([0.2, 0.4, 0.6, 0.8][:reported])
+        assert (min(d.score for d in gone) < 0.6) == allowed

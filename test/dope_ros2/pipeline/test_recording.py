@@ -61,6 +61,16 @@ def test_recordings_with_settings_that_are_no_more_are_read(tmp_path):
     assert [answer.request for answer in read(path).answers] == [REQUEST]
 
 
+def test_recordings_of_before_coasted_below_min_score(tmp_path):
+    path = record(tmp_path, Shaky(), shown(1))
+    assert not read(path).answers[0].request.coast_below_min_score
+    file = path / "recording.json"
+    entry = json.loads(file.read_text())
+    del entry["answers"][0]["request"]["coast_below_min_score"]
+    file.write_text(json.dumps(entry))
+    assert read(path).answers[0].request.coast_below_min_score
+
+
 def test_tracks_are_read_to_the_last_bit(tmp_path):
     path = record(tmp_path, Shaky(), shown(9), lost=8)
     tracker = Tracker(Shaky.models)

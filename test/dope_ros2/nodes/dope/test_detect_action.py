@@ -91,12 +91,40 @@ def test_score_class_and_region_of_a_goal_are_its_own(observer, client):
     assert len(detect(observer, client, count=3, class_ids=["carton"]).detections.detections) == 3
     result = detect(observer, client, class_ids=["cartom"])
     assert result.status == Result.STATUS_UNKNOWN_CLASS
-    assert "did you mean 'carton'?" in result.message
+    assert result.message == "class_ids: the weights know no 'cartom'; did you mean 'carton'?"
     goal = DetectObjects.Goal()
     goal.roi.x_offset, goal.roi.width, goal.roi.height = 60, 30, 30
     result = detect(observer, client, roi=goal.roi)
-    assert result.status == Result.STATUS_NO_CAMERA
-    assert "is not inside" in result.message
+    assert result.status == Result.STATUS_INVALID_ROI
+    assert result.message == "roi: 30x30 at (60, 0) is not inside /asked/image_rect, an image of 64x48"
+
+
+@pytest.mark.parametrize("min_score", [7.0, -1.0, float("nan")])
+def test_a_score_that_is_no_probability_is_refused_at_once(observer, client, min_score):
+    result = detect(observer, client, camera=False, min_score=min_score)
+    assert result.status == Result.STATUS_INVALID_GOAL
+    assert result.message == f"min_score: {min_score:g} is not within 0 and 1; 0 means the node's own"
+
+
+def test_a_negative_timeout_is_refused_at_once(observer, client):
+    result = detect(observer, client, camera=False, timeout=-2.0)
+    assert result.status == Result.STATUS_INVALID_GOAL
+    assert result.message == "timeout: -2 s is negative; zero means no limit"
+
+
+def test_what_is_not_in_the_newest_image_is_named(observer, client):
+    told = []
+    handle = send(observer, client, num_frames=4, feedback=lambda msg: told.append(msg.feedback.frames_done))
+    numbers = iter(range(5000, 100000))
+
+    def feed():  # one image at a time: three with two cartons, then one with the first alone
+        observer.publish(info(), "/asked/camera_info")
+        observer.publish(picture(next(numbers), count=1 if len(told) == 3 else 2), "/asked/image_rect")
+        observer.spin(0.5)
+
+    result = wait(observer, handle.get_result_async(), feed).result
+    assert len(result.detections.detections) == 2
+    assert result.message == "4 of 4 images looked at; not detected in the newest: asked_carton_1"
 
 
 def test_without_a_camera_it_answers_after_the_timeout(observer, client):

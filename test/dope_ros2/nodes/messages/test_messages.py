@@ -63,7 +63,7 @@ def test_the_standard_messages_have_the_fields_of_the_standard(kind):
 
 def test_the_action_names_every_outcome():
     constants = [name for name in dir(DetectObjects.Result) if name.startswith("STATUS_")]
-    assert len({getattr(DetectObjects.Result, name) for name in constants}) == len(constants) == 6
+    assert len({getattr(DetectObjects.Result, name) for name in constants}) == len(constants) == 8
 
 
 @settings(deadline=None)
@@ -144,6 +144,35 @@ def test_frames_are_numbered_per_class_best_first():
     found = [detection(score=0.2), detection(CUP, 0.9), detection(score=0.8)]
     msg = detections.transforms_to_msg(found, HEADER, "left_")
     assert [t.child_frame_id for t in msg.transforms] == ["left_cup_0", "left_carton_0", "left_carton_1"]
+
+
+@pytest.mark.parametrize("tracks", [("", ""), ("carton_7", "carton_2")])
+def test_ids_are_frames_and_tracks_are_in_their_order(tracks):
+    found = [replace(detection(score=s), track=t, unseen_for=s) for s, t in zip((0.5, 0.25), tracks, strict=True)]
+    frames = [t.child_frame_id for t in detections.transforms_to_msg(found, HEADER, "left_").transforms]
+    assert [d.id for d in detections.detections_to_msg(found, HEADER, "left_").detections] == frames
+    told = detections.tracks_to_msg(found, HEADER, "left_").tracks
+    assert [(t.id, t.coasting, t.unseen_for.nanosec) for t in told] == [
+        (frames[0], True, 500_000_000),
+        (frames[1], True, 250_000_000),
+    ]
+    seen = detections.tracks_to_msg([detection()], HEADER).tracks
+    assert [(t.coasting, t.unseen_for.sec, t.unseen_for.nanosec) for t in seen] == [(False, 0, 0)]
+
+
+def test_what_is_coasting_is_drawn_fainter_and_says_so():
+    seen, gone = (markers.Markers([CARTON])([replace(detection(), unseen_for=t)], HEADER).markers for t in (0.0, 0.2))
+    assert all(b.color.a < a.color.a for a, b in zip(seen, gone, strict=True))
+    assert [m.text for m in seen + gone if m.text] == ["carton 0.50", "carton 0.50 coasting"]
+
+
+def test_all_markers_can_be_deleted_and_live_as_long_as_they_are_told_to():
+    drawn = markers.Markers([CARTON], "left_")
+    shown = drawn([detection()], HEADER, 1.5).markers
+    assert {(m.lifetime.sec, m.lifetime.nanosec) for m in shown} == {(1, 500_000_000)}
+    deleted = drawn.delete().markers
+    assert {(m.ns, m.id, m.action) for m in deleted} == {(m.ns, m.id, Marker.DELETE) for m in shown}
+    assert drawn.delete().markers == []
 
 
 def test_markers_that_are_gone_are_deleted_once():
