@@ -18,8 +18,10 @@ def working(until=10.0, rate=30, age=0.02, seconds=0.03):
 def test_all_is_well():
     condition = working().condition(10.1)
     assert (condition.level, condition.message) == (Level.OK, "looking at images")
+    assert condition.source == "/image"
     assert condition.values == {
-        "images": "301", "looked_at": "301", "refused": "0", "images_per_s": "30.0",
+        "topic": "/image", "images": "301", "looked_at": "301", "refused": "0", "displaced": "0", "lost": "0",
+        "images_per_s": "30.0", "published_per_s": "0.0",
         "age_ms_p50": "20.0", "age_ms_p95": "20.0", "time_ms_p50": "30.0", "time_ms_p95": "30.0",
     }  # fmt: skip
 

@@ -59,7 +59,7 @@ def ask(observer, number, *depths, wanted=lambda z: True):
 
 
 def status(observer):
-    ours = [s for m in observer.received["/diagnostics"] for s in m.status if s.name == f"/deep/dope: {TOPIC}"]
+    ours = [s for m in observer.received["/diagnostics"] for s in m.status if s.name == "/deep/dope: depth"]
     return ours[-1] if ours else None
 
 
