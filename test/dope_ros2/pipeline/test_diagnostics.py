@@ -44,6 +44,41 @@ def test_a_slow_camera_is_not_called_silent():
     assert working(rate=1).condition(13.5).level == Level.ERROR
 
 
+def test_a_camera_is_not_called_silent_while_the_node_is_busy_with_others():
+    health = working(rate=3)
+    assert health.condition(11.2, busy=0.4).level == Level.OK
+    assert health.condition(12.2, busy=0.4).level == Level.ERROR
+
+
+def test_silence_is_judged_by_the_cameras_period_and_not_by_what_the_node_had_time_for():
+    health = CameraHealth("/image", 0.0)
+    for k in range(5):
+        health.deliveries.take(2.0 * k, 60 * k + 1)
+        health.arrived(2.0 * k)
+        health.looked(0.02, 1.9)
+    assert health.condition(8.0 + 1.0).message.startswith("/image: no image for 1.0 s")
+
+
+def test_silence_begins_to_count_when_messages_can_be_handled_again():
+    health = working()
+    health.blocked(20.0)
+    assert health.condition(20.3).level == Level.OK
+    assert health.condition(20.6).level == Level.ERROR
+
+
+def test_loss_is_a_warning_with_the_share_and_the_remedy_and_no_silence():
+    health = working(until=10.0)
+    for k in range(30):
+        health.deliveries.take(0.1 * k, k + 1)
+    health.deliveries.snapshot(3.0)
+    for k in range(70):
+        health.deliveries.lose(3.0 + 0.1 * k, 1)
+    condition = health.condition(10.0, remedy="publish reliably")
+    assert condition.level == Level.WARN
+    assert condition.message == "/image: 100 % of the images are lost on the way; publish reliably"
+    assert condition.values["lost"] == "70"
+
+
 @pytest.mark.parametrize(
     ("age", "seconds", "message"),
     [
