@@ -59,6 +59,7 @@ class MatchedSubscription:
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
         self._node.destroy_subscription(self._subscription)
+        self._subscription = None
 
     def take_waiting(self) -> None:
         """Handle what has come and waits, also while a callback runs."""
@@ -69,12 +70,15 @@ class MatchedSubscription:
 
     def remedy(self) -> str:
         """What helps when messages are lost."""
-        buffers = "enlarge net.core.rmem_max and rmem_default, or let the camera compress (image_transport:=compressed)"
+        others = (
+            "give the camera's process this package's config/fastdds_images.xml, enlarge net.core.rmem_max and "
+            "net.core.rmem_default, or let it compress (image_transport:=compressed)"
+        )
         if self.is_reliable:
-            return f"the network or this computer is too slow: lower the camera's resolution or rate, {buffers}"
+            return f"the network or this computer is too slow: lower the camera's resolution or rate, {others}"
         if offered_reliability(self._node, self.topic) == RELIABLE:
-            return f"subscribe reliably (qos:=auto, no qos_overrides), {buffers}"
-        return f"let the camera publish reliably, {buffers}"
+            return f"subscribe reliably (qos:=auto, no qos_overrides), {others}"
+        return f"let the camera publish reliably, {others}"
 
     def _follows(self) -> bool:
         return self._choice is None and not self._is_overridden
@@ -94,6 +98,8 @@ class MatchedSubscription:
 
     def _follow(self, _: object = None) -> None:
         """Subscribe anew, if the publishers are of another reliability."""
+        if self._subscription is None:  # destroyed, in the round of the executor to which this event belongs
+            return
         wanted = self._wanted()
         if wanted is None or (wanted == RELIABLE) == self.is_reliable:
             return

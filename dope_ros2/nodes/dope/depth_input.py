@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from sensor_msgs.msg import Image
 
@@ -11,6 +12,7 @@ from dope_ros2.io.messages import read_seconds
 from dope_ros2.nodes.base.matched_subscription import MatchedSubscription
 from dope_ros2.nodes.base.node import ManagedNode
 from dope_ros2.pipeline.camera_pipeline import CameraPipeline
+from dope_ros2.pipeline.diagnostics import Condition
 from dope_ros2.pipeline.frame import DepthImage, Frame
 
 MAX_DEPTH_IMAGES = 10  # of the newest depth images
@@ -37,6 +39,11 @@ class DepthInput:
         self.subscription = MatchedSubscription(
             node, Image, self.topic, self._kept.append, node.value("qos"), MAX_DEPTH_IMAGES
         )
+
+    def condition(self, idle: str) -> Condition:
+        """How it fares; `idle` says why no images are looked at, if so."""
+        condition, lost = self._health.condition(idle), self.subscription.deliveries.counts().lost
+        return replace(condition, values=condition.values | {"topic": self.topic, "lost": str(lost)}, source=self.topic)
 
     def take_waiting(self) -> None:
         """Take what has come: while an image is looked at, which may take longer than its depth, nobody else does."""

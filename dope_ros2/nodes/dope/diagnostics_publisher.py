@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -65,8 +64,7 @@ class DiagnosticsPublisher:
         conditions = {_name("camera", c, cameras): c.condition(now, self._busy(), idle) for c in cameras}
         for camera in cameras:
             if camera.depth:
-                depth = replace(camera.pipeline.depth_health.condition(idle), source=camera.depth.topic)
-                conditions[_name("depth", camera, cameras)] = depth
+                conditions[_name("depth", camera, cameras)] = camera.depth.condition(idle)
         if estimator is not None:
             return conditions | {"engine": engine_condition(estimator.engine)}
         return conditions | {"engine": Condition(Level.WARN, "not configured: the node's life cycle says when")}
