@@ -17,7 +17,7 @@ unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # The tests start hundreds of processes; without bytecode each of them compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ci system demo test test-beam test-page test-colcon mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam test-page test-colcon mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node bench-loss train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -74,6 +74,9 @@ bench-training: setup  ## a training step of DOPE's network against the publishe
 bench-node: setup  ## the live node at 30 Hz and its parts, then the decoder (ten minutes)
 	$(PY) -m dope_ros2.benchmarks.live_node --out $(OUT)/bench-node $(ARGS)
 	$(PY) -m dope_training.benchmarks.decoder --out $(OUT)/bench-decode.json
+
+bench-loss: setup  ## images lost on the way from another process to the node (five minutes)
+	$(PY) -m dope_ros2.benchmarks.image_loss --out $(OUT)/loss.json $(ARGS)
 
 # The YCB meshes of six of the objects and the environment maps are not in the repository: DOPE_MODELS names the folder
 # that has the meshes as ycb/, DOPE_DATA one that has the maps as hdri/ and the distractors of the recipe.

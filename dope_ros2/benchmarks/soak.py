@@ -16,14 +16,14 @@ from dope_ros2.common import files
 from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.harness.child_processes import Processes
-from dope_ros2.harness.live_system import NODE, RELIABLE, START_TIMEOUT, environment, render, ros_arguments
+from dope_ros2.harness.live_system import NODE, START_TIMEOUT, environment, render, ros_arguments
 
 SHARES = 5  # of the time: the first is for warming up, the second is compared with the last
 PAUSE = 0.5  # between two looks at the memory [s]
 UNDERWAY = 2  # calls of services that may be unanswered at the end
 SLACK_MS = 20.0  # that a latency may be higher than another for nothing
 # What ~/record keeps is bounded, but goes up and down with the size of the images.
-PARAMETERS = ros_arguments([RELIABLE, "record_seconds:=0.0"])
+PARAMETERS = ros_arguments(["record_seconds:=0.0"])
 
 
 def watch(processes: Processes, seconds: float) -> list[tuple[float, float]]:

@@ -12,8 +12,6 @@ from dope_ros2.io.bop import read_scene
 
 START_TIMEOUT, RENDER_TIMEOUT, ANSWER_TIMEOUT = 120.0, 900.0, 60.0  # [s]
 NODE = ["-m", "dope_ros2.nodes.dope_node"]
-# Large best-effort images lose parts on the way; on one machine they may as well be reliable.
-RELIABLE = "qos_overrides./image_rect.subscription.reliability:=reliable"
 ROS_VARIABLES = ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER")
 
 
@@ -39,7 +37,7 @@ def play(scene: Path, out: Path, node: list[str], rate: float, min_recall: float
     `node` holds parameters of dope_node as `name:=value`, `rate` is in images per second.
     """
     frames = len(read_scene(scene))
-    processes.start("node", [*NODE, *ros_arguments([RELIABLE, *node])])
+    processes.start("node", [*NODE, *ros_arguments(node)])
     processes.wait_for("node", "looking for", START_TIMEOUT)
     print(f"node: {processes.last_line('node').split(']: ')[-1]}", flush=True)
     options = ["--frames", str(frames), "--min-recall", str(min_recall), "--json", str(out / "report.json")]

@@ -65,7 +65,7 @@ class DopeNode(ManagedNode):
         """Load the weights and open the topics."""
         self._fault = None
         try:
-            parameters.check_transport(self.value("image_transport"))
+            parameters.check_choices(self.value)
             prefixes = parameters.frame_prefixes(self)
             estimator = self._load(*map(self.value, parameters.ESTIMATOR))
             parameters.chosen(self.value("objects"), estimator.models)
@@ -89,7 +89,7 @@ class DopeNode(ManagedNode):
     def _close(self) -> None:
         for camera in self.cameras:
             for subscription in camera.subscriptions:
-                self.destroy_subscription(subscription)
+                subscription.destroy()
         if self._outputs is not None:
             self._outputs.destroy()
         self.estimator, self._outputs, self.cameras = None, None, []

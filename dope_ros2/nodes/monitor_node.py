@@ -11,20 +11,20 @@ from pathlib import Path
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from dope_msgs.msg import ObjectInfoArray
-from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.live_statistics import HEADING, LiveStatistics, line
 from dope_ros2.evaluation.matching import MIN_VISIBILITY, LabelledPose
+from dope_ros2.nodes.base.matched_subscription import MatchedSubscription
 from dope_ros2.nodes.base.node import PlainNode
 from dope_ros2.nodes.base.qos import LATCHED
 from dope_ros2.nodes.base.run import parse, run
 from dope_ros2.nodes.messages import detections, objects
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
-DEPTH = QoSProfile(depth=100)
+QUEUE = 100  # messages
 SECOND = 1.0  # between two lines of the table [s]
 TICK = 0.1  # how often the end is looked for [s]
 
@@ -47,13 +47,13 @@ class MonitorNode(PlainNode):
         self._tally = LiveStatistics(options.min_visibility)
         self._last_truth = self._started = time.monotonic()
         self._last_line = 0.0
-        self.create_subscription(Detection3DArray, options.truth, self._on_truth, DEPTH)
-        self.create_subscription(Detection3DArray, options.detections, self._on_detections, DEPTH)
+        for topic, callback in ((options.truth, self._on_truth), (options.detections, self._on_detections)):
+            MatchedSubscription(self, Detection3DArray, topic, callback, depth=QUEUE)
         self._node, self._figures = options.detections.rpartition("/")[0], {}
         self._models: dict[str, ObjectModel] = load_objects(options.objects_file) if options.objects_file else {}
         if options.objects_file is None:
             self.create_subscription(ObjectInfoArray, f"{self._node}/object_info", self._on_objects, LATCHED)
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, DEPTH)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, QUEUE)
         self.create_timer(TICK, self._on_timer)
         print(HEADING, flush=True)
 

@@ -10,9 +10,13 @@ from enum import IntEnum
 import numpy as np
 
 from dope_ros2.engines.registry import Engine
+from dope_ros2.pipeline.deliveries import Deliveries
 
-MAX_REMEMBERED = 100  # images
-SILENCE_LIMITS = (0.5, 5.0)  # a camera is silent after three of its periods, but not before or after this [s]
+MAX_REMEMBERED, MAX_ROUND = 100, 10  # images; of them, those whose longest time may come again
+RECENT = 5.0  # of which the rate is told [s]
+MIN_SILENCE, FIRST_SILENCE = 0.5, 10.0  # that is told, and when only one image has come [s]
+PERIODS_OF_SILENCE = 3  # of the camera
+MAX_LOSS = 0.05  # share of the images that may be lost on the way
 MAX_AGE, MIN_AGE = 1.0, -0.1  # ages of images that make one think of the clocks [s]
 MAX_PROCESSING_TIME = 0.5  # what an image may take [s]
 MIN_FREE_MEMORY = 0.05  # of the GPU's memory
@@ -28,11 +32,12 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Condition:
-    """How something is: a level, a line for people, and figures by name."""
+    """How something is: a level, a line for people, figures by name, and what it is about, such as a topic."""
 
     level: Level
     message: str
     values: dict[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 def engine_condition(engine: Engine) -> Condition:
@@ -44,17 +49,22 @@ def engine_condition(engine: Engine) -> Condition:
         values |= {"gpu_memory_used_mib": f"{(total - free) >> 20}", "gpu_memory_mib": f"{total >> 20}"}
         if free < MIN_FREE_MEMORY * total:
             text = f"only {free >> 20} of {total >> 20} MiB of GPU memory are free; end other programs on the GPU"
-            return Condition(Level.WARN, text, values)
+            return Condition(Level.WARN, text, values, name)
     if fallback:
-        return Condition(Level.WARN, f"{name}, since others do not work: {fallback}", values)
-    return Condition(Level.OK, name, values)
+        return Condition(Level.WARN, f"{name}, since others do not work: {fallback}", values, name)
+    return Condition(Level.OK, name, values, name)
 
 
 class CameraHealth:
-    """What happened to the images of one camera lately. All times are seconds of one clock that never goes back."""
+    """What happened to the images of one camera lately. All times are seconds of one clock that never goes back.
 
-    def __init__(self, topic: str, now: float) -> None:
+    Attributes:
+        deliveries: what became of its messages before they were handled.
+    """
+
+    def __init__(self, topic: str, now: float, deliveries: Deliveries | None = None) -> None:
         self._topic, self._since = topic, now
+        self.deliveries = deliveries or Deliveries()
         self._arrivals: deque[float] = deque(maxlen=MAX_REMEMBERED)
         self._ages: deque[float] = deque(maxlen=MAX_REMEMBERED)
         self._times: deque[float] = deque(maxlen=MAX_REMEMBERED)
@@ -81,21 +91,51 @@ class CameraHealth:
         self._fault = fault
         self._counts["refused"] += 1
 
-    def condition(self, now: float, idle: str = "") -> Condition:
-        """How it is now; `idle` says why no images are looked at, if so."""
-        level, message = self._judged(now)
-        if idle:
-            level, message = Level.OK, idle
-        return Condition(level, message, self._values(now))
+    def blocked(self, now: float) -> None:
+        """Until now nothing that came could be handled: silence begins to count."""
+        self._since = now
 
-    def _judged(self, now: float) -> tuple[Level, str]:
-        last = self._arrivals[-1] if self._arrivals else None
-        if last is None and now - self._since > SILENCE_LIMITS[0]:
+    def busy(self) -> float:
+        """How long the node may be at one of its images [s]."""
+        return max(list(self._times)[-MAX_ROUND:], default=0.0)
+
+    def silence(self, now: float, busy: float = 0.0) -> float | None:
+        """How long no image has come, where that is longer than it should be, before the first one ever, too [s].
+
+        An image may have waited for as long as the node is `busy` [s] with one of each camera. None: all is well.
+        """
+        last = max(filter(None, (self.deliveries.last, *list(self._arrivals)[-1:])), default=None)
+        seconds = now - max(self._since, last or self._since)
+        patience = MIN_SILENCE if last is None else self._patience()
+        return seconds if seconds > patience + 2 * busy else None
+
+    def has_come(self) -> bool:
+        """Whether there has been an image."""
+        return bool(self._arrivals)
+
+    def condition(self, now: float, idle: str = "", busy: float = 0.0, remedy: str = "") -> Condition:
+        """How it is now.
+
+        Args:
+            now: [s].
+            idle: why no images are looked at, if so.
+            busy: how long one image of each camera takes [s].
+            remedy: what helps against loss.
+        """
+        self.deliveries.snapshot(now)
+        level, message = (Level.OK, idle) if idle else self._judged(now, busy, remedy)
+        return Condition(level, message, self._values(now), self._topic)
+
+    def _judged(self, now: float, busy: float, remedy: str) -> tuple[Level, str]:
+        silence, loss = self.silence(now, busy), self.deliveries.loss()
+        if silence is not None and not self.has_come():
             return Level.ERROR, f"{self._topic}: no image yet; is the camera running, and does it publish this topic?"
-        if last is not None and now - last > self._patience():
-            return Level.ERROR, f"{self._topic}: no image for {now - last:.1f} s; is the camera still running?"
+        if silence is not None:
+            return Level.ERROR, f"{self._topic}: no image for {silence:.1f} s; is the camera still running?"
         if self._fault:
             return Level.ERROR, self._fault.split("\n")[0]
+        if loss > MAX_LOSS:
+            return Level.WARN, self.loss_told(remedy)
         age, seconds = (times[-1] if times else 0.0 for times in (self._ages, self._times))
         if age > MAX_AGE:
             return Level.WARN, f"{self._topic}: images are {age:.1f} s old; compare the machines' clocks"
@@ -105,17 +145,32 @@ class CameraHealth:
             return Level.WARN, f"an image takes {seconds:.1f} s; lower input_height, name fewer objects, or use a GPU"
         return Level.OK, "looking at images"
 
+    def loss_told(self, remedy: str) -> str:
+        """How many images are lost, and what helps."""
+        return f"{self._topic}: {100 * self.deliveries.loss():.0f} % of the images are lost on the way; {remedy}"
+
     def _patience(self) -> float:
-        periods = np.diff(self._arrivals)
-        return float(np.clip(3 * np.median(periods), *SILENCE_LIMITS)) if len(periods) else SILENCE_LIMITS[1]
+        """How long the camera may be silent [s]: some of its own periods, whatever the node had time for."""
+        period = self.deliveries.period()
+        if period is None and len(self._arrivals) > 1:
+            period = float(np.median(np.diff(self._arrivals)))
+        return FIRST_SILENCE if period is None else max(MIN_SILENCE, PERIODS_OF_SILENCE * period)
 
     def _values(self, now: float) -> dict[str, str]:
         """Counts since the start; rate of the last seconds; age and time of the last images [ms]."""
-        recent = [t for t in self._arrivals if now - t <= SILENCE_LIMITS[1]]
+        recent = [t for t in self._arrivals if now - t <= RECENT]
         span = max(recent[-1] - recent[0], 1e-3) if len(recent) > 1 else np.inf
-        values = {name: str(count) for name, count in self._counts.items()} | {
-            "images_per_s": f"{(len(recent) - 1) / span if len(recent) > 1 else 0:.1f}"
-        }
+        counts = self.deliveries.counts()
+        values = (
+            {"topic": self._topic}
+            | {name: str(count) for name, count in self._counts.items()}
+            | {
+                "displaced": str(counts.displaced),
+                "lost": str(counts.lost),
+                "images_per_s": f"{(len(recent) - 1) / span if len(recent) > 1 else 0:.1f}",
+                "published_per_s": f"{self.deliveries.rate():.1f}",
+            }
+        )
         for name, times in ({"age": self._ages, "time": self._times} | self._stages).items():
             if times:
                 p50, p95 = 1e3 * np.percentile(times, (50, 95))

@@ -7,20 +7,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.nodes.base.fault_log import FaultLog, why_nothing_comes
+from dope_ros2.nodes.base.matched_subscription import MatchedSubscription
 from dope_ros2.nodes.base.node import ManagedNode
-from dope_ros2.nodes.base.qos import NEWEST
 from dope_ros2.nodes.dope.depth_input import DepthInput
 from dope_ros2.nodes.dope.recorder import Recorder
 from dope_ros2.nodes.messages import markers
 from dope_ros2.pipeline.camera_pipeline import CameraPipeline
-from dope_ros2.pipeline.diagnostics import CameraHealth
+from dope_ros2.pipeline.diagnostics import MAX_LOSS, CameraHealth, Condition
 from dope_ros2.pipeline.frame import Frame
 from dope_ros2.pipeline.recording import Topics
 from dope_ros2.refinement.depth_correction import DepthCorrection
+
+IMAGES, INFO = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"), "sensor_msgs/msg/CameraInfo"
 
 
 class CameraInput:
@@ -28,6 +30,7 @@ class CameraInput:
 
     Attributes:
         image_topic, info_topic: resolved names.
+        name: the namespace of its topics, without slashes around it; empty: the node's.
         prefix: of its frames and markers.
         pipeline, markers: of what it sees.
         health: how its images fare.
@@ -50,21 +53,20 @@ class CameraInput:
         if compressed:
             self.image_topic += "/compressed"
         self.pipeline = CameraPipeline(estimator, DepthCorrection(estimator.models if wants_depth else ()))
-        self.prefix, self.markers = prefix, markers.Markers(estimator.models, prefix)
-        self.health = CameraHealth(self.image_topic, time.monotonic())
+        self.name, self.prefix, self.markers = name, prefix, markers.Markers(estimator.models, prefix)
         self._on_image = on_image
         self._info: CameraInfo | None = None
         self._looked = -np.inf  # when an image was looked at last [s]
-        overridable, recorded = QoSOverridingOptions.with_default_policies, recorder.recorded
         self.subscriptions = [
-            node.create_subscription(
-                kind, topic, recorded(topic, callback), NEWEST, qos_overriding_options=overridable()
-            )
+            MatchedSubscription(node, kind, topic, recorder.recorded(topic, callback), node.value("qos"))
             for kind, topic, callback in (
                 (CompressedImage if compressed else Image, self.image_topic, self.take_image),
                 (CameraInfo, self.info_topic, self.take_info),
             )
         ]
+        self._kinds = IMAGES[::-1] if compressed else IMAGES
+        self._node, self._images = node, self.subscriptions[0]
+        self.health = CameraHealth(self.image_topic, time.monotonic(), self._images.deliveries)
         self.depth = DepthInput(node, name, self.pipeline) if wants_depth else None
         if self.depth:
             self.subscriptions.append(self.depth.subscription)
@@ -86,6 +88,31 @@ class CameraInput:
     def take_info(self, msg: CameraInfo) -> None:
         """Images are of this camera from now on."""
         self._info = msg
+
+    def condition(self, now: float, busy: float, idle: str) -> Condition:
+        """How its images fare now [s]; arguments as those of `CameraHealth.condition`."""
+        remedy = self._images.remedy() if self.health.deliveries.loss() > MAX_LOSS else ""
+        condition = self.health.condition(now, idle, busy, remedy)
+        qos = "reliable" if self._images.is_reliable else "best_effort"
+        return replace(condition, values=condition.values | {"camera_info": self.info_topic, "qos": qos})
+
+    def report(self, log: FaultLog, now: float, busy: float) -> None:
+        """Log what does not come, and why that may be, and when it comes again; arguments as those of `condition`."""
+        topic, loss = self.image_topic, self.health.deliveries.loss()
+        silent = self.health.silence(now, busy) is not None
+        log.update(f"{topic}: images", now, self._why_no_images if silent else None, f"{topic}: images come")
+        missing = self._why_no_info if self._info is None else None
+        log.update(f"{topic}: info", now, missing, f"{self.info_topic}: camera_info has come")
+        lossy = (lambda: self.health.loss_told(self._images.remedy())) if loss > MAX_LOSS else None
+        log.update(f"{topic}: loss", now, lossy, f"{topic}: images are no longer lost")
+
+    def _why_no_images(self) -> str:
+        why = why_nothing_comes(self._node, self.image_topic, self._kinds, self._images.is_reliable)
+        return f"{self.image_topic}: no image {'comes any more' if self.health.has_come() else 'has come'}: {why}"
+
+    def _why_no_info(self) -> str:
+        why = why_nothing_comes(self._node, self.info_topic, [INFO], self.subscriptions[1].is_reliable)
+        return f"{self.info_topic}: no camera_info has come: {why}"
 
     def is_due(self, max_rate: float, now: float) -> bool:
         """Whether so many images a second [Hz], 0 for all, allow another one now [s]."""

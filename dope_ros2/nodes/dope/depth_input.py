@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.io.messages import read_seconds
+from dope_ros2.nodes.base.matched_subscription import MatchedSubscription
 from dope_ros2.nodes.base.node import ManagedNode
 from dope_ros2.pipeline.camera_pipeline import CameraPipeline
+from dope_ros2.pipeline.diagnostics import Condition
 from dope_ros2.pipeline.frame import DepthImage, Frame
 
 MAX_DEPTH_IMAGES = 10  # of the newest depth images
@@ -35,19 +36,18 @@ class DepthInput:
             if why := pipeline.depth_correction.shape(model).why:
                 node.get_logger().warning(f"depth trusts the box of {model.name}, not its mesh, and so less: {why}")
         self._kept: deque[Image] = deque(maxlen=MAX_DEPTH_IMAGES)
-        self.subscription = node.create_subscription(
-            Image,
-            self.topic,
-            lambda msg: self._kept.append(msg),  # rclpy wants a signature, which the method itself has not
-            QoSProfile(depth=MAX_DEPTH_IMAGES, reliability=ReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        self.subscription = MatchedSubscription(
+            node, Image, self.topic, self._kept.append, node.value("qos"), MAX_DEPTH_IMAGES
         )
+
+    def condition(self, idle: str) -> Condition:
+        """How it fares; `idle` says why no images are looked at, if so."""
+        condition, lost = self._health.condition(idle), self.subscription.deliveries.counts().lost
+        return replace(condition, values=condition.values | {"topic": self.topic, "lost": str(lost)}, source=self.topic)
 
     def take_waiting(self) -> None:
         """Take what has come: while an image is looked at, which may take longer than its depth, nobody else does."""
-        with self.subscription.handle:
-            while (taken := self.subscription.handle.take_message(Image, False)) is not None:
-                self._kept.append(taken[0])
+        self.subscription.take_waiting()
 
     def nearest(self, frame: Frame) -> DepthImage | None:
         """The depth image of a frame's moment; None where there is none of use, which is logged."""

@@ -12,12 +12,13 @@ from dope_ros2.common.resources import default_weights, resolve
 from dope_ros2.engines.registry import NAMES
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
+from dope_ros2.nodes.base import qos
 from dope_ros2.nodes.base.node import NodeBase
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 from dope_ros2.pipeline.request import Request, Roi
 from dope_ros2.tracking.tracker import Smoothing
 
-TRANSPORTS = ("raw", "compressed")
+CHOICES = {"image_transport": ("raw", "compressed"), "qos": tuple(qos.CHOICES)}
 AUTO = "auto"
 ESTIMATOR = ("weights", "objects_file", "device", "engine")  # what it is loaded with
 AT_CONFIGURE = "Set while the node is not configured: after `ros2 lifecycle set <node> cleanup`, before configure."
@@ -39,6 +40,8 @@ def declare(node: NodeBase) -> None:
     text = "Namespaces of image_rect and camera_info, one per camera; empty: the node's own."
     add_at_configure("cameras", [""], text)
     add_at_configure("image_transport", "raw", "raw; or compressed, for JPEG or PNG from image_rect/compressed.")
+    text = "How images, camera_info and depth are subscribed to: reliable, best_effort, or auto: as they are published."
+    add_at_configure("qos", "auto", text)
     text = "Depth images that correct ranges, of the colour camera's frame, beside image_rect; empty: none."
     add_at_configure("depth", "", text)
     add("publish_tf", True, "Publish a frame <prefix><class>_<n> for each detection.", fixed=False)
@@ -121,14 +124,15 @@ def settings(node: NodeBase, models: Iterable[ObjectModel]) -> Settings:
     return Settings(objects=objects, **{name: node.value(name) for name in names})
 
 
-def check_transport(name: str) -> None:
-    """Refuse a way of images that is not known.
+def check_choices(value: Callable[[str], object]) -> None:
+    """Refuse values of parameters, by name, that are not among those allowed.
 
     Raises:
         UserError: naming those that are.
     """
-    if name not in TRANSPORTS:
-        raise UserError(f"parameter image_transport: {short(name)} is not one of {', '.join(TRANSPORTS)}")
+    for name, allowed in CHOICES.items():
+        if value(name) not in allowed:
+            raise UserError(f"parameter {name}: {short(value(name))} is not one of {', '.join(allowed)}")
 
 
 def request(node: NodeBase, models: Iterable[ObjectModel]) -> Request:

@@ -8,25 +8,26 @@ from std_msgs.msg import Header
 from dope_ros2.pipeline.diagnostics import Condition, Level
 
 
-def conditions_to_msg(conditions: dict[str, Condition], header: Header, source: str) -> DiagnosticArray:
-    """A status of each condition, by its name; `source` is the hardware id, such as the node's name."""
-    return DiagnosticArray(header=header, status=[_status(name, c, source) for name, c in conditions.items()])
+def conditions_to_msg(conditions: dict[str, Condition], header: Header) -> DiagnosticArray:
+    """A status of each condition, by its name."""
+    return DiagnosticArray(header=header, status=[_status(name, c) for name, c in conditions.items()])
 
 
-def _status(name: str, condition: Condition, source: str) -> DiagnosticStatus:
+def _status(name: str, condition: Condition) -> DiagnosticStatus:
     values = [KeyValue(key=key, value=value) for key, value in condition.values.items()]
-    level = bytes([condition.level])
+    level, source = bytes([condition.level]), condition.source
     return DiagnosticStatus(level=level, name=name, message=condition.message, hardware_id=source, values=values)
 
 
-def msg_to_conditions(msg: DiagnosticArray, source: str) -> dict[str, Condition]:
-    """The conditions, by name, of what has this hardware id; a level that is not ours counts as an error."""
+def msg_to_conditions(msg: DiagnosticArray, node: str) -> dict[str, Condition]:
+    """The conditions, by name, that a node of this full name has sent; a level that is not ours counts as an error."""
     return {
         status.name: Condition(
             Level(min(status.level[0], Level.ERROR)),
             status.message,
             {entry.key: entry.value for entry in status.values},
+            status.hardware_id,
         )
         for status in msg.status
-        if status.hardware_id == source
+        if status.name.startswith(f"{node}: ")
     }

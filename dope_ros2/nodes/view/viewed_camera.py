@@ -7,12 +7,11 @@ from collections import OrderedDict
 
 import numpy as np
 from rclpy.node import Node, NodeNameNonExistentError
-from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from dope_ros2.geometry.camera import CameraModel
-from dope_ros2.nodes.base.qos import NEWEST, RELIABLE_NEWEST
+from dope_ros2.nodes.base.matched_subscription import MatchedSubscription
 from dope_ros2.pipeline.frame import Frame
 
 MAX_WAITING_BYTES = 64_000_000  # bytes of images that wait for their answers
@@ -45,26 +44,22 @@ class ViewedCamera:
         self._info: CameraInfo | None = None
 
     def look_for(self) -> None:
-        """Subscribe when its publisher is there; again when another topic or reliability is right."""
+        """Subscribe when its publisher is there; again when another topic is right."""
         topics = self._listened() if self._namespace is None else self._named()
-        publishers = self._node.get_publishers_info_by_topic(topics[0]) if topics else []
-        # Large images lose parts on the way, unless all is reliable.
-        reliable = all(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers)
-        if not publishers or (*topics, reliable) == self._found:
+        if topics is None or topics == self._found or not self._node.count_publishers(topics[0]):
             return
         self.close()
-        self._found, (self.topic, kind, info) = (*topics, reliable), topics
-        quality = RELIABLE_NEWEST if reliable else NEWEST
+        self._found, (self.topic, kind, info) = topics, topics
         self._subscriptions = [
-            self._node.create_subscription(KINDS[kind], self.topic, self._on_image, quality),
-            self._node.create_subscription(CameraInfo, info, self._on_info, NEWEST),
+            MatchedSubscription(self._node, KINDS[kind], self.topic, self._on_image),
+            MatchedSubscription(self._node, CameraInfo, info, self._on_info),
         ]
         self._node.get_logger().info(f"showing {self.topic}")
 
     def close(self) -> None:
         """Subscribe to nothing."""
         for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+            subscription.destroy()
         self._subscriptions = []
 
     def _named(self) -> tuple[str, str, str] | None:

@@ -106,9 +106,8 @@ def table(found: Sequence[Detection]) -> str:
 
 
 def told(name: str, message: str) -> str:
-    """A diagnostic message, after what it is about: the status is named `<node>: <topic>`."""
-    topic = name.rpartition(": ")[2]
-    return message if message.startswith(topic) else f"{topic}: {message}"
+    """A diagnostic message, after what it is about: the status is named `<node>: <part>`, such as `/dope: camera`."""
+    return f"{name.rpartition(': ')[2]}: {message}"
 
 
 def figures(values: Mapping[str, str]) -> dict[tuple[str, str], float]:

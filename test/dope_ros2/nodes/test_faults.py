@@ -35,9 +35,7 @@ def now(observer, msg, back=0.0):
 
 
 def status(observer):
-    ours = [
-        s for m in observer.received["/diagnostics"] for s in m.status if s.name.startswith("/faulty/dope: /faulty")
-    ]
+    ours = [s for m in observer.received["/diagnostics"] for s in m.status if s.name == "/faulty/dope: camera"]
     return ours[-1] if ours else None
 
 
@@ -91,7 +89,7 @@ FAULTS = {
 def test_before_the_first_image_the_camera_is_missed(watched, observer):
     observer.until(lambda: status(observer) and status(observer).level == DiagnosticStatus.ERROR, "an error")
     assert "no image yet" in status(observer).message
-    assert status(observer).hardware_id == "/faulty/dope"
+    assert status(observer).hardware_id == "/faulty/image_rect"
 
 
 @pytest.mark.parametrize("kind", FAULTS)

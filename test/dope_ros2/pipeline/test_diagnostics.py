@@ -18,8 +18,10 @@ def working(until=10.0, rate=30, age=0.02, seconds=0.03):
 def test_all_is_well():
     condition = working().condition(10.1)
     assert (condition.level, condition.message) == (Level.OK, "looking at images")
+    assert condition.source == "/image"
     assert condition.values == {
-        "images": "301", "looked_at": "301", "refused": "0", "images_per_s": "30.0",
+        "topic": "/image", "images": "301", "looked_at": "301", "refused": "0", "displaced": "0", "lost": "0",
+        "images_per_s": "30.0", "published_per_s": "0.0",
         "age_ms_p50": "20.0", "age_ms_p95": "20.0", "time_ms_p50": "30.0", "time_ms_p95": "30.0",
     }  # fmt: skip
 
@@ -40,6 +42,41 @@ def test_a_camera_that_never_came_and_one_that_went():
 def test_a_slow_camera_is_not_called_silent():
     assert working(rate=1).condition(12.5).level == Level.OK
     assert working(rate=1).condition(13.5).level == Level.ERROR
+
+
+def test_a_camera_is_not_called_silent_while_the_node_is_busy_with_others():
+    health = working(rate=3)
+    assert health.condition(11.2, busy=0.4).level == Level.OK
+    assert health.condition(12.2, busy=0.4).level == Level.ERROR
+
+
+def test_silence_is_judged_by_the_cameras_period_and_not_by_what_the_node_had_time_for():
+    health = CameraHealth("/image", 0.0)
+    for k in range(5):
+        health.deliveries.take(2.0 * k, 60 * k + 1)
+        health.arrived(2.0 * k)
+        health.looked(0.02, 1.9)
+    assert health.condition(8.0 + 1.0).message.startswith("/image: no image for 1.0 s")
+
+
+def test_silence_begins_to_count_when_messages_can_be_handled_again():
+    health = working()
+    health.blocked(20.0)
+    assert health.condition(20.3).level == Level.OK
+    assert health.condition(20.6).level == Level.ERROR
+
+
+def test_loss_is_a_warning_with_the_share_and_the_remedy_and_no_silence():
+    health = working(until=10.0)
+    for k in range(30):
+        health.deliveries.take(0.1 * k, k + 1)
+    health.deliveries.snapshot(3.0)
+    for k in range(70):
+        health.deliveries.lose(3.0 + 0.1 * k, 1)
+    condition = health.condition(10.0, remedy="publish reliably")
+    assert condition.level == Level.WARN
+    assert condition.message == "/image: 100 % of the images are lost on the way; publish reliably"
+    assert condition.values["lost"] == "70"
 
 
 @pytest.mark.parametrize(

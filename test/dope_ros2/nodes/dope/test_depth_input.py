@@ -59,7 +59,7 @@ def ask(observer, number, *depths, wanted=lambda z: True):
 
 
 def status(observer):
-    ours = [s for m in observer.received["/diagnostics"] for s in m.status if s.name == f"/deep/dope: {TOPIC}"]
+    ours = [s for m in observer.received["/diagnostics"] for s in m.status if s.name == "/deep/dope: depth"]
     return ours[-1] if ours else None
 
 
@@ -82,8 +82,9 @@ def test_depth_corrects_ranges(deep, observer):
     for number, encoding in enumerate(("32FC1", "16UC1"), 10):
         ask(observer, number, depth(number, encoding=encoding), wanted=is_corrected)
         says(observer, "correcting ranges", DiagnosticStatus.OK)
-    values = {value.key: int(value.value) for value in status(observer).values}
-    assert values["corrected"] >= 2
+    values = {value.key: value.value for value in status(observer).values}
+    assert int(values["corrected"]) >= 2
+    assert values["topic"] == status(observer).hardware_id == TOPIC
 
 
 def test_of_several_depth_images_the_nearest_in_time_counts(deep, observer):

@@ -267,7 +267,8 @@ def test_a_symmetry_that_is_no_rotation_is_refused():
 
 
 def test_conditions_survive_the_way_through_a_message_of_their_node():
-    conditions = {"/dope: /image_rect": Condition(Level.WARN, "slow", {"age_ms_p50": "3"})}
-    msg = diagnostics.conditions_to_msg(conditions, HEADER, "/dope")
+    conditions = {"/dope: camera": Condition(Level.WARN, "slow", {"age_ms_p50": "3"}, "/image_rect")}
+    msg = diagnostics.conditions_to_msg(conditions, HEADER)
+    assert msg.status[0].hardware_id == "/image_rect"
     assert diagnostics.msg_to_conditions(msg, "/dope") == conditions
     assert diagnostics.msg_to_conditions(msg, "/other") == {}

@@ -137,21 +137,21 @@ def test_latencies_of_any_stage_become_series_and_words_are_told_when_they_chang
         for n, message in enumerate(["no image for 1.0 s", "no image for 1.3 s", "looking at images"]):
             level = Level.ERROR if n < 2 else Level.OK
             figures = {"decode_ms_p95": str(n), "images": "9"}
-            view.diagnosed(1e9, {"/dope: /image_rect": Condition(level, message, figures)})
+            view.diagnosed(1e9, {"/dope: camera": Condition(level, message, figures)})
 
     [stored] = viewed(act)
     assert stored["/latency/answer"]["Scalars:scalars"][-1] == [pytest.approx(45.0)]
     assert [row for row in stored["/latency/p95/decode"]["Scalars:scalars"] if row] == [[0], [1], [2]]
     texts = [text for [text] in stored["/diagnostics"]["TextLog:text"]]
-    assert texts == ["/image_rect: no image for 1.0 s", "/image_rect: looking at images"]
+    assert texts == ["camera: no image for 1.0 s", "camera: looking at images"]
     assert [level for [level] in stored["/diagnostics"]["TextLog:level"]] == ["ERROR", "INFO"]
     assert 100.0 <= min(stored["/diagnostics"]["stamp"]) < 110.0  # the images' clock goes on without images
 
 
 def test_what_is_told_before_the_first_image_is_in_a_recording_of_its_own_when_clocks_differ(viewed):
     def act(view):
-        view.diagnosed(1e9, {"/dope: /image_rect": Condition(Level.ERROR, "no image yet")})
-        view.diagnosed(1e9 + 1, {"/dope: /image_rect": Condition(Level.ERROR, "no image yet")})
+        view.diagnosed(1e9, {"/dope: camera": Condition(Level.ERROR, "no image yet")})
+        view.diagnosed(1e9 + 1, {"/dope: camera": Condition(Level.ERROR, "no image yet")})
         view.show(50.0, [], None, None)
 
     first, second = viewed(act)

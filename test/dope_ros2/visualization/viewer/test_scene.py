@@ -99,10 +99,8 @@ def test_figures_are_the_times_of_whatever_stages_there_are():
     assert scene.figures(values) == {("age", "p50"): 3.5, ("peak_search", "p95"): 7.0}
 
 
-def test_a_message_names_its_topic_once():
-    name = "/dope: /eye/image_rect"
-    assert scene.told(name, "/eye/image_rect: no image yet") == "/eye/image_rect: no image yet"
-    assert scene.told(name, "looking at images") == "/eye/image_rect: looking at images"
+def test_a_message_says_what_it_is_about():
+    assert scene.told("/dope: camera left", "looking at images") == "camera left: looking at images"
 
 
 @pytest.mark.parametrize(("size", "widest", "expected"), [((1280, 720), 640, (640, 360)), ((101, 75), 640, (100, 74))])
