@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dope_ros2 import __version__
+from dope_ros2.common import stop_signals
 from dope_ros2.common.command_runner import guarded, load_function
 from dope_ros2.common.errors import UserError, closest
 
@@ -82,6 +83,8 @@ def load(name: str) -> Callable[[list[str]], int]:
     """
     if name not in VERBS:
         raise UserError(f"no verb {name!r}{closest(name, VERBS)}")
+    if VERBS[name].target.startswith("dope_ros2.nodes."):
+        stop_signals.watch()
     return load_function(VERBS[name].target, name)
 
 
