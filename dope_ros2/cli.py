@@ -30,6 +30,7 @@ VERBS = {
     "node": Verb("dope_ros2.nodes.dope_node:main", "the live ROS 2 node: images in, poses out"),
     "camera": Verb("dope_ros2.nodes.camera_node:main", "publish a webcam, a video or a folder of images over ROS 2"),
     "monitor": Verb("dope_ros2.nodes.monitor_node:main", "compare a node's poses with the truth, live"),
+    "rviz": Verb("dope_ros2.nodes.rviz_node:main", "RViz with the topics of a node, in its camera's frame"),
     "predict": Verb("dope_ros2.commands.predict:main", "poses in images, folders, videos and BOP scenes"),
     "replay": Verb("dope_ros2.commands.replay:main", "process a recording of a node again and compare the results"),
     "generate": Verb("dope_datagen.commands.generate:main", "render a labelled dataset from meshes"),
