@@ -7,19 +7,24 @@ nothing. One handler serves all the time, since rclpy keeps the one it finds at 
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import os
 import signal
 import sys
 import threading
+from functools import cache
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BEFORE_ROS, RUNNING, STOPPING = range(3)
 _phase = BEFORE_ROS
+_status: int | None = None  # with which to end at once, when Python has ended what it knows of
 
 
 def watch() -> None:
     """Let the signals end the process with status 0 from now on; to be called before what takes long to import."""
+    _end_last()
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, _on_signal)
@@ -47,6 +52,30 @@ def ignore() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+def without_destructors(status: int) -> int:
+    """Return an exit status, with which the process will end before the destructors of its libraries.
+
+    Those of an inference engine can take five seconds, after which `ros2 launch` sends SIGTERM.
+    """
+    global _status
+    _status = status
+    return status
+
+
+@cache
+def _end_last() -> None:
+    """Register, once, what is called after everything that is registered later."""
+    atexit.register(_end)
+
+
+def _end() -> None:
+    if _status is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        ctypes.CDLL(None).fflush(None)  # what C libraries have written, such as ROS's log
+        os._exit(_status)
 
 
 def _on_signal(_: int, __: FrameType | None) -> None:

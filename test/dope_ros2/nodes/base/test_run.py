@@ -52,9 +52,8 @@ def interrupted(case):
 
 def cases(folder):
     draw = random.Random(5)
-    moments = [(moment, wait) for moment in (*LOADED, "looking for") for wait in (0.0, 1.0)] * ROUNDS
-    for n, (moment, wait) in enumerate(moments):
-        number = signal.SIGTERM if n % 8 == 7 else signal.SIGINT
+    for n, moment in enumerate((*LOADED, "looking for", "looking for") * ROUNDS):
+        number, wait = (signal.SIGTERM, 0.0) if n % 5 == 4 else (signal.SIGINT, n % 2)
         yield [str(DOPE_NODE)], moment, number, draw.uniform(0, wait), draw.uniform(0, 0.2), folder / f"{n}.log"
 
 
