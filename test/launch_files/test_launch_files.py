@@ -93,6 +93,27 @@ def test_arguments_that_are_given_come_after_the_file_and_have_the_parameter_s_t
     assert last(launch(**given)["/dope"]) == expected
 
 
+NODE = """
+import rclpy
+rclpy.init()
+print(rclpy.create_node("dope", namespace="/left").declare_parameter("min_score", 0.0).value)
+"""
+
+
+@pytest.mark.ros
+def test_an_argument_wins_whatever_names_and_patterns_the_file_has(start, tmp_path):
+    names = ("/left/dope", "dope", "/*/dope", "/**/dope", "/**")
+    text = "".join(f"{name}: {{ros__parameters: {{min_score: 0.9}}}}\n" for name in names)
+    (tmp_path / "own.yaml").write_text(text)
+    (tmp_path / "node.py").write_text(NODE)
+    given = launch(namespace="left", min_score="0.25", params_file=str(tmp_path / "own.yaml"))
+    files = [str(file.args[0]) for file in given["/left/dope"]["parameters"]]
+    options = [each for file in files for each in ("--params-file", file)]
+    process = start(tmp_path / "node.py", "--ros-args", *options)
+    assert process.wait() == 0
+    assert process.output == "0.25\n"
+
+
 @pytest.mark.parametrize(
     ("text", "names"), [("[carton, 'a b']", ["carton", "a b"]), ("carton", ["carton"]), ("", [""]), ("[]", [""])]
 )
