@@ -1,5 +1,6 @@
 """`ros2 launch` in a terminal of its own, where there is one."""
 
+import importlib.util
 import os
 import pty
 import select
@@ -10,12 +11,16 @@ import time
 import pytest
 
 
+def has_launch():
+    """Whether ROS's launch is installed (the package of this name on the Python package index is another)."""
+    return shutil.which("ros2") is not None and importlib.util.find_spec("launch_ros") is not None
+
+
 def require():
     """Skip the tests of a module where ROS's launch is missing, or this package is not in a sourced workspace."""
-    pytest.importorskip("launch_ros", reason="needs launch_ros of an apt ROS 2")
+    if not has_launch():
+        pytest.skip("needs the command ros2 and launch_ros of an apt ROS 2", allow_module_level=True)
     packages = pytest.importorskip("ament_index_python.packages")
-    if shutil.which("ros2") is None:
-        pytest.skip("needs the command ros2", allow_module_level=True)
     try:
         packages.get_package_prefix("dope_ros2")
     except packages.PackageNotFoundError:
