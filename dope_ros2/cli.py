@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dope_ros2 import __version__
+from dope_ros2.common import stop_signals
 from dope_ros2.common.command_runner import guarded, load_function
 from dope_ros2.common.errors import UserError, closest
 
@@ -29,6 +30,7 @@ VERBS = {
     "node": Verb("dope_ros2.nodes.dope_node:main", "the live ROS 2 node: images in, poses out"),
     "camera": Verb("dope_ros2.nodes.camera_node:main", "publish a webcam, a video or a folder of images over ROS 2"),
     "monitor": Verb("dope_ros2.nodes.monitor_node:main", "compare a node's poses with the truth, live"),
+    "rviz": Verb("dope_ros2.nodes.rviz_node:main", "RViz with the topics of a node, in its camera's frame"),
     "predict": Verb("dope_ros2.commands.predict:main", "poses in images, folders, videos and BOP scenes"),
     "replay": Verb("dope_ros2.commands.replay:main", "process a recording of a node again and compare the results"),
     "generate": Verb("dope_datagen.commands.generate:main", "render a labelled dataset from meshes"),
@@ -82,6 +84,8 @@ def load(name: str) -> Callable[[list[str]], int]:
     """
     if name not in VERBS:
         raise UserError(f"no verb {name!r}{closest(name, VERBS)}")
+    if VERBS[name].target.startswith("dope_ros2.nodes."):
+        stop_signals.watch()
     return load_function(VERBS[name].target, name)
 
 

@@ -22,6 +22,7 @@ EXECUTABLES = {
         "demo",
         "predict",
         "view",
+        "rviz",
         "import_weights",
         "export",
         "export_legacy",
@@ -97,7 +98,14 @@ def test_ros2_run_starts_a_node(prefix):
 
 def test_launch_config_and_rviz_files_are_installed(prefix):
     share = prefix / "share/dope_ros2"
-    for name in ("launch/dope.launch.py", "config/dope.yaml", "config/dope.rviz", "config/objects.yaml"):
+    for name in (
+        "launch/dope.launch.py",
+        "launch/two_cameras.launch.py",
+        "launch/rectify.launch.py",
+        "config/dope.yaml",
+        "config/dope.rviz",
+        "config/objects.yaml",
+    ):
         assert (share / name).read_bytes() == (REPO / name).read_bytes()
 
 

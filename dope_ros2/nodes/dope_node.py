@@ -9,6 +9,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from dope_ros2.common import stop_signals
 from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.nodes.base.node import ManagedNode, opening
@@ -184,7 +185,7 @@ class DopeNode(ManagedNode):
 def main(argv: list[str] | None = None) -> int:
     """Run the node; returns the exit status."""
     _, ros = parse(node_parser("dope_node", "Publish the poses of known objects in rectified images."), argv)
-    return run(DopeNode, "dope_node", ros)
+    return stop_signals.without_destructors(run(DopeNode, "dope_node", ros))
 
 
 if __name__ == "__main__":

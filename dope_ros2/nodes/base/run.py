@@ -11,6 +11,7 @@ from rclpy.exceptions import InvalidHandle, ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
+from dope_ros2.common import stop_signals
 from dope_ros2.common.errors import UserError
 from dope_ros2.nodes.base.node import NodeBase
 
@@ -40,20 +41,31 @@ def run(make: Callable[[], NodeBase], prog: str, argv: list[str]) -> int:
     Returns:
         The node's result, 0 when it was told to stop, 2 after a user's mistake, which is one line on stderr.
     """
+    stop_signals.watch()
     try:
-        _init(argv)
-        return _spin(make)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except UserError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except (RuntimeError, InvalidHandle):  # a signal has shut ROS down under a call that rclpy was in
-        if rclpy.ok():
-            raise
+        return _run(make, prog, argv)
+    except KeyboardInterrupt:
         return 0
     finally:
+        stop_signals.stop()
         rclpy.try_shutdown()
+        stop_signals.ignore()
+
+
+def _run(make: Callable[[], NodeBase], prog: str, argv: list[str]) -> int:
+    try:
+        _init(argv)
+        stop_signals.ros_is_up()
+        return _spin(make)
+    except ExternalShutdownException:
+        return 0
+    except Exception as error:
+        if stop_signals.stopping() or (isinstance(error, (RuntimeError, InvalidHandle)) and not rclpy.ok()):
+            return 0  # a signal has come, or shut ROS down, under a call
+        if not isinstance(error, UserError):
+            raise
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return USER_ERROR
 
 
 def _init(argv: list[str]) -> None:

@@ -1,0 +1,87 @@
+"""Ctrl-C and SIGTERM end a node's process with status 0, whatever it is doing, also when they come twice.
+
+A terminal sends Ctrl-C to `ros2 launch` and to its nodes, and launch passes it on to them: every node gets it twice.
+Before ROS is up the process ends at once; then the first signal raises KeyboardInterrupt, and those that follow do
+nothing. One handler serves all the time, since rclpy keeps the one it finds at its start and calls it beside its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import sys
+import threading
+from functools import cache
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+BEFORE_ROS, RUNNING, STOPPING = range(3)
+_phase = BEFORE_ROS
+_status: int | None = None  # with which to end at once, when Python has ended what it knows of
+
+
+def watch() -> None:
+    """Let the signals end the process with status 0 from now on; to be called before what takes long to import."""
+    _end_last()
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, _on_signal)
+
+
+def ros_is_up() -> None:
+    """From now on the first signal raises KeyboardInterrupt, so that what is open gets closed."""
+    global _phase
+    _phase = RUNNING
+
+
+def stop() -> None:
+    """From now on signals do nothing: the process is ending already."""
+    global _phase
+    _phase = STOPPING
+
+
+def stopping() -> bool:
+    """Whether the process is ending, on a signal or by itself."""
+    return _phase == STOPPING
+
+
+def ignore() -> None:
+    """Let signals do nothing while the interpreter ends, too, when Python's handlers are no longer called."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def without_destructors(status: int) -> int:
+    """Return an exit status, with which the process will end before the destructors of its libraries.
+
+    Those of an inference engine can take five seconds, after which `ros2 launch` sends SIGTERM.
+    """
+    global _status
+    _status = status
+    return status
+
+
+@cache
+def _end_last() -> None:
+    """Register, once, what is called after everything that is registered later."""
+    atexit.register(_end)
+
+
+def _end() -> None:
+    if _status is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        ctypes.CDLL(None).fflush(None)  # what C libraries have written, such as ROS's log
+        os._exit(_status)
+
+
+def _on_signal(_: int, __: FrameType | None) -> None:
+    if _phase == BEFORE_ROS:
+        os._exit(0)  # nothing is open yet, and half an import is not to be unwound
+    if _phase == RUNNING:
+        stop()
+        sys.unraisablehook = lambda _: None  # the interrupt may be raised where it cannot go on, as in a destructor
+        raise KeyboardInterrupt
