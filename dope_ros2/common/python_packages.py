@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -111,18 +110,23 @@ def pip_install(*requirements: str) -> str:
 
     Where pip may not touch this Python (PEP 668), the command makes an environment first that sees apt's packages.
     """
-    others = [each for each in requirements if package(each) != "torch"]
-    parts = [f"pip install {torch_requirement()}"] if len(others) < len(requirements) else []
+    torch = [package(each) for each in requirements if package(each) in ("torch", "torchvision")]
+    others = [each for each in requirements if package(each) not in torch]
+    parts = [f"pip install {' '.join(torch)}{_torch_index()}"] if torch else []
     if others:
-        parts.append(f"pip install {' '.join(map(shlex.quote, [*others, *_numpy_bound()]))}")
+        parts.append(f"pip install {' '.join(map(_quoted, [*others, *_numpy_bound()]))}")
     venv = "~/dope_venv"
     make = [f"python3 -m venv --system-site-packages {venv}", f". {venv}/bin/activate"] if _managed() else []
     return " && ".join([*make, *parts])
 
 
-def torch_requirement() -> str:
-    """PyTorch for this machine: without a GPU of NVIDIA the build for CPUs, since that for GPUs takes gigabytes."""
-    return "torch" if os.path.exists("/proc/driver/nvidia/version") else f"torch --index-url {TORCH_CPU_INDEX}"
+def _torch_index() -> str:
+    """Without a GPU of NVIDIA, where builds of PyTorch for CPUs are; those for GPUs take gigabytes."""
+    return "" if os.path.exists("/proc/driver/nvidia/version") else f" --index-url {TORCH_CPU_INDEX}"
+
+
+def _quoted(requirement: str) -> str:
+    return f'"{requirement}"' if re.search(r"[<>=\[]", requirement) else requirement
 
 
 def _numpy_bound() -> list[str]:
@@ -159,7 +163,7 @@ def remedy(error: ImportError, extra: str = "") -> str:
         return f"{_reasons(missing)}; {pip_install(*missing)}"
     if isinstance(error, ModuleNotFoundError):
         return f"{top} is not installed; {pip_install(top)}"
-    mixed = "where NumPy 2 lies over packages that apt built for NumPy 1: pip install 'numpy<2'"
+    mixed = 'where NumPy 2 lies over packages that apt built for NumPy 1: pip install "numpy<2"'
     return f"{' '.join(str(error).split())}; {mixed}"
 
 

@@ -32,14 +32,14 @@ def noble(monkeypatch):
 
 
 def test_beside_numpy_1_pip_is_told_to_leave_it(noble):
-    assert pip_install("onnx>=1.16", "openvino") == "pip install 'onnx>=1.16' openvino 'numpy<2'"
+    assert pip_install("onnx>=1.16", "openvino") == 'pip install "onnx>=1.16" openvino "numpy<2"'
     noble["numpy"] = "2.4.6"
     assert pip_install("openvino") == "pip install openvino"
 
 
 def test_torch_is_the_build_for_cpus_where_there_is_no_gpu(noble, monkeypatch):
     assert pip_install("torch>=2.1") == f"pip install torch --index-url {CPU}"
-    assert pip_install("torch>=2.1", "zarr") == f"pip install torch --index-url {CPU} && pip install zarr 'numpy<2'"
+    assert pip_install("torch>=2.1", "zarr") == f'pip install torch --index-url {CPU} && pip install zarr "numpy<2"'
     monkeypatch.setattr(python_packages.os.path, "exists", lambda path: "nvidia" in path)
     assert pip_install("torch>=2.1") == "pip install torch"
 
@@ -47,7 +47,7 @@ def test_torch_is_the_build_for_cpus_where_there_is_no_gpu(noble, monkeypatch):
 def test_where_the_system_refuses_pip_the_command_makes_an_environment_first(noble, monkeypatch):
     monkeypatch.setattr(python_packages, "_managed", lambda: True)
     make = "python3 -m venv --system-site-packages ~/dope_venv && . ~/dope_venv/bin/activate && "
-    assert pip_install("rosbags") == f"{make}pip install rosbags 'numpy<2'"
+    assert pip_install("rosbags") == f'{make}pip install rosbags "numpy<2"'
 
 
 def test_a_python_is_managed_where_its_distribution_says_so(tmp_path, monkeypatch):
@@ -79,7 +79,7 @@ def test_the_remedy_of_one_module_installs_all_that_its_verbs_need(noble, monkey
     noble["zarr"] = "2.17"
     assert text == (
         "pydantic 1.10.14 is too old, not installed: xatlas, zarr; "
-        "pip install 'pydantic>=2.5' 'xatlas>=0.0.9' 'zarr>=3' 'numpy<2'"
+        'pip install "pydantic>=2.5" "xatlas>=0.0.9" "zarr>=3" "numpy<2"'
     )
     assert "zarr 2.17 is too old" in remedy(ImportError("no LocalStore", name="zarr.storage"))
 
@@ -90,7 +90,7 @@ def test_the_remedy_of_one_module_installs_all_that_its_verbs_need(noble, monkey
         ("vision_msgs.msg", "jazzy", "vision_msgs is not installed: sudo apt-get install ros-jazzy-vision-msgs"),
         ("rclpy", None, "rclpy is not found: `source` the setup.bash of ROS 2 and of the workspace first"),
         ("dope_msgs.msg", "jazzy", "dope_msgs is not built: `colcon build && source install/setup.bash`"),
-        ("flask", None, "flask is not installed; pip install flask 'numpy<2'"),
+        ("flask", None, 'flask is not installed; pip install flask "numpy<2"'),
     ],
 )
 def test_other_modules_have_a_remedy_too(noble, monkeypatch, module, distribution, text):
@@ -100,7 +100,7 @@ def test_other_modules_have_a_remedy_too(noble, monkeypatch, module, distributio
 
 
 def test_mixed_versions_of_numpy_are_a_line_about_numpy(noble):
-    assert "pip install 'numpy<2'" in remedy(ImportError("numpy.core.multiarray failed to import"))
+    assert 'pip install "numpy<2"' in remedy(ImportError("numpy.core.multiarray failed to import"))
 
 
 def test_an_old_package_is_refused_although_it_can_be_imported(noble, monkeypatch):
