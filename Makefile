@@ -3,6 +3,7 @@ SHELL := /bin/bash
 VENV := .venv
 BEAM_VENV := .venv-beam
 COLCON_VENV := .venv-colcon
+NOBLE_VENV := .venv-noble
 PY := $(VENV)/bin/python
 OUT ?= out
 
@@ -17,7 +18,7 @@ unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # The tests start hundreds of processes; without bytecode each of them compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ci system demo test test-beam test-page test-colcon mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node bench-loss train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam test-noble test-page test-colcon mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node bench-loss train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -25,7 +26,7 @@ help:  ## this list
 
 setup: $(VENV)/.done-package $(VENV)/.done-interfaces $(VENV)/.done-system  ## make .venv with everything (under ten minutes)
 
-setup-ci: setup $(VENV)/.done-viewer $(BEAM_VENV)/.done  ## and what only tests need: rerun, a browser, Beam in .venv-beam
+setup-ci: setup $(VENV)/.done-viewer $(BEAM_VENV)/.done $(NOBLE_VENV)/.done  ## and what only tests need: rerun, a browser, Beam, Ubuntu 24.04's versions
 
 demo: setup  ## simulated camera, live node, table of results; images and a video in out/demo
 	$(PY) -m dope_ros2.cli demo --out $(OUT)/demo $(ARGS)
@@ -37,6 +38,11 @@ test: setup  ## all tests that this machine can run, but those of test-beam, tes
 
 test-beam: $(BEAM_VENV)/.done $(VENV)/.done-system  ## the tests of Apache Beam, in .venv-beam
 	$(BEAM_VENV)/bin/python -m pytest test/dope_datagen/generation/test_beam_runner.py $(ARGS)
+
+# Nodes, files and verbs; what has nothing to do with versions of packages, and what takes long, is left to `make test`.
+test-noble: $(NOBLE_VENV)/.done  ## tests with the Python packages of Ubuntu 24.04's apt, in .venv-noble (under five minutes)
+	$(NOBLE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser" \
+	  --ignore test/test_house.py --ignore test/test_mutants.py $(ARGS)
 
 test-page: setup $(VENV)/.done-viewer  ## the page of `dope view` in a browser, drawn without a GPU (a minute or two)
 	$(PY) -m pytest -m browser test/dope_ros2/nodes/view $(ARGS)
@@ -101,7 +107,7 @@ clean:  ## remove what was built and rendered
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## and the environment
-	rm -rf $(VENV) $(BEAM_VENV) $(COLCON_VENV)
+	rm -rf $(VENV) $(BEAM_VENV) $(COLCON_VENV) $(NOBLE_VENV)
 
 # Python 3.11 first: pybullet has wheels for it and builds from source for 3.12, which takes minutes.
 $(VENV)/.done-python:
@@ -127,7 +133,8 @@ $(VENV)/.done-package: $(VENV)/.done-torch setup.py setup.cfg pyproject.toml
 $(VENV)/.done-interfaces: $(VENV)/.done-package $(shell find msg -type f)
 	@command -v g++ >/dev/null || { echo "make: the ROS interfaces need a C++ compiler: sudo apt-get install g++" >&2; exit 1; }
 	@echo "ROS interfaces (built from msg/, about half a minute)"
-	@$(PIP_INSTALL) ./msg
+	@rm -rf $(VENV)/interfaces && $(PY) -m pip wheel -qq --disable-pip-version-check --no-deps -w $(VENV)/interfaces ./msg
+	@$(PIP_INSTALL) --force-reinstall --no-deps $(VENV)/interfaces/*.whl
 	@touch $@
 
 # EGL and Mesa, for the rasteriser of the demo scene and the training images.
@@ -178,4 +185,16 @@ $(COLCON_VENV)/.done: $(VENV)/.done-package .ci/colcon.txt msg/pyproject.toml
 	@$(COLCON_VENV)/bin/python -m pip install -qq --disable-pip-version-check -r .ci/colcon.txt -r $(COLCON_VENV)/ros.txt
 	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > "$$($(COLCON_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rest.pth"
+	@touch $@
+
+# Apt has no PyTorch, and ours is half a gigabyte: it and the interfaces are those of $(VENV), all else is installed.
+$(NOBLE_VENV)/.done: $(VENV)/.done-interfaces setup.py dope_ros2/common/python_packages.py .ci/noble.txt
+	@echo "the versions of Ubuntu 24.04 in $(NOBLE_VENV)"
+	@rm -rf $(NOBLE_VENV) && $(PY) -m venv $(NOBLE_VENV)
+	@purelib='import sysconfig; print(sysconfig.get_path("purelib"))'; shopt -s nullglob; \
+	cd "$$($(PY) -c "$$purelib")"; ln -s "$$PWD"/{torch,torchgen,functorch,torch-*.dist-info,nvidia*,triton*} \
+	  "$$($(CURDIR)/$(NOBLE_VENV)/bin/python -c "$$purelib")"
+	@$(NOBLE_VENV)/bin/python -m pip install -qq --disable-pip-version-check -c .ci/noble.txt \
+	  -e '.[ros]' pytest pytest-xdist hypothesis
+	@$(NOBLE_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(VENV)/interfaces/*.whl
 	@touch $@

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from itertools import groupby, product
 from pathlib import Path
+from runpy import run_path
 
 from setuptools import find_namespace_packages, setup
 from setuptools.command.develop import develop
@@ -19,6 +20,7 @@ from setuptools.command.install import install
 HERE = Path(__file__).resolve().parent
 NAMES = ["dope_ros2", "dope_datagen", "dope_training"]
 STAND_IN = "that dope_ros2 uses, for systems that have no"  # manifests of msg/compat, which once got into workspaces
+PACKAGES = run_path(str(HERE / "dope_ros2/common/python_packages.py"))
 
 
 def sourced():
@@ -140,26 +142,7 @@ extras = {
         "ros-diagnostic-msgs==5.3.6",
         "ros-visualization-msgs==5.3.6",
     ],
-    "bags": ["rosbags>=0.10"],
-    # Openvino makes the node twice as fast on a CPU; the other two are for ONNX files.
-    "engines": ["onnx>=1.16", "onnxruntime>=1.18", "openvino>=2024.4"],
-    "datagen": [
-        "fast-simplification>=0.1.7",
-        "matplotlib>=3.7",
-        "moderngl>=5.10",
-        "openexr>=3.3",
-        "pillow>=10",
-        "pybullet>=3.2.6",
-        "pydantic>=2.5",
-        "reportlab>=4",
-        "tqdm>=4.60",
-        "trimesh>=4",
-        "xatlas>=0.0.9",
-        "zarr>=3",
-    ],
-    "path": ["mitsuba>=3.5", "pyoidn>=2.3"],
-    "beam": ["apache-beam>=2.71"],
-    "training": ["lightning>=2.2", "matplotlib>=3.7", "pydantic>=2.5", "tensorboard>=2.14", "tqdm>=4.60", "zarr>=3"],
+    **PACKAGES["EXTRAS"],
     "test": ["pytest>=7", "pytest-xdist>=3.7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }
 # Not Beam and rerun: 330 and 670 MB for one command each, and Beam wants an older pillow.
@@ -179,15 +162,7 @@ setup(
     data_files=data_files,
     zip_safe=True,
     python_requires=">=3.11",
-    install_requires=[
-        "numpy>=1.26",
-        "opencv-python-headless>=4.8",
-        "pyyaml>=6",
-        "safetensors>=0.4",
-        "scipy>=1.11",
-        "torch>=2.1",
-        "typer>=0.9",
-    ],
+    install_requires=PACKAGES["BASE"],
     extras_require=extras,
     entry_points={"console_scripts": ["dope = dope_ros2.cli:main"]},
     cmdclass={"install": Install, "develop": Develop},

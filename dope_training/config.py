@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dope_ros2.common.errors import UserError, closest, short
+from dope_ros2.common.resources import example
 from dope_ros2.common.validation_errors import refusal
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.network.belief_maps import MapSpec
@@ -95,7 +96,7 @@ def load_config(path: Path, changes: dict[str, object]) -> TrainConfig:
     Raises:
         UserError: naming the file, the key and what is allowed.
     """
-    entries = read_yaml(path, "see config/train/dope-lite.yaml")
+    entries = read_yaml(path, f"see {example('config/train/dope-lite.yaml')}")
     if not isinstance(entries, dict):
         raise UserError(f"{path}: needs keys such as `objects`; known: {', '.join(TrainConfig.model_fields)}")
     for key in entries.keys() - TrainConfig.model_fields.keys() - OLD_KEYS.keys():

@@ -8,7 +8,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM
 if IS_WORKER:  # workers share the cores among them; said before anything is imported that starts threads
     os.environ |= dict.fromkeys(THREADS, "1")
 
-pytest_plugins = ["helpers.node_processes"]
+pytest_plugins = ["helpers.missing_packages", "helpers.node_processes"]
 
 # Files that take longest, those that mostly wait beside those that compute. Begun first, none is left over at the end.
 LONGEST = [

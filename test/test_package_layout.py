@@ -80,15 +80,6 @@ def test_each_name_is_in_the_ament_index_with_manifest_and_executables(prefix, p
     assert all(os.access(path, os.X_OK) for path in files.values())
 
 
-@pytest.mark.parametrize("package", EXECUTABLES)
-def test_executables_call_a_main_of_a_module_that_is_there(package):
-    for name in EXECUTABLES[package]:
-        text = (REPO / "resource/lib" / package / name).read_text()
-        [module] = re.findall(r"^from (\S+) import main$", text, re.MULTILINE)
-        file = REPO / module.replace(".", "/")
-        assert file.with_suffix(".py").is_file() or (file / "__init__.py").is_file(), f"{name}: {module}"
-
-
 def test_ros2_run_starts_a_node(prefix):
     command = [sys.executable, "-c", ROS2_RUN, "dope_ros2", "camera_node", "--ros-args", "-p", "source:=nowhere"]
     result = subprocess.run(command, capture_output=True, text=True, env=environment(prefix), timeout=60)

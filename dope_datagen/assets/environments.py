@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 
 HEIGHT, WIDTH = 64, 128  # of the panorama that lights things
 MAX_RADIANCE = 65504.0  # of a pixel of a panorama, the largest half-precision number
@@ -174,7 +175,8 @@ def _read_exr(path: Path) -> np.ndarray | None:
     try:
         import OpenEXR
     except ImportError as error:
-        raise UserError(f"{path}: needs the Python package OpenEXR: pip install openexr; .hdr files do not") from error
+        instead = f"{pip_install('openexr')}; .hdr files do not"
+        raise UserError(f"{path}: needs the Python package OpenEXR: {instead}") from error
     try:
         with OpenEXR.File(str(path)) as file:
             channels = file.channels()

@@ -14,9 +14,10 @@ from dope_datagen.generation.generate import arrange, generate
 from dope_datagen.generation.job import Runner
 from dope_datagen.generation.local_runner import with_processes
 from dope_datagen.generation.process_pool import cores
-from dope_datagen.scenes.config import load_config
+from dope_datagen.scenes.config import EXAMPLE, load_config
 from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import EXTRAS, pip_install
 from dope_ros2.objects.object_model import use_objects
 
 
@@ -43,7 +44,7 @@ def runner_of(sharing: RunnerKind, workers: int, options: Sequence[str]) -> Runn
             from dope_datagen.generation import beam_runner
         except ModuleNotFoundError as error:
             raise UserError(
-                f"--runner beam needs the Python package {error.name!r}; pip install 'apache-beam>=2.71'"
+                f"--runner beam needs the Python package {error.name!r}; {pip_install(*EXTRAS['beam'])}"
             ) from error
         return beam_runner.runner(options, workers)
     if options:
@@ -67,7 +68,7 @@ def parse_shards(text: str) -> range:
 
 @command("dope generate")
 def main(
-    config: Annotated[Path, typer.Argument(help="configuration, such as config/datagen/quick.yaml")],
+    config: Annotated[Path, typer.Argument(help=f"configuration, such as {EXAMPLE}")],
     out: Annotated[Path, typer.Option(help="folder of the dataset; an unfinished one is completed")],
     images: Annotated[int, typer.Option(min=1, help="images in the complete dataset")],
     shards: Annotated[str | None, typer.Option(help=f"FIRST:LAST, only these shards of {SHARD} images")] = None,

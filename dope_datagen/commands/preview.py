@@ -16,9 +16,11 @@ from dope_datagen.inspection.html_page import PageImage, page
 from dope_ros2.common import files
 from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.resources import example
 from dope_ros2.objects.object_model import ObjectModel, use_objects
 
 PICTURES, PAGE = (".jpg", ".jpeg", ".png"), ".html"
+EXAMPLE = example("config/datagen/quick.yaml")
 VIEWS = 4  # of one arrangement
 Numbered = list[tuple[int, Sample]]
 
@@ -71,7 +73,9 @@ def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) ->
 
 @command("dope preview")
 def main(
-    source: Annotated[Path, typer.Argument(help="a dataset, or a configuration such as config/datagen/quick.yaml")],
+    source: Annotated[
+        Path, typer.Argument(help=f"a dataset, or a configuration such as {EXAMPLE}")
+    ],
     out: Annotated[Path, typer.Option(help="the sheet (.jpg, .png); the page gets the same name with .html")],
     count: Annotated[int, typer.Option(min=1, max=400, help="how many images")] = 24,
     columns: Annotated[int, typer.Option(min=1, max=20, help="columns of the sheet")] = 4,

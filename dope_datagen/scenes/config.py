@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from dope_datagen.scenes.intrinsics import Intrinsics, draw_camera, expanded, with_camera
 from dope_ros2.common.errors import UserError, closest, short
+from dope_ros2.common.resources import example
 from dope_ros2.common.validation_errors import refusal
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.geometry.camera import CameraModel
@@ -20,6 +21,7 @@ Count = tuple[int, int]
 Mode = Literal["float", "stand", "settle", "tumble"]
 Surface = Literal["table", "floor", "bin"]
 RANGES = {"focal": (1, 1e6), "aspect": (0.01, 100), "size_px": (1, 1e4), "near": (0.01, 100), "far": (0.01, 100)}
+EXAMPLE = example("config/datagen/quick.yaml")
 MAX_BODIES = 240  # masks are bytes, and ground and walls need numbers too
 
 
@@ -130,9 +132,10 @@ def load_config(path: Path) -> DatagenConfig:
     Raises:
         UserError: the file is missing or a key or value is wrong.
     """
-    entry = read_yaml(path, "config/datagen/quick.yaml is an example")
+    hint = f"{EXAMPLE} is an example"
+    entry = read_yaml(path, hint)
     if not isinstance(entry, dict):
-        raise UserError(f"{path}: needs a mapping with the key `objects`; config/datagen/quick.yaml is an example")
+        raise UserError(f"{path}: needs a mapping with the key `objects`; {hint}")
     return parse_config(entry, str(path))
 
 

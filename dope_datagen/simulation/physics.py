@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 from dope_ros2.geometry.pose import Pose
 
 TIME_STEP = 1 / 240  # [s]
@@ -142,7 +143,7 @@ def _world(fixed: list[Slab]) -> Iterator[object]:
             import pybullet
             from pybullet_utils.bullet_client import BulletClient
     except ImportError as error:
-        raise UserError("physics needs the Python package pybullet, which is missing: pip install pybullet") from error
+        raise UserError(f"physics needs the Python package pybullet: {pip_install('pybullet')}") from error
     with _silence():  # the engine greets on standard output
         world = BulletClient(pybullet.DIRECT)
     try:

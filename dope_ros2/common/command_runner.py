@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
-from typing import TypeAlias
+from inspect import Signature, signature
+from types import UnionType
+from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import EXTRA_OF, check_versions, remedy
 
 USER_ERROR, INTERRUPTED = 2, 130  # exit status
+OWN = ("dope_ros2", "dope_datagen", "dope_training")
 
 Main: TypeAlias = Callable[[list[str] | None], int]  # of the arguments, those of the process if None, to exit status
 Command: TypeAlias = Callable[..., int | None]  # its parameters are annotated for typer; None is exit status 0
@@ -19,22 +25,32 @@ def load_function(target: str, name: str) -> Callable:
     """Import `module:function` for a verb.
 
     Raises:
-        UserError: something that it needs is not installed.
+        UserError: something that it needs is not installed, too old, or cannot be imported.
     """
     module, function = target.split(":")
+    extra = EXTRA_OF.get(module.partition(".")[0], "")
+    with explained(f"`dope {name}` cannot run", extra):
+        loaded = getattr(import_module(module), function)
+        check_versions(extra)
+        return loaded
+
+
+@contextmanager
+def explained(what: str, extra: str = "") -> Iterator[None]:
+    """Turn a failed import of somebody else's module into what the user can do."""
     try:
-        return getattr(import_module(module), function)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"`dope {name}` needs the Python package {error.name!r}, which is not installed; "
-            "`make setup` installs everything, README.md says what each part needs"
-        ) from error
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in OWN:
+            raise
+        raise UserError(f"{what}: {remedy(error, extra)}") from error
 
 
 def guarded(run: Callable[[list[str]], int | None], argv: list[str], name: str) -> int:
     """Call `run` and return its exit status; a user's mistake is one line on stderr and 2, Ctrl-C is 130."""
     try:
-        return run(argv) or 0
+        with explained("cannot go on"):
+            return run(argv) or 0
     except UserError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return USER_ERROR
@@ -63,6 +79,26 @@ def commands(name: str, functions: Mapping[str, Command]) -> Main:
     return main
 
 
+def without_bars(function: Command) -> Command:
+    """The same function annotated `Optional[X]` instead of `X | None`, which typer below 0.12.4 cannot read."""
+    hints = get_type_hints(function, include_extras=True)
+
+    @wraps(function)
+    def call(*arguments: object, **options: object) -> int | None:
+        return function(*arguments, **options)
+
+    call.__annotations__ = {name: _without_bar(hint) for name, hint in hints.items()}
+    parameters = signature(function).parameters.values()
+    call.__signature__ = Signature([each.replace(annotation=call.__annotations__[each.name]) for each in parameters])
+    return call
+
+
+def _without_bar(hint: Any) -> Any:  # noqa: ANN401, whatever can be an annotation
+    if get_origin(hint) is Annotated:
+        return Annotated[_without_bar(hint.__origin__), *hint.__metadata__]
+    return Union[get_args(hint)] if isinstance(hint, UnionType) else hint  # noqa: UP007
+
+
 def _run(name: str, functions: Mapping[str, Command], argv: list[str]) -> int | None:
     """Call one of the functions with parsed arguments; no traceback and no boxes for a wrong option."""
     import typer  # here, so that `dope --help` does not wait for it
@@ -70,7 +106,7 @@ def _run(name: str, functions: Mapping[str, Command], argv: list[str]) -> int | 
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     for verb, function in functions.items():
-        app.command(verb, short_help=str(function.__doc__).partition("\n")[0])(function)
+        app.command(verb, short_help=str(function.__doc__).partition("\n")[0])(without_bars(function))
     usage_error = typer.BadParameter.__bases__[0]
     try:
         result = get_command(app).main(args=argv, prog_name=name, standalone_mode=False)

@@ -24,6 +24,11 @@ def default_weights() -> Path:
     return share() / "weights" / "dope-lite.safetensors"
 
 
+def example(name: str) -> str:
+    """A file or folder of the package as one can name it here: as in the source tree, else with its whole path."""
+    return name if os.path.exists(name) else str(share() / name)
+
+
 def resolve(uri: str, relative_to: Path) -> Path:
     """Turn a package:// or file:// URI, or a path relative to a folder or to one in $DOPE_MODELS, into a path."""
     if uri.startswith(f"package://{PACKAGE}/"):

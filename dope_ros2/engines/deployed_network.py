@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 from dope_ros2.network.channels import SIDE_MULTIPLE
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.normalization import Normalize
@@ -43,7 +44,7 @@ def to_onnx(network: nn.Module, metadata: Metadata) -> bytes:
         UserError: the package `onnx` is missing.
     """
     if find_spec("onnx") is None:
-        raise UserError("needs the Python package 'onnx' to read weights; pip install onnx")
+        raise UserError(f"needs the Python package 'onnx' to read weights; {pip_install('onnx')}")
     deployed, written = Deployed(network, metadata).eval().cpu(), io.BytesIO()
     with torch.no_grad():
         names = OUTPUTS[: len(deployed(example()))]

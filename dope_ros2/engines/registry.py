@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from dope_ros2.common.errors import UserError, one_line, short
+from dope_ros2.common.python_packages import EXTRAS, package, pip_install, unmet
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import load
 
@@ -122,13 +123,27 @@ def of_network(network: nn.Module, metadata: Metadata, name: str, device: torch.
     raise UserError(f"no engine can run this network: {'; '.join(problems)}")
 
 
+def advice(name: str, engine: Engine, device: str) -> str:
+    """Why a network runs slower than it could on a CPU, and what to do; empty where it does not.
+
+    Args:
+        name: the engine that was asked for, one of `NAMES`.
+        engine: what runs it.
+        device: the device that was asked for.
+    """
+    missing = unmet([each for each in EXTRAS["engines"] if package(each) in ("openvino", "onnx")])
+    if name == "auto" and missing and engine.name.startswith("torch") and pick_device(device).type == "cpu":
+        return f"{engine.name} runs the network, which takes OpenVINO about half the time: {pip_install(*missing)}"
+    return f"{engine.name} runs the network, since others do not work: {engine.fallback}" if engine.fallback else ""
+
+
 def _open(path: Path, name: str, device: torch.device) -> tuple[Engine, Metadata]:
     """The first installed engine that reads such files."""
     readers = [kind for kind, (_, needs, files) in KINDS.items() if path.suffix in files and find_spec(needs)]
     if not path.is_file():
         raise UserError(f"{path}: no such file; `dope export` writes it")
     if name == "auto" and not readers:
-        raise UserError(f"{path}: is read with openvino or onnxruntime; pip install openvino")
+        raise UserError(f"{path}: is read with openvino or onnxruntime; {pip_install('openvino')}")
     if name != "auto" and path.suffix not in KINDS[name].files:
         able = [kind for kind, (_, _, files) in KINDS.items() if path.suffix in files]
         raise UserError(f"{path}: engine {name} does not read {path.suffix} files; use auto, {' or '.join(able)}")
@@ -151,7 +166,7 @@ def module(name: str) -> ModuleType:
     try:
         return import_module(kind.target.partition(":")[0])
     except ImportError as error:
-        raise UserError(f"engine {name}: needs the Python package {kind.needs!r}; pip install {kind.needs}") from error
+        raise UserError(f"engine {name}: needs the Python package {kind.needs!r}; {pip_install(kind.needs)}") from error
 
 
 def _kind(name: str) -> type:

@@ -18,6 +18,7 @@ from dope_ros2.io.rosbag import Bag, Shot, is_bag
 from dope_ros2.io.videos import VIDEO_SUFFIXES, Video
 
 FOLDER_RATE = 10.0  # [Hz], of images that have no rate of their own
+ERRORS_ONLY = 2  # of OpenCV's log, whose warnings are given in our own words
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +127,14 @@ def _shot(shot: Shot) -> SourceImage:
     return SourceImage(shot.camera.rectify(shot.rgb), shot.camera.K) if shot.camera else SourceImage(shot.rgb)
 
 
+def _set_log_level(level: int) -> None:
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # of OpenCV 4, of OpenCV 5
+    set_level(level)
+
+
 def _webcam(device: int | str) -> ImageSource:
     name = f"camera {device}"
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # what it warns of is said in our own words
+    _set_log_level(ERRORS_ONLY)
     capture = cv2.VideoCapture(device)
     if not capture.isOpened():
         raise UserError(f"{name}: cannot be opened; `ls /dev/video*` lists cameras, and no other program may use it")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dope_ros2.common.errors import UserError, one_line
+from dope_ros2.common.python_packages import pip_install
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.io import camera_info
 from dope_ros2.io.camera_info import CameraInfo
@@ -114,7 +115,7 @@ def _open(path: Path) -> closing[AnyReader]:
         from rosbags.highlevel import AnyReader
         from rosbags.typesys import Stores, get_typestore
     except ImportError as error:
-        raise UserError(f"{path}: bags are read with rosbags; pip install rosbags") from error
+        raise UserError(f"{path}: bags are read with rosbags; {pip_install('rosbags')}") from error
     reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
     reader.open()
     return closing(reader)

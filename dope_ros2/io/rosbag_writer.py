@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -30,16 +32,27 @@ class Message(NamedTuple):
     data: bytes
 
 
+def check_rosbags() -> None:
+    """Check that bags can be written.
+
+    Raises:
+        UserError: rosbags is not installed.
+    """
+    try:
+        import_module("rosbags.typesys")
+    except ImportError as error:
+        raise UserError(f"bags are written with the Python package rosbags; {pip_install('rosbags')}") from error
+
+
 def types() -> Typestore:
     """The message types of ROS 2 Jazzy and of vision_msgs, for `rosbags`.
 
     Raises:
         UserError: rosbags is not installed.
     """
-    try:
-        from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-    except ImportError as error:
-        raise UserError("bags are written with the Python package rosbags; pip install rosbags") from error
+    check_rosbags()
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
     store = get_typestore(Stores.ROS2_JAZZY)
     for name, text in VISION.items():
         store.register(get_types_from_msg(text, f"vision_msgs/msg/{name}"))

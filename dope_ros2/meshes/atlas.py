@@ -19,7 +19,9 @@ MAX_TEXTURE_SIZE = 2048  # [px] of one that a file brings along
 MATERIAL_MARGIN = 4  # [px] around a material, which keep its neighbours out when the image is seen from afar
 REPEATS = 3  # a material's image may repeat so often along an edge
 SMALL = 200_000  # numbers of an image that need not be squeezed
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
+if hasattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR"):  # not before OpenCV 4.7, which halves the resolution of colour
+    JPEG += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 MANY = 200  # triangles; if more are coloured, each is of one colour
 BLOCK = 8  # [px] of a plain colour
 

@@ -9,6 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 from dope_ros2.geometry.bounding_box import BoundingBox
 from dope_ros2.meshes.mesh import barycentric_weights
 from dope_ros2.meshes.parts import weld
@@ -72,7 +73,7 @@ def _fast_simplification() -> ModuleType:
     except ModuleNotFoundError as error:
         raise UserError(
             "meshes with more triangles than are shown are decimated with the Python package fast-simplification, "
-            "which is not installed: pip install fast-simplification"
+            f"which is not installed: {pip_install('fast-simplification')}"
         ) from error
     return fast_simplification
 

@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from dope_ros2.common.errors import UserError, one_line
+from dope_ros2.common.python_packages import pip_install
 from dope_ros2.meshes.collada import read_collada
 from dope_ros2.meshes.mtl import Look, looks_of, read_materials
 from dope_ros2.meshes.obj import read_obj
@@ -95,7 +96,7 @@ def _trimesh(path: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         raise UserError(
             f"{path}: meshes other than OBJ and COLLADA are read with the Python package trimesh, which is not "
-            "installed: pip install trimesh, or export the mesh as OBJ"
+            f"installed: {pip_install('trimesh')}, or export the mesh as OBJ"
         ) from error
     return trimesh
 

@@ -18,6 +18,7 @@ from torch import nn
 from dope_ros2 import __version__
 from dope_ros2.common import files
 from dope_ros2.common.errors import UserError, closest, one_line
+from dope_ros2.common.resources import example
 from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.objects.object_model import ObjectModel
@@ -52,7 +53,8 @@ def load(path: Path) -> tuple[nn.Module, Metadata]:
     """
     path = Path(path)
     if not os.path.isfile(path):
-        raise UserError(f"{one_line(path)}: no such weights file; train one with `dope train` or name one of weights/")
+        known = f"train one with `dope train`, or name one of {example('weights')}"
+        raise UserError(f"{one_line(path)}: no such weights file; {known}")
     try:
         data = path.read_bytes()  # a file that is mapped and overwritten meanwhile would end the process
         tensors = load_tensors(data)

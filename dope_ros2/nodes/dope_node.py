@@ -11,6 +11,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from dope_ros2.common import stop_signals
 from dope_ros2.common.errors import UserError
+from dope_ros2.engines.registry import advice
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.nodes.base.node import ManagedNode, opening
 from dope_ros2.nodes.base.run import check_running, node_parser, parse, run
@@ -83,6 +84,8 @@ class DopeNode(ManagedNode):
     def _open(self, estimator: Estimator, prefixes: dict[str, str]) -> None:
         self.estimator, self._outputs = estimator, Publishers(self, estimator.models)
         self._recorder.begin(estimator)
+        if slow := advice(self.value("engine"), estimator.engine, self.value("device")):
+            self.get_logger().warning(slow)
         callback = ImageCallback(self, self, self._outputs, self._server, self._recorder)
         for name, prefix in prefixes.items():
             self.cameras.append(CameraInput(self, name, prefix, estimator, callback, self._recorder))

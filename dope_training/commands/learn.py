@@ -17,7 +17,7 @@ from dope_ros2 import cli
 from dope_ros2.common import files
 from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
-from dope_ros2.common.resources import default_weights, share
+from dope_ros2.common.resources import default_weights, example, share
 from dope_ros2.common.yaml_files import read_yaml
 from dope_ros2.objects.object_model import load_objects
 
@@ -124,9 +124,10 @@ def learn(plan: Plan) -> dict[str, float]:
 
 
 def _read(recipe: Path) -> dict:
-    entries = read_yaml(recipe, "see those of config/datagen/ and config/train/")
+    hint = f"see those of {example('config/datagen')} and {example('config/train')}"
+    entries = read_yaml(recipe, hint)
     if not isinstance(entries, dict):
-        raise UserError(f"{recipe}: is no recipe; see those of config/datagen/ and config/train/")
+        raise UserError(f"{recipe}: is no recipe; {hint}")
     return entries
 
 

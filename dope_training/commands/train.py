@@ -9,6 +9,7 @@ import typer
 
 from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.resources import example
 from dope_ros2.objects.object_model import load_objects, pick
 from dope_training.checks.data_check import ready
 from dope_training.checks.overfit_check import self_test
@@ -24,7 +25,7 @@ SELF_TEST_HELP = "overfit 32 images, of --data or rendered ones, and report PASS
 
 @command("dope train")
 def main(
-    config: Annotated[Path, typer.Argument(help="recipe, such as config/train/dope-lite.yaml")],
+    config: Annotated[Path, typer.Argument(help=f"recipe, such as {example('config/train/dope-lite.yaml')}")],
     data: Annotated[list[str] | None, typer.Option(help=DATA_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the run: checkpoints, logs, weights.safetensors")] = None,
     resume: Annotated[bool, typer.Option(help="resume the run in --out, if there is one")] = False,

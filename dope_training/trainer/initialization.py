@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 from dope_ros2.legacy.checkpoints import read_checkpoint
 from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Conventions
@@ -178,7 +179,7 @@ def _from_imagenet(network: nn.Module, architecture: str) -> str:
     if architecture != "paper":
         raise UserError(f"--net imagenet: there are no ImageNet weights for the trunk of {architecture}, only of paper")
     if find_spec("torchvision") is None:
-        raise UserError("--net imagenet needs torchvision, which is not installed: pip install torchvision")
+        raise UserError(f"--net imagenet needs torchvision, which is not installed: {pip_install('torchvision')}")
     from torchvision.models import VGG19_Weights, vgg19
 
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dope_ros2.common.python_packages import pip_install
 from dope_training.data.progress import DataPosition
 from dope_training.trainer.validation import ValidationResult
 
@@ -20,7 +21,8 @@ TRAIN_LINE = (
 )
 VALIDATION_LINE = r"Validation Epoch: (?P<epoch>\d+) \[step (?P<step>\d+)/(?P<steps>\d+)\]\tLoss: (?P<loss>[-+.\w]+)"
 VERDICT_LINE = r"Verdict: (?P<verdict>.+)"
-HINT = "TensorBoard is not installed (pip install tensorboard); train.csv and validation.csv have the same figures"
+WITHOUT = "train.csv and validation.csv have the same figures"
+HINT = f"TensorBoard is not installed ({pip_install('tensorboard')}); {WITHOUT}"
 
 
 def train_line(place: DataPosition, length: int, losses: dict[str, float], rate: float, left: float) -> str:

@@ -1,18 +1,20 @@
 import pytest
 
-from dope_datagen.assets.library import Assets
-from dope_datagen.renderers.raster.rasterizer import Raster
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import load_objects
 
 
 @pytest.fixture(scope="session")
 def assets():
+    from dope_datagen.assets.library import Assets
+
     return Assets(load_objects())
 
 
 @pytest.fixture(scope="session")
 def only_raster(assets):
+    from dope_datagen.renderers.raster.rasterizer import Raster
+
     try:
         return Raster(assets)
     except UserError as error:

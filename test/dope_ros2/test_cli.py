@@ -31,7 +31,7 @@ def test_every_verb_is_a_program_of_its_package_for_ros2_run(name):
     node = {"node": "dope_node", "camera": "camera_node", "monitor": "monitor_node"}
     program = node.get(name, name.replace("-", "_"))
     script = Path(__file__).resolve().parents[2] / "resource" / "lib" / module.split(".")[0] / program
-    assert f"from {module} import main" in script.read_text()
+    assert f'from dope_ros2.cli import main\n\nsys.exit(main(["{name}", *sys.argv[1:]]))' in script.read_text()
     assert os.access(script, os.X_OK)
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 
 VARIANTS = {"cuda": "cuda_ad_rgb", "llvm": "llvm_ad_rgb", "scalar": "scalar_rgb"}
 CHOSEN = "DOPE_MITSUBA"  # environment variable: what a parent process has found out, or the user's wish
@@ -70,7 +71,8 @@ def choose() -> str:
     try:
         import mitsuba
     except ImportError as error:
-        raise UserError("the path tracer needs the Python package mitsuba: pip install 'dope_ros2[path]'") from error
+        command = pip_install("mitsuba", "pyoidn")
+        raise UserError(f"the path tracer needs the Python package mitsuba: {command}") from error
     wish = os.environ.get(CHOSEN)
     if wish and wish not in VARIANTS:
         raise UserError(f"{CHOSEN}={wish}: is not one of {', '.join(VARIANTS)}")

@@ -16,6 +16,7 @@ from dope_datagen.renderers.path import mitsuba_variant
 from dope_datagen.renderers.renderer import Rendering
 from dope_datagen.scenes.scene import Scene
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install
 
 BOUNCES = 6
 CLEAN = 256  # samples a pixel from which on nothing is denoised
@@ -96,7 +97,7 @@ def denoiser() -> object:
         import pyoidn
     except ImportError as error:
         raise UserError(
-            "few samples need the Python package pyoidn, which removes their noise: pip install 'dope_ros2[path]'; "
+            f"few samples need the Python package pyoidn, which removes their noise: {pip_install('pyoidn')}; "
             f"or ask for {CLEAN} samples or more (spp)"
         ) from error
 

@@ -24,7 +24,7 @@ from std_srvs.srv import Trigger
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.io.rosbag_writer import Message
+from dope_ros2.io.rosbag_writer import Message, check_rosbags
 from dope_ros2.network.weights import sha256
 from dope_ros2.nodes.base.node import NodeBase
 from dope_ros2.nodes.dope import parameters
@@ -80,11 +80,19 @@ class Recorder:
 
     def begin(self, estimator: Estimator) -> None:
         """Forget what was done with other weights."""
+        self._check_rosbags()
         self._ring.clear()
         self._models, self._topics, self._served = estimator.models, {}, {}
         self._engine = estimator.engine.name
         self._weights = parameters.weights_file(self._node.value("weights"))
         self._sha256 = sha256(self._weights) if self._weights.is_file() else ""
+
+    def _check_rosbags(self) -> None:
+        if self._node.value("record_seconds"):
+            try:
+                check_rosbags()
+            except UserError as error:
+                self._node.get_logger().warning(f"~/record will not work: {error}; or set record_seconds to 0")
 
     def recorded(self, topic: str, callback: Callable[[object], None]) -> Callable[[object], None]:
         """The callback of a subscription, before which the message is kept."""
@@ -131,6 +139,7 @@ class Recorder:
         return response
 
     async def _written(self) -> Path:
+        check_rosbags()  # before the messages are taken out
         kept, seconds = deque(self._ring.messages()), self._node.value("record_seconds")
         if seconds == 0:
             raise UserError("nothing is kept: set the parameter record_seconds, and wait for so long")

@@ -17,8 +17,9 @@ from typing import IO
 from urllib.parse import quote
 
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import EXTRAS, pip_install
 
-PIP = 'pip install "rerun-sdk>=0.41"'
+PIP = pip_install(*EXTRAS["view"])
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET")  # one of them is needed on Linux
 INSTEAD = "give --save FILE.rrd, and open that file with `rerun FILE.rrd` where there is one"
 LOCAL = "127.0.0.1"

@@ -124,6 +124,24 @@ def test_the_fastest_engine_that_works_is_taken_and_what_failed_is_remembered(ne
     assert engine.fallback == "; ".join(f"{name}: no such instruction" for name in INSTALLED[1:])
 
 
+def test_what_would_be_faster_is_told_with_the_command_that_installs_it(network, metadata, monkeypatch):
+    engine = of_network(network, metadata, "torch", CPU)
+    monkeypatch.setattr(registry, "unmet", lambda requirements: requirements)
+    text = registry.advice("auto", engine, "cpu")
+    assert text.startswith("torch on cpu runs the network, which takes OpenVINO about half the time: pip install ")
+    assert {'"onnx>=1.16"', '"openvino>=2024.4"'} <= set(text.split())
+    assert registry.advice("torch", engine, "cpu") == ""  # as asked for
+
+
+def test_what_would_be_faster_but_failed_is_told_with_the_reason(network, metadata, monkeypatch):
+    engine = of_network(network, metadata, "torch", CPU)
+    monkeypatch.setattr(registry, "unmet", lambda requirements: [])
+    monkeypatch.setattr(engine, "fallback", "openvino: no such instruction")
+    assert registry.advice("auto", engine, "cpu").endswith("since others do not work: openvino: no such instruction")
+    monkeypatch.setattr(engine, "fallback", "")
+    assert registry.advice("auto", engine, "cpu") == ""
+
+
 def test_an_engine_that_is_asked_for_by_name_is_not_replaced(file, monkeypatch):
     monkeypatch.setitem(registry.KINDS, "openvino", registry.Kind("dope_ros2.engines.none:None", "openvino"))
     with pytest.raises(UserError, match="pip install openvino"):

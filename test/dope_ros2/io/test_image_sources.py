@@ -1,5 +1,6 @@
 import json
 from itertools import islice
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -74,3 +75,17 @@ def test_what_cannot_be_read_is_one_line(tmp_path, monkeypatch, name, text):
     with pytest.raises(UserError, match=text) as caught:
         open_source(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_webcam_is_opened_with_the_logging_of_either_opencv(version, monkeypatch):
+    levels_set, logging = [], SimpleNamespace(setLogLevel=lambda level: levels_set.append(level))
+    if version == 4:
+        monkeypatch.setattr(cv2, "utils", SimpleNamespace())
+        monkeypatch.setattr(cv2, "setLogLevel", logging.setLogLevel, raising=False)
+    else:
+        monkeypatch.setattr(cv2, "utils", SimpleNamespace(logging=logging))
+        monkeypatch.delattr(cv2, "setLogLevel", raising=False)
+    with pytest.raises(UserError, match="camera 97: cannot be opened"):
+        open_source("97")
+    assert levels_set == [2]

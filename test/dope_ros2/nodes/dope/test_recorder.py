@@ -172,3 +172,14 @@ def test_a_node_that_ends_meanwhile_finishes_its_recording(taped, observer, fold
     assert "Traceback" not in taped.output
     [path] = set(folder.iterdir()) - before
     assert all(comparison.agrees for comparison in again(path))
+
+
+def test_without_rosbags_the_log_and_the_service_say_at_once_what_to_install(start, observer, tmp_path):
+    script = tmp_path / "without.py"
+    hide = "sys.modules |= {'rosbags': None, 'rosbags.typesys': None}"
+    script.write_text(f"import runpy, sys\n{hide}\nrunpy.run_path({str(FAKE)!r}, run_name='__main__')\n")
+    process = start(script, "--ros-args", "-r", "__ns:=/bare", "-p", f"record_folder:={tmp_path / 'new'}")
+    answered = call(observer, Trigger, "/bare/dope/record", Trigger.Request())
+    assert not answered.success
+    assert "pip install rosbags" in answered.message
+    assert "~/record will not work: bags are written with the Python package rosbags; pip install" in process.output
