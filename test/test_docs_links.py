@@ -40,7 +40,8 @@ def _declares(part):
 def parameters():
     """Those that the nodes declare."""
     texts = [path.read_text() for path in ROOT.glob("dope_ros2/nodes/**/*.py")]
-    return {name for text in texts for name in re.findall(r'(?:(?<![.\w])add(?:_at_configure)?|\bparameter)\(\s*"(\w+)"', text)}
+    declared = re.compile(r'(?:(?<![.\w])add(?:_at_configure)?|\bparameter)\(\s*"(\w+)"')
+    return {name for text in texts for name in declared.findall(text)}
 
 
 def rows(page):
