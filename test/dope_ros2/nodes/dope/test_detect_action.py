@@ -118,9 +118,11 @@ def test_what_is_not_in_the_newest_image_is_named(observer, client):
     numbers = iter(range(5000, 100000))
 
     def feed():  # one image at a time: three with two cartons, then one with the first alone
+        before, end = len(told), time.monotonic() + 5
         observer.publish(info(), "/asked/camera_info")
-        observer.publish(picture(next(numbers), count=1 if len(told) == 3 else 2), "/asked/image_rect")
-        observer.spin(0.5)
+        observer.publish(picture(next(numbers), count=1 if before == 3 else 2), "/asked/image_rect")
+        while len(told) == before and time.monotonic() < end:  # longer, and the image has been lost
+            observer.spin(0.05)
 
     result = wait(observer, handle.get_result_async(), feed).result
     assert len(result.detections.detections) == 2
