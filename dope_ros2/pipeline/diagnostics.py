@@ -91,43 +91,40 @@ class CameraHealth:
         self._fault = fault
         self._counts["refused"] += 1
 
-    def blocked(self, now: float) -> None:
-        """Until now nothing that came could be handled: silence begins to count."""
-        self._since = now
-
     def busy(self) -> float:
         """How long the node may be at one of its images [s]."""
         return max(list(self._times)[-MAX_ROUND:], default=0.0)
 
-    def silence(self, now: float, busy: float = 0.0) -> float | None:
-        """How long no image has come, where that is longer than it should be, before the first one ever, too [s].
+    def silence(self, now: float, slack: float = 0.0) -> float | None:
+        """How long no image has come [s], where that is longer than it should be; None: all is well.
 
-        An image may have waited for as long as the node is `busy` [s] with one of each camera. None: all is well.
+        `slack`: how long one may have waited to be handled [s].
         """
-        last = max(filter(None, (self.deliveries.last, *list(self._arrivals)[-1:])), default=None)
-        seconds = now - max(self._since, last or self._since)
+        known = (self.deliveries.last, *list(self._arrivals)[-1:])
+        last = max((time for time in known if time is not None), default=None)
+        seconds = now - (self._since if last is None else last)
         patience = MIN_SILENCE if last is None else self._patience()
-        return seconds if seconds > patience + 2 * busy else None
+        return seconds if seconds > patience + slack else None
 
     def has_come(self) -> bool:
         """Whether there has been an image."""
         return bool(self._arrivals)
 
-    def condition(self, now: float, idle: str = "", busy: float = 0.0, remedy: str = "") -> Condition:
+    def condition(self, now: float, idle: str = "", slack: float = 0.0, remedy: str = "") -> Condition:
         """How it is now.
 
         Args:
             now: [s].
             idle: why no images are looked at, if so.
-            busy: how long one image of each camera takes [s].
+            slack: how long an image may have waited to be handled [s].
             remedy: what helps against loss.
         """
         self.deliveries.snapshot(now)
-        level, message = (Level.OK, idle) if idle else self._judged(now, busy, remedy)
+        level, message = (Level.OK, idle) if idle else self._judged(now, slack, remedy)
         return Condition(level, message, self._values(now), self._topic)
 
-    def _judged(self, now: float, busy: float, remedy: str) -> tuple[Level, str]:
-        silence, loss = self.silence(now, busy), self.deliveries.loss()
+    def _judged(self, now: float, slack: float, remedy: str) -> tuple[Level, str]:
+        silence, loss = self.silence(now, slack), self.deliveries.loss()
         if silence is not None and not self.has_come():
             return Level.ERROR, f"{self._topic}: no image yet; is the camera running, and does it publish this topic?"
         if silence is not None:

@@ -89,17 +89,17 @@ class CameraInput:
         """Images are of this camera from now on."""
         self._info = msg
 
-    def condition(self, now: float, busy: float, idle: str) -> Condition:
+    def condition(self, now: float, slack: float, idle: str) -> Condition:
         """How its images fare now [s]; arguments as those of `CameraHealth.condition`."""
         remedy = self._images.remedy() if self.health.deliveries.loss() > MAX_LOSS else ""
-        condition = self.health.condition(now, idle, busy, remedy)
+        condition = self.health.condition(now, idle, slack, remedy)
         qos = "reliable" if self._images.is_reliable else "best_effort"
         return replace(condition, values=condition.values | {"camera_info": self.info_topic, "qos": qos})
 
-    def report(self, log: FaultLog, now: float, busy: float) -> None:
+    def report(self, log: FaultLog, now: float, slack: float) -> None:
         """Log what does not come, and why that may be, and when it comes again; arguments as those of `condition`."""
         topic, loss = self.image_topic, self.health.deliveries.loss()
-        silent = self.health.silence(now, busy) is not None
+        silent = self.health.silence(now, slack) is not None
         log.update(f"{topic}: images", now, self._why_no_images if silent else None, f"{topic}: images come")
         missing = self._why_no_info if self._info is None else None
         log.update(f"{topic}: info", now, missing, f"{self.info_topic}: camera_info has come")

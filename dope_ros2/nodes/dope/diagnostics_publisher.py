@@ -17,7 +17,6 @@ from dope_ros2.nodes.messages import diagnostics
 from dope_ros2.pipeline.diagnostics import Condition, Level, engine_condition
 
 PERIOD, TICK = 1.0, 0.25  # between messages, and between looks at whether a level has changed [s]
-MAX_DELAY = 1.0  # of a look, besides what images take; later, the node was busy with something else [s]
 
 
 class DiagnosticsPublisher:
@@ -26,7 +25,7 @@ class DiagnosticsPublisher:
     def __init__(self, node: ManagedNode, host: Host) -> None:
         self._node, self._host, self._log = node, host, FaultLog(node)
         self._levels: dict[str, Level] = {}
-        self._published = self._looked = time.monotonic()
+        self._published = self._looked = self._before = time.monotonic()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", RESULTS)
         node.create_timer(TICK, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -36,12 +35,10 @@ class DiagnosticsPublisher:
 
     def _on_timer(self) -> None:
         now = time.monotonic()
-        late, self._looked = now - self._looked > MAX_DELAY + 2 * self._busy(), now
-        for camera in self._host.cameras:
-            if late:
-                camera.health.blocked(now)
-            if not self._host.idle():
-                camera.report(self._log, now, self._busy())
+        self._before, self._looked = self._looked, now
+        if not self._host.idle():
+            for camera in self._host.cameras:
+                camera.report(self._log, now, self._slack())
         conditions = self._conditions(now)
         levels = {name: condition.level for name, condition in conditions.items()}
         if levels != self._levels or now - self._published >= PERIOD:
@@ -54,14 +51,18 @@ class DiagnosticsPublisher:
         named = {f"{name}: {part}": condition for part, condition in conditions.items()}
         self._publisher.publish(diagnostics.conditions_to_msg(named, header))
 
-    def _busy(self) -> float:
-        """How long one image of each camera takes [s]."""
-        return sum(camera.health.busy() for camera in self._host.cameras)
+    def _slack(self) -> float:
+        """How long an image may have waited to be handled [s].
+
+        While one of each camera is processed, before and after it; and since the last look, after which whatever had
+        waited was handled, however long the node was busy with something else.
+        """
+        return 2 * sum(camera.health.busy() for camera in self._host.cameras) + self._looked - self._before
 
     def _conditions(self, now: float) -> dict[str, Condition]:
         """Of each camera, its depth, and the engine; the names do not depend on topics."""
         cameras, estimator, idle = self._host.cameras, self._host.estimator, self._host.idle()
-        conditions = {_name("camera", c, cameras): c.condition(now, self._busy(), idle) for c in cameras}
+        conditions = {_name("camera", c, cameras): c.condition(now, self._slack(), idle) for c in cameras}
         for camera in cameras:
             if camera.depth:
                 conditions[_name("depth", camera, cameras)] = camera.depth.condition(idle)

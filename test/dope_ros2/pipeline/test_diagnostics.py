@@ -46,8 +46,8 @@ def test_a_slow_camera_is_not_called_silent():
 
 def test_a_camera_is_not_called_silent_while_the_node_is_busy_with_others():
     health = working(rate=3)
-    assert health.condition(11.2, busy=0.4).level == Level.OK
-    assert health.condition(12.2, busy=0.4).level == Level.ERROR
+    assert health.condition(11.7, slack=0.8).level == Level.OK
+    assert health.condition(11.9, slack=0.8).level == Level.ERROR
 
 
 def test_silence_is_judged_by_the_cameras_period_and_not_by_what_the_node_had_time_for():
@@ -57,13 +57,6 @@ def test_silence_is_judged_by_the_cameras_period_and_not_by_what_the_node_had_ti
         health.arrived(2.0 * k)
         health.looked(0.02, 1.9)
     assert health.condition(8.0 + 1.0).message.startswith("/image: no image for 1.0 s")
-
-
-def test_silence_begins_to_count_when_messages_can_be_handled_again():
-    health = working()
-    health.blocked(20.0)
-    assert health.condition(20.3).level == Level.OK
-    assert health.condition(20.6).level == Level.ERROR
 
 
 def test_loss_is_a_warning_with_the_share_and_the_remedy_and_no_silence():
