@@ -142,7 +142,7 @@ class Launch:
 
 def misspelt(names: set[str]) -> list[str]:
     """What is wrong with arguments that are not ours but nearly so: `ros2 launch` takes any."""
-    close = {name: get_close_matches(name, ARGUMENTS, 1, 0.8) for name in sorted(names - ARGUMENTS.keys())}
+    close = {name: get_close_matches(name, ARGUMENTS, 1, 0.85) for name in sorted(names - ARGUMENTS.keys())}
     return [f"dope.launch.py has no argument {name}; did you mean {near[0]}?" for name, near in close.items() if near]
 
 

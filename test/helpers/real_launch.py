@@ -46,7 +46,7 @@ class Terminal:
             self.status = os.waitstatus_to_exitcode(status)
         self.output += text.decode(errors="replace")
 
-    def until(self, condition, what, timeout=120.0):
+    def until(self, condition, what, timeout=400.0):
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"waited {timeout:g} s for {what}: {self.output}"
