@@ -73,9 +73,7 @@ def shown(pictures: Numbered, models: Mapping[str, ObjectModel], plain: bool) ->
 
 @command("dope preview")
 def main(
-    source: Annotated[
-        Path, typer.Argument(help=f"a dataset, or a configuration such as {EXAMPLE}")
-    ],
+    source: Annotated[Path, typer.Argument(help=f"a dataset, or a configuration such as {EXAMPLE}")],
     out: Annotated[Path, typer.Option(help="the sheet (.jpg, .png); the page gets the same name with .html")],
     count: Annotated[int, typer.Option(min=1, max=400, help="how many images")] = 24,
     columns: Annotated[int, typer.Option(min=1, max=20, help="columns of the sheet")] = 4,
