@@ -143,7 +143,7 @@ extras = {
         "ros-visualization-msgs==5.3.6",
     ],
     **PACKAGES["EXTRAS"],
-    "test": ["pytest>=7", "pytest-xdist>=3.7", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
+    "test": ["pytest>=7", "pytest-xdist>=3.4", "hypothesis>=6.80", "ruff>=0.5", "setuptools>=70.1"],
 }
 # Not Beam and rerun: 330 and 670 MB for one command each, and Beam wants an older pillow.
 extras["all"] = sorted({need for name, group in extras.items() if name != "beam" for need in group})

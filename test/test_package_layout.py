@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import dope_ros2
+from dope_ros2.common.python_packages import too_old
 
 pytestmark = pytest.mark.ros
 REPO = Path(__file__).resolve().parents[1]
@@ -48,6 +49,8 @@ os.execv(path, [path, *arguments])
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
     """A prefix with the package installed, without its dependencies."""
+    if too_old("setuptools>=70.1"):
+        pytest.importorskip("wheel", reason="needs wheel, or setuptools 70.1")
     folder = tmp_path_factory.mktemp("install")
     source = folder / "source"
     source.mkdir()
@@ -78,6 +81,17 @@ def test_each_name_is_in_the_ament_index_with_manifest_and_executables(prefix, p
     files = {path.name: path for path in (prefix / "lib" / package).iterdir()}
     assert files.keys() >= EXECUTABLES[package]
     assert all(os.access(path, os.X_OK) for path in files.values())
+
+
+def test_scripts_that_colcon_writes_use_the_python_of_the_active_environment():
+    assert "[build_scripts]\nexecutable=/usr/bin/env python3\n" in (REPO / "setup.cfg").read_text()
+    assert {path.read_text().splitlines()[0] for path in REPO.glob("resource/lib/*/*")} == {"#!/usr/bin/env python3"}
+
+
+def test_no_key_of_package_xml_makes_rosdep_call_pip():
+    root = ElementTree.parse(REPO / "package.xml").getroot()
+    keys = {node.text for node in root if node.tag.endswith("depend")}
+    assert not {key for key in keys if key.endswith("-pip")}
 
 
 def test_ros2_run_starts_a_node(prefix):

@@ -56,6 +56,7 @@ MODULES = {  # what is imported, where it is not called as the package
     "pyyaml": "yaml",
     "rerun-sdk": "rerun",
 }
+NEEDS_NUMPY_2 = {"rerun-sdk"}  # which what apt built for NumPy 1 does not bear, ROS messages among it
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # a tenth of the size of what PyPI has for GPUs
 ROS_MODULE = re.compile(
     r"(rclpy|rosidl_\w+|ament_index_python|launch|launch_ros|tf2_\w+|\w+_msgs|\w+_interfaces|std_srvs)$"
@@ -110,6 +111,9 @@ def pip_install(*requirements: str) -> str:
 
     Where pip may not touch this Python (PEP 668), the command makes an environment first that sees apt's packages.
     """
+    if _numpy_bound() and set(map(package, requirements)) & NEEDS_NUMPY_2:
+        inside = f"pip install {' '.join(map(_quoted, requirements))}"
+        return f"since it needs NumPy 2, in an environment of its own: make setup && . .venv/bin/activate && {inside}"
     torch = [package(each) for each in requirements if package(each) in ("torch", "torchvision")]
     others = [each for each in requirements if package(each) not in torch]
     parts = [f"pip install {' '.join(torch)}{_torch_index()}"] if torch else []

@@ -6,8 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import pip_install, too_old
 from dope_ros2.engines.deployed_network import Deployed
 from dope_ros2.network.metadata import Metadata
+
+TYPING = "typing_extensions>=4.12"  # PyTorch itself takes 4.10, which Ubuntu 24.04 has
 
 
 class Torch:
@@ -51,4 +55,6 @@ class Compiled(Torch):
         return "torch, compiled"
 
     def _prepared(self, network: nn.Module) -> nn.Module:
+        if installed := too_old(TYPING):  # else TorchInductor ends in a TypeError
+            raise UserError(f"engine torch-compiled: typing_extensions {installed} is too old; {pip_install(TYPING)}")
         return torch.compile(network, mode="reduce-overhead" if self._half else "default")

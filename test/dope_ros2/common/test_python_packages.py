@@ -37,6 +37,12 @@ def test_beside_numpy_1_pip_is_told_to_leave_it(noble):
     assert pip_install("openvino") == "pip install openvino"
 
 
+def test_what_needs_numpy_2_goes_into_an_environment_of_its_own(noble):
+    assert "make setup && . .venv/bin/activate && pip install" in pip_install(*EXTRAS["view"])
+    noble["numpy"] = "2.4.6"
+    assert pip_install(*EXTRAS["view"]) == 'pip install "rerun-sdk>=0.41"'
+
+
 def test_torch_is_the_build_for_cpus_where_there_is_no_gpu(noble, monkeypatch):
     assert pip_install("torch>=2.1") == f"pip install torch --index-url {CPU}"
     assert pip_install("torch>=2.1", "zarr") == f'pip install torch --index-url {CPU} && pip install zarr "numpy<2"'

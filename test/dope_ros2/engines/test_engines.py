@@ -8,9 +8,10 @@ import torch
 
 from dope_ros2.commands.export import Target, export, main
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import too_old
 from dope_ros2.engines import registry
 from dope_ros2.engines.registry import of_network, start
-from dope_ros2.engines.torch_engine import Torch
+from dope_ros2.engines.torch_engine import TYPING, Torch
 from dope_ros2.network import weights
 from dope_ros2.network.dope_lite import DopeLite
 from dope_ros2.network.metadata import Metadata, TrainedObject
@@ -124,6 +125,12 @@ def test_the_fastest_engine_that_works_is_taken_and_what_failed_is_remembered(ne
     assert engine.fallback == "; ".join(f"{name}: no such instruction" for name in INSTALLED[1:])
 
 
+def test_with_typing_extensions_of_ubuntu_a_compiled_network_is_one_line(small, monkeypatch):
+    monkeypatch.setattr("dope_ros2.engines.torch_engine.too_old", lambda requirement: "4.10.0")
+    with pytest.raises(UserError, match=r"typing_extensions 4.10.0 is too old; pip install .typing_extensions>=4.12"):
+        of_network(*small, "torch-compiled", CPU)
+
+
 def test_what_would_be_faster_is_told_with_the_command_that_installs_it(network, metadata, monkeypatch):
     engine = of_network(network, metadata, "torch", CPU)
     monkeypatch.setattr(registry, "unmet", lambda requirements: requirements)
@@ -174,6 +181,7 @@ def test_tensorrt_without_a_gpu_says_what_it_needs(network, metadata):
         of_network(network, metadata, "tensorrt", CPU)
 
 
+@pytest.mark.skipif(too_old(TYPING) is not None, reason=f"needs {TYPING}")
 def test_a_compiled_network_gives_the_same_maps(small):
     one, other = (of_network(*small, name, CPU)(pictures(1, 64, 96)) for name in ("torch", "torch-compiled"))
     for a, b in zip(one, other, strict=True):

@@ -18,6 +18,7 @@ from helpers.fake_dope_node import Foretold
 from helpers.node_client import answer, call, header, info, picture, set_parameter
 
 pytestmark = pytest.mark.ros
+pytest.importorskip("rosbags", reason="needs the Python package rosbags")
 FAKE = Path(__file__).resolve().parents[3] / "helpers" / "fake_dope_node.py"
 RECORD, DETECTIONS, IMAGES, INFO = (
     "/taped/dope/record",

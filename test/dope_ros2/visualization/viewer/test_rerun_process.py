@@ -7,6 +7,7 @@ import pytest
 
 from dope_ros2.commands import view
 from dope_ros2.common.errors import UserError
+from dope_ros2.common.python_packages import EXTRAS, unmet
 from dope_ros2.visualization.viewer import rerun_process
 
 
@@ -84,6 +85,7 @@ def test_options_that_cannot_be_are_one_line(arguments, error, capsys):
     assert "\n" not in printed
 
 
+@pytest.mark.skipif(bool(unmet(EXTRAS["datagen"])), reason="needs what data generation needs")
 def test_with_a_dataset_it_is_the_dataset_that_is_opened(tmp_path, capsys):
     assert view.main([str(tmp_path / "no_data"), "--count", "3"]) == 2
     assert "no_data" in capsys.readouterr().err
