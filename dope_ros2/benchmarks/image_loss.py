@@ -17,6 +17,7 @@ from dope_ros2.harness.live_system import NODE, START_TIMEOUT, environment, ros_
 CASES = ("640x480@4", "640x480@15", "640x480@30", "1280x720@10")
 PARAMETERS = ["objects:=[carton]", "record_seconds:=0.0"]
 COMPRESSED = "image_transport:=compressed"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # until Jazzy, from Kilted on
 
 
 def measure(case: str, seconds: float, camera: list[str], processes: Processes, out: Path) -> dict:
@@ -69,6 +70,7 @@ def main(
     case: Annotated[list[str] | None, typer.Option(help="such as 640x480@15; may be given several times")] = None,
     program: Annotated[str, typer.Option(help="a script to run instead of dope_node")] = "",
     camera: Annotated[str, typer.Option(help="options of loss_node, such as '--qos best_effort'")] = "",
+    profile: Annotated[Path | None, typer.Option(help="a profile of Fast DDS, such as fastdds_images.xml")] = None,
     parameter: Annotated[list[str] | None, typer.Option(help="of dope_node, such as qos:=reliable")] = None,
 ) -> int:
     """Images lost on the way from another process, with the node's default settings."""
@@ -77,7 +79,8 @@ def main(
     options = camera.split()
     parameters = [*PARAMETERS, *(parameter or []), *([COMPRESSED] if "--compressed" in options else [])]
     print("case           published  answered displaced    lost  arrived   time ms  called silent")
-    with Processes(logs, environment()) as processes:
+    variables = dict.fromkeys(PROFILE_VARIABLES, str(profile.resolve())) if profile else {}
+    with Processes(logs, environment() | variables) as processes:
         for each in case or CASES:
             processes.start("node", [*([program] if program else NODE), *ros_arguments(parameters)])
             processes.wait_for("node", "looking for", START_TIMEOUT)
