@@ -16,7 +16,7 @@ unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # The tests start hundreds of processes; without bytecode each of them compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ci system demo test test-beam test-page mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam test-page whole-way mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -39,6 +39,9 @@ test-beam: $(BEAM_VENV)/.done $(VENV)/.done-system  ## the tests of Apache Beam,
 
 test-page: setup $(VENV)/.done-viewer  ## the page of `dope view` in a browser, drawn without a GPU (a minute or two)
 	$(PY) -m pytest -m browser test/dope_ros2/nodes/view $(ARGS)
+
+whole-way: setup  ## a fresh workspace, launch, poses, life cycle, Ctrl-C; in a ROS 2 workspace: python3 test/whole_way.py
+	$(PY) test/whole_way.py $(ARGS)
 
 mutants: setup  ## faults made on purpose, one at a time (test/mutants.py): which of them no test notices (some minutes)
 	$(PY) test/run_mutants.py $(ARGS)
