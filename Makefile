@@ -18,7 +18,7 @@ unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # The tests start hundreds of processes; without bytecode each of them compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ci system demo test test-beam test-noble test-page test-colcon mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node bench-loss train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam test-noble test-page test-colcon whole-way mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node bench-loss train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -49,6 +49,9 @@ test-page: setup $(VENV)/.done-viewer  ## the page of `dope view` in a browser, 
 
 test-colcon: setup $(COLCON_VENV)/.done  ## workspaces with the real colcon: clone, link, a client package, colcon test (some minutes)
 	$(PY) -m pytest -m colcon test/test_colcon.py $(ARGS)
+
+whole-way: setup  ## a fresh workspace, launch, poses, life cycle, Ctrl-C; in a ROS 2 workspace: python3 test/whole_way.py
+	$(PY) test/whole_way.py $(ARGS)
 
 mutants: setup  ## faults made on purpose, one at a time (test/mutants.py): which of them no test notices (some minutes)
 	$(PY) test/run_mutants.py $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -72,6 +73,7 @@ def _end_last() -> None:
 
 def _end() -> None:
     if _status is not None:
+        gc.collect()  # of objects of ROS that refer to each other, so that DDS takes leave and removes its files
         sys.stdout.flush()
         sys.stderr.flush()
         ctypes.CDLL(None).fflush(None)  # what C libraries have written, such as ROS's log

@@ -144,7 +144,8 @@ def test_an_argument_that_cannot_be_used_is_refused(given, words):
 
 
 def test_a_misspelt_argument_is_told_since_launch_takes_any():
-    assert told(min_scor="0.5", robot="arm", left_calibration="a.yaml") == ["dope.launch.py has no argument min_scor; did you mean min_score?"]
+    hint = "dope.launch.py has no argument min_scor; did you mean min_score?"
+    assert told(min_scor="0.5", robot="arm", left_calibration="a.yaml") == [hint]
     assert told(min_score="0.5") == []
 
 

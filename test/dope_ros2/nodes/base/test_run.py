@@ -66,6 +66,26 @@ def test_a_signal_ends_the_node_with_status_0_at_any_moment_also_when_it_comes_t
     assert not [text for _, text in results if "Traceback" in text or "Exception ignored" in text]
 
 
+def shared_memory(process):
+    """Files of DDS that a process has mapped."""
+    lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+    return {Path(line.split()[-1]) for line in lines if "/dev/shm/fastrtps" in line}
+
+
+def test_an_interrupted_node_leaves_dds_and_removes_its_shared_memory(tmp_path):
+    with (tmp_path / "log").open("w") as file:
+        process = subprocess.Popen([sys.executable, str(DOPE_NODE)], cwd=tmp_path, stdout=file, stderr=file)
+    try:
+        wait_for("looking for", process, tmp_path / "log")
+        mapped = shared_memory(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+    assert mapped
+    assert not [path for path in mapped if path.exists()]
+
+
 def test_the_verb_node_ends_with_status_0_while_it_imports(tmp_path):
     command = ["-m", "dope_ros2.cli", "node"]
     assert interrupted((command, "_rclpy_pybind11", signal.SIGINT, 0.0, 0.0, tmp_path / "log")) == (0, "")
