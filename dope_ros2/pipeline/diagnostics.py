@@ -14,7 +14,7 @@ from dope_ros2.pipeline.deliveries import Deliveries
 
 MAX_REMEMBERED, MAX_ROUND = 100, 10  # images; of them, those whose longest time may come again
 RECENT = 5.0  # of which the rate is told [s]
-MIN_SILENCE, FIRST_SILENCE = 0.5, 10.0  # that is told, and when only one image has come [s]
+START, MIN_SILENCE, FIRST_SILENCE = 0.5, 1.0, 10.0  # silence that is told: at the start, later, after one image [s]
 PERIODS_OF_SILENCE = 3  # of the camera
 MAX_LOSS = 0.05  # share of the images that may be lost on the way
 MAX_AGE, MIN_AGE = 1.0, -0.1  # ages of images that make one think of the clocks [s]
@@ -103,7 +103,7 @@ class CameraHealth:
         known = (self.deliveries.last, *list(self._arrivals)[-1:])
         last = max((time for time in known if time is not None), default=None)
         seconds = now - (self._since if last is None else last)
-        patience = MIN_SILENCE if last is None else self._patience()
+        patience = START if last is None else self._patience()
         return seconds if seconds > patience + slack else None
 
     def has_come(self) -> bool:

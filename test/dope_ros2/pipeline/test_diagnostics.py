@@ -32,11 +32,11 @@ def test_a_camera_that_never_came_and_one_that_went():
     assert (never.level, never.values["images_per_s"]) == (Level.ERROR, "0.0")
     assert never.message.startswith("/image: no image yet")
     health = working()
-    gone = health.condition(10.75)
-    assert (gone.level, gone.message) == (Level.ERROR, "/image: no image for 0.8 s; is the camera still running?")
-    health.arrived(11.0)
+    gone = health.condition(11.2)
+    assert (gone.level, gone.message) == (Level.ERROR, "/image: no image for 1.2 s; is the camera still running?")
+    health.arrived(11.5)
     health.looked(0.0, 0.03)
-    assert health.condition(11.1).level == Level.OK
+    assert health.condition(11.6).level == Level.OK
 
 
 def test_a_slow_camera_is_not_called_silent():
@@ -56,7 +56,7 @@ def test_silence_is_judged_by_the_cameras_period_and_not_by_what_the_node_had_ti
         health.deliveries.take(2.0 * k, 60 * k + 1)
         health.arrived(2.0 * k)
         health.looked(0.02, 1.9)
-    assert health.condition(8.0 + 1.0).message.startswith("/image: no image for 1.0 s")
+    assert health.condition(8.0 + 1.2).message.startswith("/image: no image for 1.2 s")
 
 
 def test_loss_is_a_warning_with_the_share_and_the_remedy_and_no_silence():
