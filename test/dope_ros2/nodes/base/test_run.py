@@ -67,9 +67,9 @@ def test_a_signal_ends_the_node_with_status_0_at_any_moment_also_when_it_comes_t
 
 
 def shared_memory(process):
-    """Files of DDS that a process has mapped."""
-    lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
-    return {Path(line.split()[-1]) for line in lines if "/dev/shm/fastrtps" in line}
+    """Files of DDS that a process has mapped, but those of ports, which it shares with other processes."""
+    paths = {Path(line.split()[-1]) for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines()}
+    return {path for path in paths if path.name.startswith("fastrtps_") and "_port" not in path.name}
 
 
 def test_an_interrupted_node_leaves_dds_and_removes_its_shared_memory(tmp_path):
