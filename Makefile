@@ -198,6 +198,6 @@ $(NOBLE_VENV)/.done: $(VENV)/.done-interfaces setup.py dope_ros2/common/python_p
 	cd "$$($(PY) -c "$$purelib")"; ln -s "$$PWD"/{torch,torchgen,functorch,torch-*.dist-info,nvidia*,triton*} \
 	  "$$($(CURDIR)/$(NOBLE_VENV)/bin/python -c "$$purelib")"
 	@$(NOBLE_VENV)/bin/python -m pip install -qq --disable-pip-version-check -c .ci/noble.txt \
-	  -e '.[ros,bags]' pytest pytest-xdist hypothesis
+	  -e '.[ros,bags]' pytest pytest-xdist hypothesis pydantic
 	@$(NOBLE_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(VENV)/interfaces/*.whl
 	@touch $@

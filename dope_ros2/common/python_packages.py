@@ -95,7 +95,7 @@ def unmet(requirements: Iterable[str]) -> list[str]:
 
 def _is_here(module: str) -> bool:
     try:
-        return module in sys.modules or find_spec(module) is not None
+        return sys.modules.get(module) is not None or find_spec(module) is not None
     except ModuleNotFoundError:
         return False
 

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from dope_ros2.common.command_runner import load_function
 from dope_ros2.common.errors import UserError
 from dope_ros2.harness.child_processes import Processes
 from dope_ros2.io.bop import read_scene
@@ -23,9 +24,14 @@ def environment() -> dict[str, str]:
 
 
 def render(scene: Path, processes: Processes) -> None:
-    """Render the demo scene when it is not there yet."""
+    """Render the demo scene when it is not there yet.
+
+    Raises:
+        UserError: a Python package that rendering needs is not installed.
+    """
     if (scene / "scene_camera.json").is_file():
         return
+    load_function("dope_datagen.commands.demo_scene:main", "demo")  # says what is missing
     print(f"rendering the scene into {scene} (once; a minute or two)", flush=True)
     processes.start("render", ["-m", "dope_datagen.commands.demo_scene", "--out", str(scene)])
     processes.wait_until_ended("render", RENDER_TIMEOUT)

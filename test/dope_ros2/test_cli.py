@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
+from typing import Annotated, Optional, Union, get_args, get_origin
 
 import pytest
 
 from dope_ros2.cli import VERBS, main
-from dope_ros2.common.command_runner import guarded
+from dope_ros2.common.command_runner import guarded, without_bars
 from dope_ros2.common.errors import UserError
 
 
@@ -79,3 +81,14 @@ def test_help_and_version_load_neither_torch_nor_opencv_nor_ros():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_options_are_annotated_as_typer_0_9_reads_them():
+    def verb(out: Annotated[Path | None, "option"] = None, count: int = 1) -> None:
+        """Nothing."""
+
+    parameters = signature(without_bars(verb)).parameters
+    assert parameters["out"].annotation == Annotated[Optional[Path], "option"]  # noqa: UP045
+    assert get_origin(get_args(parameters["out"].annotation)[0]) is Union
+    assert parameters["count"].annotation is int
+    assert parameters["out"].default is None
