@@ -47,7 +47,8 @@ def test_an_executable_helps_or_says_in_one_line_what_to_install(path, tmp_path)
 @pytest.mark.ros
 @pytest.mark.parametrize("requirement", BASE)
 def test_a_missing_package_that_everything_needs_is_named(requirement, tmp_path):
-    result = start(ROOT / "resource/lib/dope_ros2/dope_node", tmp_path, [module_of(requirement)])
+    name = "predict" if requirement.startswith("typer") else "dope_node"
+    result = start(ROOT / "resource/lib/dope_ros2" / name, tmp_path, [module_of(requirement)])
     assert result.returncode == 2
     assert re.fullmatch(r"dope: error: .* cannot run: not installed: .*; pip install .*\n", result.stderr), (
         result.stderr

@@ -121,7 +121,7 @@ def pip_install(*requirements: str) -> str:
         parts.append(f"pip install {' '.join(map(_quoted, [*others, *_numpy_bound()]))}")
     venv = "~/dope_venv"
     make = [f"python3 -m venv --system-site-packages {venv}", f". {venv}/bin/activate"] if _managed() else []
-    return " && ".join([*make, *parts])
+    return ("activate your environment, or make one: " if make else "") + " && ".join([*make, *parts])
 
 
 def _torch_index() -> str:

@@ -53,7 +53,8 @@ def test_torch_is_the_build_for_cpus_where_there_is_no_gpu(noble, monkeypatch):
 def test_where_the_system_refuses_pip_the_command_makes_an_environment_first(noble, monkeypatch):
     monkeypatch.setattr(python_packages, "_managed", lambda: True)
     make = "python3 -m venv --system-site-packages ~/dope_venv && . ~/dope_venv/bin/activate && "
-    assert pip_install("rosbags") == f'{make}pip install rosbags "numpy<2"'
+    told = f'activate your environment, or make one: {make}pip install rosbags "numpy<2"'
+    assert pip_install("rosbags") == told
 
 
 def test_a_python_is_managed_where_its_distribution_says_so(tmp_path, monkeypatch):
