@@ -156,8 +156,9 @@ class DetectServer:
             done += f"; not detected in the newest: {', '.join(unseen)}"
         result = Result(status=search.status, message=search.fault or done)
         if search.status == Result.STATUS_TIMEOUT and search.done == 0:
-            condition = self._host.cameras[0].health.condition(time.monotonic())
-            result.status, result.message = Result.STATUS_NO_CAMERA, condition.message
+            camera, seconds = self._host.cameras[0], read_seconds(handle.request.timeout)
+            why = f"no image of {camera.image_topic} in {seconds:g} s; {camera.health.condition(time.monotonic()).message}"
+            result.status, result.message = Result.STATUS_NO_CAMERA, why
         header, found = search.header, search.found
         target = handle.request.target_frame
         if search.done and target:

@@ -66,18 +66,19 @@ def test_a_signal_ends_the_node_with_status_0_at_any_moment_also_when_it_comes_t
     assert not [text for _, text in results if "Traceback" in text or "Exception ignored" in text]
 
 
-def shared_memory(process):
-    """Files of DDS that a process has mapped, but those of ports, which it shares with other processes."""
+def shared_memory(process, others):
+    """Files of DDS that a process has mapped, but those of others, and of ports, which it shares with other processes."""
     paths = {Path(line.split()[-1]) for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines()}
-    return {path for path in paths if path.name.startswith("fastrtps_") and "_port" not in path.name}
+    return {path for path in paths - others if path.name.startswith("fastrtps_") and "_port" not in path.name}
 
 
 def test_an_interrupted_node_leaves_dds_and_removes_its_shared_memory(tmp_path):
+    others = set(Path("/dev/shm").iterdir())
     with (tmp_path / "log").open("w") as file:
         process = subprocess.Popen([sys.executable, str(DOPE_NODE)], cwd=tmp_path, stdout=file, stderr=file)
     try:
         wait_for("looking for", process, tmp_path / "log")
-        mapped = shared_memory(process)
+        mapped = shared_memory(process, others)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
     finally:
