@@ -157,8 +157,9 @@ class DetectServer:
         result = Result(status=search.status, message=search.fault or done)
         if search.status == Result.STATUS_TIMEOUT and search.done == 0:
             camera, seconds = self._host.cameras[0], read_seconds(handle.request.timeout)
-            why = f"no image of {camera.image_topic} in {seconds:g} s; {camera.health.condition(time.monotonic()).message}"
-            result.status, result.message = Result.STATUS_NO_CAMERA, why
+            condition = camera.health.condition(time.monotonic())
+            result.status = Result.STATUS_NO_CAMERA
+            result.message = f"no image of {camera.image_topic} in {seconds:g} s; {condition.message}"
         header, found = search.header, search.found
         target = handle.request.target_frame
         if search.done and target:

@@ -67,7 +67,7 @@ def test_a_signal_ends_the_node_with_status_0_at_any_moment_also_when_it_comes_t
 
 
 def shared_memory(process, others):
-    """Files of DDS that a process has mapped, but those of others, and of ports, which it shares with other processes."""
+    """Files of DDS that a process has mapped, but those of others, and of ports, which processes share."""
     paths = {Path(line.split()[-1]) for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines()}
     return {path for path in paths - others if path.name.startswith("fastrtps_") and "_port" not in path.name}
 
