@@ -158,7 +158,7 @@ def test_a_missing_package_is_named_with_its_remedy(generate, tmp_path, capfd, m
     monkeypatch.delitem(sys.modules, "dope_datagen.generation.beam_runner", raising=False)
     monkeypatch.delattr(dope_datagen.generation, "beam_runner", raising=False)
     assert generate(tmp_path / "data", "--runner", "beam") == 2
-    assert "'apache_beam'; pip install 'apache-beam>=2.71'" in error(capfd)
+    assert "'apache_beam'; pip install \"apache-beam>=2.71\"" in error(capfd)
     assert not (tmp_path / "data").exists()
 
 
