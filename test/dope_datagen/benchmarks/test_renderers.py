@@ -47,6 +47,7 @@ def test_the_short_benchmark_writes_all_figures(tmp_path, monkeypatch, capsys):
         lambda renderer, **changes: parse_config({"renderer": renderer, **SMALL, **changes}, "test"),
     )
     monkeypatch.setattr(renderers, "TRUTH_SAMPLES", 64)
+    monkeypatch.setattr(renderers, "cores", lambda: 1)  # each process makes the path tracer's program anew
     out = tmp_path / "figures.json"
     assert renderers.main(["--short", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())
