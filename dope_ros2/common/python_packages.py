@@ -57,7 +57,8 @@ MODULES = {  # what is imported, where it is not called as the package
     "rerun-sdk": "rerun",
 }
 NEEDS_NUMPY_2 = {"rerun-sdk"}  # which what apt built for NumPy 1 does not bear, ROS messages among it
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # a tenth of the size of what PyPI has for GPUs
+# It takes the build for the GPU that is there or, where none is, the one for CPUs, a tenth of the size.
+INSTALL_TORCH = "pip install uv && uv pip install {} --torch-backend=auto"
 ROS_MODULE = re.compile(
     r"(rclpy|rosidl_\w+|ament_index_python|launch|launch_ros|tf2_\w+|\w+_msgs|\w+_interfaces|std_srvs)$"
 )
@@ -116,17 +117,12 @@ def pip_install(*requirements: str) -> str:
         return f"since it needs NumPy 2, in an environment of its own: make setup && . .venv/bin/activate && {inside}"
     torch = [package(each) for each in requirements if package(each) in ("torch", "torchvision")]
     others = [each for each in requirements if package(each) not in torch]
-    parts = [f"pip install {' '.join(torch)}{_torch_index()}"] if torch else []
+    parts = [INSTALL_TORCH.format(" ".join(torch))] if torch else []
     if others:
         parts.append(f"pip install {' '.join(map(_quoted, [*others, *_numpy_bound()]))}")
     venv = "~/dope_venv"
     make = [f"python3 -m venv --system-site-packages {venv}", f". {venv}/bin/activate"] if _managed() else []
     return ("activate your environment, or make one: " if make else "") + " && ".join([*make, *parts])
-
-
-def _torch_index() -> str:
-    """Without a GPU of NVIDIA, where builds of PyTorch for CPUs are; those for GPUs take gigabytes."""
-    return "" if os.path.exists("/proc/driver/nvidia/version") else f" --index-url {TORCH_CPU_INDEX}"
 
 
 def _quoted(requirement: str) -> str:

@@ -10,7 +10,7 @@ from dope_ros2.common.command_runner import guarded, load_function
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.python_packages import BASE, EXTRAS, pip_install, remedy, too_old, unmet
 
-CPU = "https://download.pytorch.org/whl/cpu"
+TORCH = "pip install uv && uv pip install torch --torch-backend=auto"
 ONNX = EXTRAS["engines"][0]
 
 
@@ -26,7 +26,6 @@ def noble(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(python_packages, "_managed", lambda: False)
-    monkeypatch.setattr(python_packages.os.path, "exists", lambda path: False)
     monkeypatch.delenv("ROS_DISTRO", raising=False)
     return installed
 
@@ -43,11 +42,9 @@ def test_what_needs_numpy_2_goes_into_an_environment_of_its_own(noble):
     assert pip_install(*EXTRAS["view"]) == 'pip install "rerun-sdk>=0.41"'
 
 
-def test_torch_is_the_build_for_cpus_where_there_is_no_gpu(noble, monkeypatch):
-    assert pip_install("torch>=2.1") == f"pip install torch --index-url {CPU}"
-    assert pip_install("torch>=2.1", "zarr") == f'pip install torch --index-url {CPU} && pip install zarr "numpy<2"'
-    monkeypatch.setattr(python_packages.os.path, "exists", lambda path: "nvidia" in path)
-    assert pip_install("torch>=2.1") == "pip install torch"
+def test_torch_is_the_build_for_the_gpu_that_is_there_or_for_cpus(noble):
+    assert pip_install("torch>=2.1") == TORCH
+    assert pip_install("torch>=2.1", "zarr") == f'{TORCH} && pip install zarr "numpy<2"'
 
 
 def test_where_the_system_refuses_pip_the_command_makes_an_environment_first(noble, monkeypatch):
