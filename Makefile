@@ -18,7 +18,7 @@ unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # The tests start hundreds of processes; without bytecode each of them compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ci system demo test test-beam test-noble test-page test-colcon whole-way mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node bench-loss train judge clean distclean
+.PHONY: help setup setup-ci system demo test test-beam test-benchmarks test-noble test-page test-colcon whole-way mutants fuzz soak lint format bench-decode bench-datagen bench-training bench-node bench-loss train judge clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -33,16 +33,19 @@ demo: setup  ## simulated camera, live node, table of results; images and a vide
 
 # Many tests wait for nodes, so there are more workers than cores. One file, one worker: make test ARGS="-n 0 test/..."
 WORKERS ?= $(shell expr $$(nproc) + 2)
-test: setup  ## all tests that this machine can run, but those of test-beam, test-page and test-colcon (under ten minutes)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not browser and not colcon" $(ARGS)
+test: setup  ## all tests that this machine can run, but those of the targets test-... (under ten minutes)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not benchmark and not browser and not colcon" $(ARGS)
 
 test-beam: $(BEAM_VENV)/.done $(VENV)/.done-system  ## the tests of Apache Beam, in .venv-beam
 	$(BEAM_VENV)/bin/python -m pytest test/dope_datagen/generation/test_beam_runner.py $(ARGS)
 
 # Nodes, files and verbs; what has nothing to do with versions of packages, and what takes long, is left to `make test`.
 test-noble: $(NOBLE_VENV)/.done  ## tests with the Python packages of Ubuntu 24.04's apt, in .venv-noble (under five minutes)
-	$(NOBLE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser" \
+	$(NOBLE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser and not benchmark" \
 	  --ignore test/test_house.py --ignore test/test_mutants.py $(ARGS)
+
+test-benchmarks: setup  ## the benchmarks and the soak test, so short that their figures mean little (some minutes)
+	$(PY) -m pytest -m benchmark test/dope_ros2/benchmarks test/dope_datagen/benchmarks test/dope_training/benchmarks $(ARGS)
 
 test-page: setup $(VENV)/.done-viewer  ## the page of `dope view` in a browser, drawn without a GPU (a minute or two)
 	$(PY) -m pytest -m browser test/dope_ros2/nodes/view $(ARGS)

@@ -12,7 +12,6 @@ pytest_plugins = ["helpers.missing_packages", "helpers.node_processes"]
 
 # Files that take longest, those that mostly wait beside those that compute. Begun first, none is left over at the end.
 LONGEST = [
-    "dope_ros2/benchmarks/test_soak.py",
     "dope_training/trainer/test_resume.py",
     "dope_ros2/nodes/test_hard_to_kill.py",
     "dope_datagen/dataset/test_kill.py",
@@ -25,7 +24,6 @@ LONGEST = [
     "dope_ros2/nodes/test_faults.py",
     "dope_ros2/nodes/test_fuzz_node.py",
     "dope_ros2/nodes/dope/test_depth_input.py",
-    "dope_datagen/benchmarks/test_renderers.py",
     "dope_ros2/nodes/test_dope_node.py",
     "dope_ros2/estimation/test_fuzz_maps.py",
     "dope_ros2/nodes/dope/test_detect_action.py",

@@ -39,6 +39,7 @@ def test_only_what_is_large_enough_is_compared():
     assert iou == pytest.approx(27 / 33)
 
 
+@pytest.mark.benchmark
 @pytest.mark.render
 def test_the_short_benchmark_writes_all_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(

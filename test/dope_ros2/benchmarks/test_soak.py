@@ -9,6 +9,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 FAKE = Path(__file__).resolve().parents[2] / "helpers" / "fake_dope_node.py"
 
 
+@pytest.mark.benchmark
 def test_a_minute_of_trouble_leaves_nothing_behind(start, tmp_path):
     limits = ["--recovery", "2.5", "--growth", "5"]  # of a machine that does other things
     process = start(

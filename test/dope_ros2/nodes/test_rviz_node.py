@@ -33,7 +33,9 @@ def topics(config):
 def test_rviz_starts_with_topics_of_the_node_in_the_frame_of_the_first_camera_info(start, observer, rviz, tmp_path):
     (tmp_path / "run.py").write_text(command(rviz, "--node", "/left/dope", "--ros-args", "-r", "camera_info:=/c/info"))
     process = start(tmp_path / "run.py")
-    observer.publish(CameraInfo(header=Header(frame_id="camera_color_optical_frame")), "/c/info")
+    while process.alive:
+        observer.publish(CameraInfo(header=Header(frame_id="camera_color_optical_frame")), "/c/info")
+        observer.spin(0.1)
     assert process.wait() == 0
     config = configuration(process.output)
     assert config["Visualization Manager"]["Global Options"]["Fixed Frame"] == "camera_color_optical_frame"

@@ -20,6 +20,7 @@ def store(tmp_path_factory):
     return path
 
 
+@pytest.mark.benchmark
 def test_figures_of_both_recipes_and_of_the_loader(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(training_step, "IMAGE_COUNT", 16)
     recipe = training_step.our_recipe(64, 2).model_copy(update={"precision": "32-true"})
