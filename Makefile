@@ -41,7 +41,7 @@ test-beam: $(BEAM_VENV)/.done $(VENV)/.done-system  ## the tests of Apache Beam,
 
 # Nodes, files and verbs; what has nothing to do with versions of packages, and what takes long, is left to `make test`.
 test-noble: $(NOBLE_VENV)/.done  ## tests with the Python packages of Ubuntu 24.04's apt, in .venv-noble (under five minutes)
-	$(NOBLE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser and not benchmark" \
+	$(NOBLE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser and not benchmark and not colcon" \
 	  --ignore test/test_house.py --ignore test/test_mutants.py $(ARGS)
 
 test-benchmarks: setup  ## the benchmarks and the soak test, so short that their figures mean little (some minutes)

@@ -90,7 +90,10 @@ def rows(run, name="train"):
     The file is read whole first: a reader that finds it empty at first and then not takes a row for the header.
     """
     path = Path(run) / f"{name}.csv"
-    lines = path.read_text().splitlines() if path.exists() else []
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:  # not begun, or just being replaced
+        lines = []
     return [row for row in csv.DictReader(lines) if None not in row.values()]
 
 
