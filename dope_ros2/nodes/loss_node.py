@@ -8,7 +8,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import QoSProfile
@@ -100,7 +99,7 @@ def frame(width: int, height: int, compressed: bool) -> tuple[Image | Compressed
     info = images.camera_to_info(CameraModel.from_focal(FOCAL, width, height), header)
     if not compressed:
         return images.array_to_image(rgb, header), info
-    return CompressedImage(header=header, format="jpeg", data=cv2.imencode(".jpg", rgb)[1].tobytes()), info
+    return images.array_to_jpeg(rgb, header), info
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
 from dope_ros2.common import files, stop_signals
@@ -18,11 +18,12 @@ from dope_ros2.common.command_runner import guarded
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import share
 from dope_ros2.nodes.base.node import PlainNode
+from dope_ros2.nodes.base.qos import BEST_EFFORT
 from dope_ros2.nodes.base.run import parse, run
 from dope_ros2.visualization.rviz_config import rviz_config
 
 REMIND_AFTER = 5.0  # [s] without camera_info, again and again
-ANY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # matches every publisher
+ANY = QoSProfile(depth=1, reliability=BEST_EFFORT)  # matches every publisher
 
 
 class FrameNode(PlainNode):

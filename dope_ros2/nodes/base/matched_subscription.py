@@ -43,7 +43,7 @@ class MatchedSubscription:
         """Subscribe; `choice` is one of CHOICES, `depth` the length of the queue [messages]."""
         self._node, self._kind, self._callback, self._depth = node, kind, callback, depth
         self.topic, self.deliveries = node.resolve_topic_name(topic), Deliveries()
-        self._choice, self._is_overridden = CHOICES[choice], self._is_given("reliability")
+        self._choice, self._is_overridden = CHOICES[choice], self._is_given()
         self._subscription: Subscription | None = None
         self._subscribe(self._wanted() or RELIABLE)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -83,9 +83,9 @@ class MatchedSubscription:
     def _follows(self) -> bool:
         return self._choice is None and not self._is_overridden
 
-    def _is_given(self, policy: str) -> bool:
-        """Whether the user overrides a policy of this subscription."""
-        name = f"qos_overrides.{self.topic}.subscription.{policy}"
+    def _is_given(self) -> bool:
+        """Whether the user overrides the reliability of this subscription."""
+        name = f"qos_overrides.{self.topic}.subscription.reliability"
         if self._node.has_parameter(name):
             return True
         value = self._node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True)).value
