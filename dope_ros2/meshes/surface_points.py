@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -75,11 +76,20 @@ def object_triangles(model: ObjectModel) -> np.ndarray:
     triangles = read_triangles(path) * UNITS[model.mesh_unit]
     if not np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]).any():
         raise UserError(f"{path}: all {len(triangles)} triangles have zero area; export it again")
-    found, expected = BoundingBox.of(triangles), BoundingBox.of(model.keypoints)
+    check_size(triangles, model, path)
+    return triangles
+
+
+def check_size(points: np.ndarray, model: ObjectModel, path: Path) -> None:
+    """See that the points (..., 3) of a mesh from a file fill the box of its object [m].
+
+    Raises:
+        UserError: they do not.
+    """
+    found, expected = BoundingBox.of(points), BoundingBox.of(model.keypoints)
     if not np.abs(np.subtract(found, expected)).max() <= MAX_SIZE_DIFFERENCE * model.diameter:
         raise UserError(
             f"{path}: reaches from {found.low.round(4).tolist()} to {found.high.round(4).tolist()} m; {model.source} "
             f"says from {expected.low.round(4).tolist()} to {expected.high.round(4).tolist()}; correct size, centre or "
             "mesh_unit"
         )
-    return triangles
