@@ -74,13 +74,17 @@ class Appearance:
         points = np.float32(self.box.low + self.points / 65_535 * self.box.size)
         normals = np.float32(self.normals) / np.maximum(np.linalg.norm(self.normals, axis=1, keepdims=True), 1)
         normals, colors = np.float32(normals), np.float32(self.colors)
-        places = np.hstack([points, NORMAL_LEVER * self.diameter * normals])
-        levels = []
-        for level in range(LEVELS):
+        every = Elements(points, normals, colors, float(np.sqrt(self.area / len(points))))
+        places, levels = self.places(every), [every]
+        for level in range(1, LEVELS):
             count = max(len(points) >> (2 * level), 1)
-            own = colors if level == 0 else mean_of_nearest(places[:count], places, colors)
+            own = mean_of_nearest(places[:count], places, colors)
             levels.append(Elements(points[:count], normals[:count], own, float(np.sqrt(self.area / count))))
         return levels
+
+    def places(self, elements: Elements) -> np.ndarray:
+        """(N, 6) where elements lie, those on different sides of a sheet apart [m]."""
+        return np.hstack([elements.points, NORMAL_LEVER * self.diameter * elements.normals])
 
     def level(self, spacing: float) -> Elements:
         """The fewest elements that are at most so far apart [m], or else all of them."""
@@ -107,7 +111,7 @@ class Appearance:
         Raises:
             UserError: it is of another version, or damaged.
         """
-        version = int(np.ravel(arrays.get("version", [0]))[0])
+        version = next(iter(np.ravel(arrays.get("version", 0)).tolist()), 0)
         if version != VERSION:
             raise UserError(
                 f"{where}: appearance of version {version}, this release reads {VERSION}; make it again with "
@@ -123,7 +127,7 @@ class Appearance:
     @classmethod
     def _checked(cls, arrays: Mapping[str, np.ndarray]) -> Appearance:
         points, normals, colors = (np.asarray(arrays[key]) for key in ("points", "normals", "colors"))
-        vertices, triangles = np.asarray(arrays["vertices"]), np.asarray(arrays["triangles"], int)
+        vertices, triangles = np.asarray(arrays["vertices"]), np.asarray(arrays["triangles"])
         frame = np.asarray(arrays["frame"], float)
         if frame.shape != (7,) or not np.isfinite(frame).all() or not (frame[3:6] >= frame[:3]).all() or frame[6] <= 0:
             raise ValueError("its box and area are none")
@@ -131,10 +135,12 @@ class Appearance:
             raise ValueError(f"points {points.shape}, normals {normals.shape}, colors {colors.shape}")
         if (points.dtype, normals.dtype, colors.dtype) != (np.uint16, np.int8, np.uint8):
             raise ValueError(f"points {points.dtype}, normals {normals.dtype}, colors {colors.dtype}")
-        if vertices.ndim != 2 or triangles.ndim != 2 or not len(triangles) <= MAX_TRIANGLES:
+        if not vertices.shape[1:] == triangles.shape[1:] == (3,) or not 0 < len(triangles) <= MAX_TRIANGLES:
             raise ValueError(f"vertices {vertices.shape}, triangles {triangles.shape}")
+        if not vertices.dtype == triangles.dtype == np.uint16 or triangles.max() >= len(vertices):
+            raise ValueError(f"vertices {vertices.dtype}, triangles {triangles.dtype} to {triangles.max()}")
         box = BoundingBox(frame[:3], frame[3:6])
-        outline = OutlineMesh.of(box.low + vertices / 65_535 * box.size, triangles)
+        outline = OutlineMesh.of(box.low + vertices / 65_535 * box.size, np.int64(triangles))
         return cls(points, normals, colors, box, float(frame[6]), outline)
 
 
