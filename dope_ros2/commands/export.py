@@ -108,7 +108,8 @@ def main(
     """Write a network for another engine; images of any size and number go in, as bytes.
 
     What the weights say of themselves goes along, so that `dope predict --weights FILE` and the node's parameter
-    `weights` take the file as it is. What objects look like lies in FILE.appearance.safetensors; copy both. The answers are compared with PyTorch's before it is kept.
+    `weights` take the file as it is; what objects look like lies in FILE.appearance.safetensors, copy that too. The
+    answers are compared with PyTorch's before it is kept.
     """
     out = out or path.with_suffix(SUFFIX[to])
     if out.suffix != SUFFIX[to]:

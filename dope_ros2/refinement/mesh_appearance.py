@@ -22,6 +22,7 @@ from dope_ros2.refinement.silhouette import OutlineMesh
 
 SAMPLES = 16  # of the texture for each element
 OUTLINE_TRIANGLES = 800  # small enough to be quick, fine enough for a can
+HASTES = (4.0, 7.0)  # of their decimation; a can's rim is off by a tenth of what the second makes of it
 MANY_TRIANGLES = 100_000  # of a mesh; corners of a finer one are put together first, since decimating takes long
 CLUSTERS = 128  # cells along its longest edge for that
 LARGEST_TEXTURE = 4096  # [px] of a side; larger ones are shrunk, which no element of a surface shows
@@ -140,11 +141,11 @@ def _outline(mesh: Mesh) -> OutlineMesh:
     corners = mesh.positions[mesh.triangles].astype(float)
     if len(corners) > MANY_TRIANGLES:
         corners = _clustered(corners)
-    if len(corners) > OUTLINE_TRIANGLES:
-        flat, one = np.zeros((*corners.shape[:2], 2)), np.zeros(len(corners), int)
-        positions, triangles = decimate(corners, flat, one, OUTLINE_TRIANGLES)[:2]
-    else:
-        positions, triangles = weld(corners)
+    positions, triangles = weld(corners)
+    for haste in HASTES:
+        if len(triangles) > (OUTLINE_TRIANGLES if haste == HASTES[0] else MAX_TRIANGLES):
+            uvs, parts = np.zeros((*corners.shape[:2], 2)), np.zeros(len(corners), int)
+            positions, triangles = decimate(corners, uvs, parts, OUTLINE_TRIANGLES, haste)[:2]
     if len(triangles) > MAX_TRIANGLES:  # of many small pieces, that no edge connects: the largest of them
         corners = positions[triangles]
         areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
