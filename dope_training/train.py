@@ -17,6 +17,7 @@ from dope_ros2.refinement.appearances import put_appearances
 from dope_training.calibration.calibrate import calibrate
 from dope_training.checks.data_check import ready
 from dope_training.config import TrainConfig
+from dope_training.data.loaders import pictures_a_step
 from dope_training.trainer.checkpoints import refused
 from dope_training.trainer.distributed import launch, make_fabric, ranks
 from dope_training.trainer.setup import RunOptions, check_folder, export, prepare
@@ -41,6 +42,7 @@ def train(recipe: TrainConfig, options: RunOptions) -> Path:
     """
     options = options.with_models(recipe)
     check_folder(recipe, options)
+    pictures_a_step(recipe, max(options.devices, ranks().world))
     if ranks().rank == 0:
         ready(recipe, options.data, options.models, options.sheets)
     if options.devices == 1 or ranks().world > 1:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from statistics import median, quantiles
@@ -43,25 +44,28 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in FILES}
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported(path: Path) -> set[str]:
     """Top-level names of everything a file imports, also inside its functions."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
+    nodes = list(ast.walk(tree(path)))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return {n.split(".")[0] for n in plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}}
 
 
+@cache
 def own_imports(path: Path) -> set[str]:
     """Modules of these packages that a file imports, also inside its functions and for types alone."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
+    nodes = list(ast.walk(tree(path)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
             names |= inner | ({node.module} if len(inner) < len(node.names) else set())
     return (names & MODULES.keys()) - {module_of(path)}
-
-
-IMPORTS = {module: own_imports(path) for module, path in MODULES.items()}
 
 
 def room_of(module: str) -> tuple[str, str]:
@@ -89,7 +93,7 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:
-    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
 
 
 def length(function: ast.FunctionDef) -> int:
@@ -112,7 +116,7 @@ def test_every_folder_has_its_floor():
 def test_a_folder_imports_only_folders_on_lower_floors(module):
     package, room = room_of(module)
     floor = FLOORS[package].index(room)
-    others = {room_of(other) for other in IMPORTS[module] if "." in other}
+    others = {room_of(other) for other in own_imports(MODULES[module]) if "." in other}
     above = [r for p, r in others if p == package and FLOORS[package].index(r) < floor]
     assert not above, f"{room} stands below {above}: turn the import round, or move what both need further down"
 
@@ -123,7 +127,7 @@ def test_the_finder_of_circles_finds_them():
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    assert circles(IMPORTS) == []
+    assert circles({module: own_imports(path) for module, path in MODULES.items()}) == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -135,7 +139,7 @@ def test_no_folder_has_more_modules_than_one_can_survey(package):
 def test_no_two_classes_have_the_same_name():
     places: dict[str, list[str]] = {}
     for module, path in MODULES.items():
-        for node in ast.parse(path.read_text()).body:
+        for node in tree(path).body:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(module)
     assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ORDER = ("convert", "preprocess", "network", "decode", "pnp", "track", "publish")
+ORDER = ("convert", "preprocess", "network", "decode", "pnp", "refine", "track", "publish")
 
 
 class StageTimer:

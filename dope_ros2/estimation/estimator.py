@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from dope_ros2.engines.registry import Engine, pick_device
 from dope_ros2.estimation.map_predictor import MapPredictor, Maps
 from dope_ros2.estimation.object_crops import ObjectRegion, best_near, crop_and_scale, in_image, pixel_transform
 from dope_ros2.estimation.pnp.solver import Gate
+from dope_ros2.estimation.pose_refiner import PoseRefiner
 from dope_ros2.estimation.pose_search import CropContext, PoseSearch, detect, suppress
 from dope_ros2.estimation.region_proposal import expected_regions, propose_regions
 from dope_ros2.estimation.settings import Settings
@@ -25,15 +26,26 @@ from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import match_objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.refinement.appearance import Appearance
 
 
 class Estimator:
     """Finds known objects in an image."""
 
-    def __init__(self, engine: Engine, metadata: Metadata, models: list[ObjectModel]) -> None:
-        """Of a network that runs, with what its file says, and its objects in the order of its outputs."""
+    def __init__(
+        self,
+        engine: Engine,
+        metadata: Metadata,
+        models: list[ObjectModel],
+        appearances: Mapping[str, Appearance] | None = None,
+    ) -> None:
+        """Of a network that runs, with what its file says, and its objects in the order of its outputs.
+
+        Poses of objects whose appearance is given, by name, are compared with the photograph.
+        """
         self.engine, self.metadata, self.models, self.stages = engine, metadata, models, StageTimer()
         self._predictor = MapPredictor(engine, metadata, self.stages)
+        self.refiner = PoseRefiner(appearances or {}, metadata.refined_score_model)
         self._distance_biases = {trained.name: trained.distance_bias for trained in metadata.objects}
 
     @classmethod
@@ -76,7 +88,7 @@ class Estimator:
             found = self._look_closer(image, camera, self.places(image, camera, settings), settings)
         else:
             found = self._look_once(image, camera, settings)
-        return _reported(found, camera, settings)
+        return self._reported(image, camera, found, settings)
 
     @property
     def can_follow(self) -> bool:
@@ -98,7 +110,7 @@ class Estimator:
         settings = settings or Settings()
         names = [self.models[index].name for index in self._chosen(settings)]
         regions = expected_regions(expected, places, names, camera)
-        return _reported(self._look_closer(image, camera, regions, settings), camera, settings)
+        return self._reported(image, camera, self._look_closer(image, camera, regions, settings), settings)
 
     def places(
         self, image: np.ndarray, camera: CameraModel, settings: Settings | None = None, scale: float = 1.0
@@ -203,7 +215,11 @@ class Estimator:
         biases = self._distance_biases
         return [[detection.corrected(biases[detection.model.name]) for detection in own] for own in found]
 
-
-def _reported(found: list[Detection], camera: CameraModel, settings: Settings) -> list[Detection]:
-    """Each object once, where its pose is probable enough, best first."""
-    return [detection for detection in suppress(found, camera) if detection.score >= settings.min_score]
+    def _reported(
+        self, image: np.ndarray, camera: CameraModel, found: list[Detection], settings: Settings
+    ) -> list[Detection]:
+        """Each object once, refined if that is asked for, where its pose is probable enough, best first."""
+        if settings.refine:
+            with self.stages("refine"):
+                found = self.refiner(image, camera, found)
+        return [detection for detection in suppress(found, camera) if detection.score >= settings.min_score]

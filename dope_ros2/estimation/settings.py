@@ -15,6 +15,7 @@ class Settings:
         max_reprojection_error: largest root mean square error of a pose's keypoints [px at the network's scale].
         input_height: images are scaled to this height first [px]; 0 keeps their own, -1 takes the weights' advice.
         closer_look: look again at each object that is found, at the size of those in training, where that is known.
+        refine: compare each pose with the photograph and correct it, where it is known what the object looks like.
         objects: names of the objects to report; all that are known if empty.
     """
 
@@ -23,4 +24,5 @@ class Settings:
     max_reprojection_error: float = 6.0
     input_height: int = -1
     closer_look: bool = True
+    refine: bool = True
     objects: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from dope_ros2.objects.detection import ConfidenceFeatures
+from dope_ros2.objects.detection import ConfidenceFeatures, RefinedFeatures
 
 
 @dataclass(frozen=True)
@@ -56,4 +56,34 @@ class ScoreModel:
     def score(self, evidence: ConfidenceFeatures) -> float:
         """Probability that a pose is right: within 10 % of the distance and 20 degrees (`matching`)."""
         weights = np.array([self.belief, self.cells, self.range, self.turn])
+        return float(expit(self.bias + weights @ evidence.row))
+
+
+@dataclass(frozen=True)
+class RefinedScoreModel:
+    """How far poses are to be trusted that were compared with the photograph; `dope calibrate` measures it.
+
+    Attributes:
+        bias: log-odds of being right, of a pose whose evidence is all zero.
+        print, outline, contrast, size, range, turn: what is added to the log-odds by one of each of `RefinedFeatures`.
+        sigma_scale: claimed standard deviations are this many times those that the comparison's noise gives.
+    """
+
+    bias: float = -5.0
+    print: float = 8.0
+    outline: float = 3.0
+    contrast: float = 0.0
+    size: float = 0.0
+    range: float = 0.0
+    turn: float = 0.0
+    sigma_scale: float = 2.0
+
+    @property
+    def covariance_scale(self) -> float:
+        """Claimed covariances are this many times those that the comparison's noise gives."""
+        return self.sigma_scale**2
+
+    def score(self, evidence: RefinedFeatures) -> float:
+        """Probability that a pose is right: within 10 % of the distance and 20 degrees (`matching`)."""
+        weights = np.array([self.print, self.outline, self.contrast, self.size, self.range, self.turn])
         return float(expit(self.bias + weights @ evidence.row))

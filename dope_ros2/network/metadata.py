@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dope_ros2 import __version__
 from dope_ros2.common.errors import short
 from dope_ros2.network.belief_maps import MapSpec
-from dope_ros2.network.calibration import PeakCalibration, ScoreModel
+from dope_ros2.network.calibration import PeakCalibration, RefinedScoreModel, ScoreModel
 from dope_ros2.network.channels import STRIDE
 from dope_ros2.objects.object_model import MAX_NAME_LENGTH
 
@@ -25,6 +25,7 @@ FILE_KEYS = {  # what fields are called in files; those that exist keep their ke
     "sigma_slope": "unsure",
 }
 FIELDS = {key: name for name, key in FILE_KEYS.items()}
+MEASURED = {"calibration": PeakCalibration, "score_model": ScoreModel, "refined_score_model": RefinedScoreModel}
 
 
 class Conventions(NamedTuple):
@@ -69,6 +70,7 @@ class Metadata:
         origin: pixel at which the centre of map cell (0, 0) lies, in x and y [px].
         calibration: how the peaks of its maps err.
         score_model: what scores and ellipsoids are made with.
+        refined_score_model: the same of poses that were compared with the photograph.
         input_height: height to which images are scaled for inference [px]; 0 keeps their own.
         crop: side of the crops of the training [px], in which objects span a third to all; 0 when that is not known.
         data, training: summaries in words and figures.
@@ -86,6 +88,7 @@ class Metadata:
     crop: int = 0
     calibration: PeakCalibration = field(default_factory=PeakCalibration)
     score_model: ScoreModel = field(default_factory=ScoreModel)
+    refined_score_model: RefinedScoreModel = field(default_factory=RefinedScoreModel)
     data: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     licence: str = "Apache-2.0"
@@ -93,7 +96,7 @@ class Metadata:
 
     def __post_init__(self) -> None:
         numbers = [*self.mean, *self.std, self.sigma, self.origin, *vars(self.calibration).values()]
-        numbers += [*vars(self.score_model).values()]
+        numbers += [*vars(self.score_model).values(), *vars(self.refined_score_model).values()]
         numbers += [v for o in self.objects for v in (*o.size, *o.centre, o.distance_bias)]
         names = [o.name for o in self.objects if isinstance(o.name, str) and len(o.name) <= MAX_NAME_LENGTH]
         if not 1 <= len(names) == len(self.objects) <= MAX_OBJECTS:
@@ -125,7 +128,7 @@ class Metadata:
     def to_json(self) -> str:
         """As it stands in a weights file."""
         entry = asdict(self)
-        measured = {name: _renamed(entry[name], FILE_KEYS) for name in ("calibration", "score_model")}
+        measured = {name: _renamed(entry[name], FILE_KEYS) for name in MEASURED}
         return json.dumps(_renamed(entry | measured, FILE_KEYS))
 
     @classmethod
@@ -143,8 +146,8 @@ class Metadata:
             )
             for o in entry["objects"]
         )
-        entry["calibration"] = PeakCalibration(**_renamed(entry.get("calibration", {}), FIELDS))
-        entry["score_model"] = ScoreModel(**_renamed(entry.get("score_model", {}), FIELDS))
+        for name, kind in MEASURED.items():
+            entry[name] = kind(**_renamed(entry.get(name, {}), FIELDS))
         return cls(**entry)
 
 

@@ -33,6 +33,31 @@ class ConfidenceFeatures:
         return np.array([getattr(self, f.name) for f in fields(self)])
 
 
+@dataclass(frozen=True)
+class RefinedFeatures:
+    """What a pose rests on that was compared with the photograph.
+
+    Attributes:
+        print: correlation of drawn and seen brightness, from -1 to 1.
+        outline: how differently both sides of the outline are coloured, from -1 to 1.
+        contrast: logarithm of one more than the drawing's contrast [levels]: how much `print` says.
+        size: logarithm of the object's diagonal in the image [px].
+        range, turn: as of `ConfidenceFeatures`, claimed by the comparison.
+    """
+
+    print: float
+    outline: float
+    contrast: float
+    size: float
+    range: float
+    turn: float
+
+    @property
+    def row(self) -> np.ndarray:
+        """(6,) in the order of the attributes."""
+        return np.array([getattr(self, f.name) for f in fields(self)])
+
+
 def no_keypoints() -> np.ndarray:
     """The keypoints (9, 2) of a pose that none were found for: all NaN."""
     return np.full((cuboid.COUNT, 2), np.nan)
@@ -50,7 +75,7 @@ class Detection:
         keypoints: (9, 2) detected keypoints in the image [px], NaN where none was found or it was an outlier.
         reprojection_error: root mean square distance of the used keypoints to the projected cuboid [px], of the fit,
             before its distance was corrected; NaN without keypoints.
-        evidence: what the score was made of; None of detections that no network made.
+        evidence: what the score was made of; None of detections that were not made here.
         track: name of the instance over time, `<class>_<n>`; empty where nobody tracks.
         unseen_for: since the image in which the instance was last detected [s]; 0: in this one. Above 0 it is coasting.
     """
@@ -61,7 +86,7 @@ class Detection:
     covariance: np.ndarray
     keypoints: np.ndarray = field(default_factory=no_keypoints)
     reprojection_error: float = np.nan
-    evidence: ConfidenceFeatures | None = None
+    evidence: ConfidenceFeatures | RefinedFeatures | None = None
     track: str = ""
     unseen_for: float = 0.0
 

@@ -1,4 +1,4 @@
-"""What an object looks like, small enough for a weights file: its surface as points with colours, and its edges."""
+"""What an object looks like, small enough for a weights file: points of its surface with colours, and its edges."""
 
 from __future__ import annotations
 

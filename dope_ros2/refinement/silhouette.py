@@ -1,4 +1,4 @@
-"""Where the outline of an object lies in an image: edges between what faces the camera and what does not."""
+"""Where the outline of an object lies in an image: edges of its mesh between faces that are seen and that are not."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -113,18 +114,20 @@ def calibrate(
 
     Returns:
         What the weights say of themselves now, and whether scores and ellipsoids were measured; None, and nothing is
-        written, when the network finds too few corners.
+        written, when the network finds too few corners, or the images show too few.
     """
-    estimator = Estimator.load(weights, objects, device)
+    network, metadata = load(weights)
     stores = [(Dataset.open(path), held_out(path, share_kept)[1]) for path in data]
 
     def samples() -> Iterator[Sample]:
         return (sample for store, kept in stores for sample in readable(store, kept))
 
+    if not _shows_enough(samples(), {trained.name for trained in metadata.objects}):
+        return None
+    estimator = Estimator.load(weights, objects, device)
     calibration = fit(np.concatenate([corner_errors(estimator, sample) for sample in samples()]))
     if calibration is None:
         return None
-    network, metadata = load(weights)
     known = {trained.name: trained.distance_bias for trained in metadata.objects}
     metadata = _with_biases(replace(metadata, calibration=calibration), {})
     estimator = Estimator.of_network(network, metadata, estimator.models, device)
@@ -139,6 +142,14 @@ def calibrate(
     network = load(weights)[0]  # the estimator may have halved the precision of its own
     save(weights, network, metadata, read_appearances(weights))
     return metadata, score_model is not None
+
+
+def _shows_enough(samples: Iterator[Sample], names: set[str]) -> bool:
+    """Whether there are as many corners as `fit` needs, so that an engine is worth starting."""
+    labels = (label for sample in samples for label in sample.objects)
+    seen = (x for x in labels if x.name in names and x.visibility >= pose_confidence.MIN_VISIBILITY)
+    needed = -(-MIN_CORNERS // cuboid.CENTRE)
+    return len(list(islice(seen, needed))) == needed
 
 
 def _with_biases(metadata: Metadata, biases: dict[str, float]) -> Metadata:

@@ -64,15 +64,13 @@ def mixed(stores: Stores, weights: list[float] | None, seed: int) -> WeightedSam
     return WeightedSampler(stores.lengths, weights or [1.0] * len(stores.lengths), seed)
 
 
-def pictures_a_step(config: TrainConfig, available: int, ranks: int) -> int:
+def pictures_a_step(config: TrainConfig, ranks: int) -> int:
     """How many images make a step's crops.
 
     Raises:
-        UserError: there are fewer, or the ranks cannot share them evenly.
+        UserError: the ranks cannot share them evenly.
     """
     pictures = config.batch_size // config.crops_per_picture
-    if available < pictures:
-        raise UserError(f"{available} images are fewer than a step's {pictures}; generate more")
     if pictures % ranks:
         raise UserError(
             f"batch_size {config.batch_size}: {pictures} images cannot be shared by {ranks} devices; make it a "

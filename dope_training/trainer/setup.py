@@ -114,7 +114,9 @@ def prepare(config: TrainConfig, options: RunOptions, fabric: Fabric, stop: Stop
     first, world = fabric.is_global_zero, fabric.world_size
     stores = crops_of(options.stores, config, training=True)
     sampler = mixed(stores, [store.weight for store in options.data], config.seed)
-    pictures = pictures_a_step(config, len(sampler), world)
+    pictures = pictures_a_step(config, world)
+    if len(sampler) < pictures:
+        raise UserError(f"{len(sampler)} images are fewer than a step's {pictures}; generate more")
     checkpoints = Checkpoints(options.out, config.keep)
     if first:
         checkpoints.prepare()

@@ -1,6 +1,7 @@
 """Runs of `dope train` that take seconds: a store of noise, networks of a few thousand weights, other processes."""
 
 import csv
+import importlib
 import json
 import os
 import socket
@@ -163,6 +164,7 @@ def _become_rank(request, rank):
 
 
 def serve():
+    importlib.import_module("torch.utils.tensorboard")  # which every run would import
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:

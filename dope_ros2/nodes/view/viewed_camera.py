@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 
 import numpy as np
-from rclpy.node import Node, NodeNameNonExistentError
+from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -71,18 +71,27 @@ class ViewedCamera:
         return None
 
     def _listened(self) -> tuple[str, str, str] | None:
-        """The same of the first camera, by name, that the viewed node listens to."""
-        namespace, _, name = self._viewed.rpartition("/")
-        try:
-            topics = self._node.get_subscriber_names_and_types_by_node(name, namespace or "/")
-        except NodeNameNonExistentError:
-            return None
-        images = sorted((topic, kinds[0]) for topic, kinds in topics if kinds[0] in KINDS and "depth" not in topic)
-        infos = [topic for topic, kinds in topics if kinds[0] == INFO]
+        """The same of the first camera, by name, that the viewed node listens to.
+
+        Subscribers are asked who they are. Asked for a node's topics, rclpy takes one of several of that name, which
+        may be one that is gone and not yet missed.
+        """
+        heard = [
+            (topic, kinds[0])
+            for topic, kinds in self._node.get_topic_names_and_types()
+            if kinds[0] in (*KINDS, INFO) and self._is_heard(topic)
+        ]
+        images = sorted((topic, kind) for topic, kind in heard if kind in KINDS and "depth" not in topic)
+        infos = [topic for topic, kind in heard if kind == INFO]
         if not images or not infos:
             return None
         image, kind = images[0]
         return image, kind, max(infos, key=lambda info: (len(os.path.commonpath([info, image])), -len(info)))
+
+    def _is_heard(self, topic: str) -> bool:
+        """Whether the viewed node subscribes to it."""
+        subscribers = self._node.get_subscriptions_info_by_topic(topic)
+        return any(f"{s.node_namespace.rstrip('/')}/{s.node_name}" == self._viewed for s in subscribers)
 
     def _on_info(self, msg: CameraInfo) -> None:
         self._info = msg

@@ -129,12 +129,16 @@ def test_generate_renders_only_what_is_missing(raster, small_config, tmp_path):
 @pytest.mark.render
 @pytest.mark.slow
 def test_several_processes_and_one_make_the_same_dataset(raster, small_config, tmp_path):
-    for workers in (1, 2):
-        arguments = [str(small_config), "--out", str(tmp_path / str(workers)), "--images", "260"]
-        assert generate.main([*arguments, "--workers", str(workers)]) == 0
-    one, two = (Dataset.open(tmp_path / str(workers)) for workers in (1, 2))
-    for n in (0, 100, 259):
-        np.testing.assert_array_equal(one[n].mask, two[n].mask)
+    both, first, last = (tmp_path / name for name in ("both", "first", "last"))
+    for out, images, *more in ((both, 258, "2"), (first, 3, "1"), (last, 258, "1", "--shards", "1:2")):
+        arguments = [str(small_config), "--out", str(out), "--images", str(images), "--workers", *more]
+        assert generate.main(arguments) == 0
+    together, begin, end = map(Dataset.open, (both, first, last))
+    assert (len(together), len(begin), len(end)) == (258, 3, 2)
+    pairs = [(together[n], begin[n]) for n in range(3)] + [(together[256 + n], end[n]) for n in range(2)]
+    for sample, same in pairs:
+        np.testing.assert_array_equal(sample.rgb, same.rgb)
+        np.testing.assert_array_equal(sample.mask, same.mask)
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,11 @@ def test_corners_of_hidden_objects_do_not_count():
 
 @pytest.fixture
 def files(tmp_path):
-    """A store of two images and weights that find nothing in them."""
+    """A store of two images, of so many cartons that they could be measured on, and weights that find none of them."""
     data, weights = tmp_path / "store", tmp_path / "w.safetensors"
     store.create(data, 2, 0, {"width": 160, "height": 120, "depth": False}, [CARTON])
-    store.write_shard(data, 0, [sample(Pose.from_rotvec([0, 0, 0], [0, 0, 0.5]))] * 2, 95)
+    one = sample(Pose.from_rotvec([0, 0, 0], [0, 0, 0.5]))
+    store.write_shard(data, 0, [replace(one, objects=one.objects * (tested.MIN_CORNERS // 8))] * 2, 95)
     save(
         weights, make_network("dope-lite", 1), Metadata(architecture="dope-lite", objects=(TRAINED,), input_height=120)
     )
@@ -117,6 +118,16 @@ def test_the_calibration_is_written_into_the_weights_and_nothing_else_changes(fi
     assert said.calibration.shrinkage == pytest.approx(0.45, abs=0.05)
     for key, value in network.state_dict().items():
         torch.testing.assert_close(after.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_images_that_show_too_few_corners_start_no_engine(files, tmp_path, capsys):
+    _, weights = files
+    few = tmp_path / "few"
+    store.create(few, 2, 0, {"width": 160, "height": 120, "depth": False}, [CARTON])
+    store.write_shard(few, 0, [sample(Pose.from_rotvec([0, 0, 0], [0, 0, 0.5]))] * 2, 95)
+    assert calibrate(weights, [few], 0.5, {}, "none such") is None
+    assert main(["--weights", str(weights), "--data", str(few)]) == 2
+    assert f"finds fewer than {tested.MIN_CORNERS} corners in these images" in capsys.readouterr().err
 
 
 def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(files, monkeypatch, capsys):

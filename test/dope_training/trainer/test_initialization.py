@@ -112,7 +112,7 @@ def test_only_the_published_network_becomes_a_public_file(tmp_path, data, capsys
 
 @pytest.mark.slow
 def test_the_published_network_leaves_public_files_of_its_epochs(tmp_path, data):
-    changes = {"architecture": "paper", "affinity": "unit", "epochs": 1, "batch_size": 8, "validation_images": 2}
+    changes = {"architecture": "paper", "affinity": "unit", "epochs": 1, "batch_size": 16, "validation_images": 1}
     recipe = TrainConfig(**RECIPE | changes)
     options = RunOptions(data=[TrainingStore(data)], out=tmp_path / "run", workers=0, save_legacy=True)
     weights = train(recipe, options)

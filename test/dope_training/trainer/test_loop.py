@@ -2,7 +2,6 @@
 
 import re
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -24,7 +23,7 @@ from dope_training.data.split import TrainingStore
 from dope_training.objective.training_module import BeliefModule
 from dope_training.optimizers.ema import ExponentialMovingAverage
 from dope_training.optimizers.optimizers import learning_rate, make_optimiser
-from dope_training.train import RunOptions, train
+from dope_training.train import RunOptions, run_together, train
 from dope_training.trainer.diagnosis import Validation, verdict
 from dope_training.trainer.logs import TRAIN_LINE, VALIDATION_LINE, VERDICT_LINE, Table, train_line
 from dope_training.trainer.step import split, train_step
@@ -79,9 +78,9 @@ def test_sub_batches_add_up_to_the_batch(uneven, architecture):
     config = TrainConfig(**RECIPE | {"architecture": architecture})
     batch = uneven
     if architecture == "paper":
-        batch = smaller(uneven, 4)
+        batch = smaller(uneven, 3)
     whole, weights = step(config, batch, 0)
-    losses, same = step(config, batch, len(batch.image) // 4)
+    losses, same = step(config, batch, max(1, len(batch.image) // 4))
     assert losses == pytest.approx(whole, rel=1e-5)
     torch.testing.assert_close(same, weights, rtol=0, atol=1e-5 * float(weights.abs().max()))
 
@@ -128,9 +127,9 @@ def test_a_stream_from_a_place_is_the_rest_of_the_stream():
 
 def test_a_batch_that_the_ranks_cannot_share_is_refused():
     config = TrainConfig(**RECIPE | {"batch_size": 6, "crops_per_picture": 2})
-    assert pictures_a_step(config, 20, 3) == 3
+    assert pictures_a_step(config, 3) == 3
     with pytest.raises(UserError, match="cannot be shared by 2 devices; make it a multiple of 4"):
-        pictures_a_step(config, 20, 2)
+        pictures_a_step(config, 2)
 
 
 def test_a_crop_depends_on_seed_epoch_and_picture_alone(stores, data):
@@ -285,5 +284,17 @@ def test_several_devices_are_started_from_one_call(tmp_path, data):
     weights = train(recipe, options)
     assert len(rows(tmp_path / "run")) == 3
     assert load(weights)[1].training["steps_done"] == 3
-    with pytest.raises(UserError, match="cannot be shared by 3 devices"):
-        train(recipe, replace(options, out=tmp_path / "other", devices=3))
+
+
+@pytest.mark.slow
+def test_a_mistake_that_a_process_finds_is_that_of_the_call_that_started_it(tmp_path, data):
+    recipe = TrainConfig(**RECIPE | {"architecture": "dope-lite", "batch_size": 24})
+    options = RunOptions(data=[TrainingStore(data)], out=tmp_path / "run", workers=0)
+    with pytest.raises(UserError, match="16 images are fewer than a step's 24"):
+        run_together(recipe, options.with_models(recipe))
+
+
+def test_a_batch_that_the_devices_cannot_share_is_refused_before_they_are_started(tmp_path, data):
+    options = RunOptions(data=[TrainingStore(data)], out=tmp_path / "run", devices=3)
+    with pytest.raises(UserError, match="cannot be shared by 3 devices"):  # others would not know this architecture
+        train(TrainConfig(**RECIPE), options)

@@ -81,6 +81,29 @@ def test_the_camera_is_asked_of_the_node_that_looks_at_it(observer, camera):
     observer.node.destroy_publisher(publisher)
 
 
+@pytest.fixture
+def twins():
+    """Two nodes of one name, each as if in a process of its own; the first listens to nothing."""
+    contexts = [rclpy.Context(), rclpy.Context()]
+    for context in contexts:
+        context.init()
+    nodes = [rclpy.create_node("twin", namespace="robot", context=context) for context in contexts]
+    for kind, topic in ((Image, "/shared/image_rect"), (CameraInfo, "/shared/camera_info")):
+        nodes[1].create_subscription(kind, topic, lambda _: None, 1)
+    yield nodes
+    for node, context in zip(nodes, contexts, strict=True):
+        node.destroy_node()
+        context.try_shutdown()
+
+
+def test_a_node_of_the_same_name_that_listens_to_nothing_hides_no_camera(observer, camera, twins):
+    names = observer.node.get_node_names_and_namespaces
+    observer.until(lambda: names().count(("twin", "/robot")) == len(twins), "both of them")
+    publisher = observer.node.create_publisher(Image, "/shared/image_rect", 1)
+    found(observer, camera("/robot/twin"), "/shared/image_rect")
+    observer.node.destroy_publisher(publisher)
+
+
 @pytest.mark.parametrize("qos", [QoSProfile(depth=5), BEST_EFFORT], ids=["reliable", "best effort"])
 def test_it_listens_as_reliably_as_the_camera_speaks(observer, camera, qos):
     name = "sure" if qos is not BEST_EFFORT else "unsure"

@@ -1,0 +1,72 @@
+"""Detections compared with the photograph: better poses, scores that rest on what is seen, and fewer false ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dope_ros2.estimation.confidence import MIN_DEVIATION
+from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.network.calibration import RefinedScoreModel
+from dope_ros2.objects.detection import Detection, RefinedFeatures
+from dope_ros2.refinement.appearance import Appearance
+from dope_ros2.refinement.render_and_compare import COMPLETE, Refinement, Stage, refine
+
+MIN_SCORE = 0.01  # of a pose that is worth the time
+
+
+class PoseRefiner:
+    """Refines the poses of those objects whose appearance is known, and lets the others be."""
+
+    def __init__(self, appearances: Mapping[str, Appearance], score_model: RefinedScoreModel) -> None:
+        """With appearances by the objects' names."""
+        self.appearances, self.score_model = appearances, score_model
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        camera: CameraModel,
+        detections: list[Detection],
+        stages: tuple[Stage, ...] = COMPLETE,
+    ) -> list[Detection]:
+        """The same detections with better poses and scores; those without a pose that can be drawn are left out."""
+        answers = []
+        for detection in detections:
+            appearance = self.appearances.get(detection.model.name)
+            if appearance is None:
+                answers.append(detection)
+            elif detection.score >= MIN_SCORE:
+                found = refine(image, camera, appearance, detection.pose, stages)
+                if found is not None:
+                    answers.append(self._scored(detection, found, camera))
+        return answers
+
+    def _scored(self, detection: Detection, found: Refinement, camera: CameraModel) -> Detection:
+        evidence = refined_features(found, detection, camera)
+        return replace(
+            detection,
+            pose=found.pose,
+            covariance=found.covariance * self.score_model.covariance_scale,
+            score=self.score_model.score(evidence),
+            evidence=evidence,
+        )
+
+
+def refined_features(found: Refinement, detection: Detection, camera: CameraModel) -> RefinedFeatures:
+    """What the score of a refined pose is made of."""
+    centre = np.array(detection.model.centre)
+    x, y, _ = found.pose.rotation @ centre
+    along = np.array([0, 0, 1, y, -x, 0])  # how the centre's z moves with the pose
+    distance = max(float(found.pose.apply(centre)[2]), MIN_DEVIATION)
+    deviation = np.sqrt(max(along @ found.covariance @ along, MIN_DEVIATION**2))
+    turns = np.maximum(np.diag(found.covariance)[3:], MIN_DEVIATION**2)
+    return RefinedFeatures(
+        print=found.likeness.print,
+        outline=found.likeness.outline,
+        contrast=float(np.log1p(found.likeness.contrast)),
+        size=float(np.log(camera.K[0, 0] * detection.model.diameter / distance)),
+        range=float(np.log(deviation / distance)),
+        turn=float(np.log(np.sqrt(turns.mean()))),
+    )
