@@ -15,7 +15,7 @@ from dope_ros2.refinement.silhouette import OutlineMesh
 
 VERSION = 1  # of the arrays in files
 ELEMENTS = 30_000  # of an object: 12 bytes each
-LEVELS = 3  # of detail; each has a quarter of the elements of the one before
+LEVELS = 6  # of detail; each has half of the elements of the one before
 NORMAL_LEVER = 0.1  # of the diameter, that a point lies apart where its normal is another one: two sides of a sheet
 MAX_ELEMENTS, MAX_TRIANGLES = 65_535, 4000  # in a file
 
@@ -77,7 +77,7 @@ class Appearance:
         places = np.hstack([points, NORMAL_LEVER * self.diameter * normals])
         levels = []
         for level in range(LEVELS):
-            count = max(len(points) >> (2 * level), 1)
+            count = max(len(points) >> level, 1)
             own = colors if level == 0 else mean_of_nearest(places[:count], places, colors)
             levels.append(Elements(points[:count], normals[:count], own, float(np.sqrt(self.area / count))))
         return levels
