@@ -99,7 +99,7 @@ class Swallowing(PlainNode):
     def work(self):
         try:
             print("works", flush=True)
-            time.sleep(60)
+            time.sleep(3)
         except KeyboardInterrupt:
             pass
 
@@ -108,8 +108,8 @@ sys.exit(run(lambda: Swallowing("swallowing"), "swallowing", []))
 
 
 def test_a_callback_that_swallows_the_interrupt_ends_the_node_all_the_same(tmp_path):
-    log = tmp_path / "log"
-    assert interrupted((["-c", SWALLOWS], "works", signal.SIGINT, 0.0, 0.0, log)) == (0, "works\n")
+    status, text = interrupted((["-c", SWALLOWS], "works", signal.SIGINT, 0.0, 0.0, tmp_path / "log"))
+    assert (status, set(text.splitlines())) == (0, {"works"})  # it may have begun again before the node was told
 
 
 def test_the_verb_node_ends_with_status_0_while_it_imports(tmp_path):
