@@ -13,8 +13,10 @@ from dope_ros2.network.calibration import RefinedScoreModel
 from dope_ros2.objects.detection import Detection, RefinedFeatures
 from dope_ros2.refinement.appearance import Appearance
 from dope_ros2.refinement.render_and_compare import COMPLETE, Refinement, Stage, refine
+from dope_ros2.refinement.starts import alternatives
 
 MIN_SCORE = 0.01  # of a pose that is worth the time
+CONVINCING = 0.7  # score from which on no other start is tried
 
 
 class PoseRefiner:
@@ -38,10 +40,27 @@ class PoseRefiner:
             if appearance is None:
                 answers.append(detection)
             elif detection.score >= MIN_SCORE:
-                found = refine(image, camera, appearance, detection.pose, stages)
-                if found is not None:
-                    answers.append(self._scored(detection, found, camera))
+                answers += self._best(image, camera, detection, appearance, stages)
         return answers
+
+    def _best(
+        self,
+        image: np.ndarray,
+        camera: CameraModel,
+        detection: Detection,
+        appearance: Appearance,
+        stages: tuple[Stage, ...],
+    ) -> list[Detection]:
+        """The detection refined, from another start where the first leads to nothing that looks right."""
+        best: Detection | None = None
+        for start in (detection.pose, *alternatives(detection.pose, appearance.box)):
+            found = refine(image, camera, appearance, start, stages)
+            refined = None if found is None else self._scored(detection, found, camera)
+            if refined is not None and (best is None or refined.score > best.score):
+                best = refined
+            if best is not None and best.score >= CONVINCING:
+                break
+        return [] if best is None else [best]
 
     def _scored(self, detection: Detection, found: Refinement, camera: CameraModel) -> Detection:
         evidence = refined_features(found, detection, camera)

@@ -15,7 +15,7 @@ from dope_ros2.refinement.silhouette import OutlineMesh
 
 VERSION = 1  # of the arrays in files
 ELEMENTS = 30_000  # of an object: 12 bytes each
-LEVELS = 3  # of detail; each has a quarter of the elements of the one before
+LEVELS = 6  # of detail; each has half of the elements of the one before
 NORMAL_LEVER = 0.1  # of the diameter, that a point lies apart where its normal is another one: two sides of a sheet
 MAX_ELEMENTS, MAX_TRIANGLES = 65_535, 4000  # in a file
 
@@ -74,17 +74,13 @@ class Appearance:
         points = np.float32(self.box.low + self.points / 65_535 * self.box.size)
         normals = np.float32(self.normals) / np.maximum(np.linalg.norm(self.normals, axis=1, keepdims=True), 1)
         normals, colors = np.float32(normals), np.float32(self.colors)
-        every = Elements(points, normals, colors, float(np.sqrt(self.area / len(points))))
-        places, levels = self.places(every), [every]
-        for level in range(1, LEVELS):
-            count = max(len(points) >> (2 * level), 1)
-            own = mean_of_nearest(places[:count], places, colors)
+        places = np.hstack([points, NORMAL_LEVER * self.diameter * normals])
+        levels = []
+        for level in range(LEVELS):
+            count = max(len(points) >> level, 1)
+            own = colors if level == 0 else mean_of_nearest(places[:count], places, colors)
             levels.append(Elements(points[:count], normals[:count], own, float(np.sqrt(self.area / count))))
         return levels
-
-    def places(self, elements: Elements) -> np.ndarray:
-        """(N, 6) where elements lie, those on different sides of a sheet apart [m]."""
-        return np.hstack([elements.points, NORMAL_LEVER * self.diameter * elements.normals])
 
     def level(self, spacing: float) -> Elements:
         """The fewest elements that are at most so far apart [m], or else all of them."""

@@ -12,9 +12,10 @@ import numpy as np
 from dope_ros2.common.errors import UserError
 from dope_ros2.network.weights import SIZE_TOLERANCE, Arrays, appearance_file, read_appearances, write_appearances
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.refinement.appearance import Appearance, mean_of_nearest
+from dope_ros2.refinement.appearance import NORMAL_LEVER, Appearance, mean_of_nearest
 from dope_ros2.refinement.mesh_appearance import of_object
 
+CLOSE_TOGETHER = 16  # elements
 INEXACT = 0.001  # [m] that a size or a centre may differ besides
 STRONG_PRINT, WEAK_PRINT = 15.0, 3.0  # [sRGB levels] of contrast: printed boxes have 19 to 33, a bottle with a label 10
 
@@ -96,9 +97,10 @@ def print_contrast(appearance: Appearance) -> float:
 
     0 for a plain surface, however its parts are coloured; texts and pictures have 15 and more.
     """
-    fine, coarse = appearance.levels[0], appearance.levels[-1]
-    moments = np.hstack([fine.colors, fine.colors**2])
-    means = mean_of_nearest(appearance.places(coarse), appearance.places(fine), moments)
+    elements = appearance.levels[0]
+    places = np.hstack([elements.points, NORMAL_LEVER * appearance.diameter * elements.normals])
+    moments = np.hstack([elements.colors, elements.colors**2])
+    means = mean_of_nearest(places[: max(len(places) // CLOSE_TOGETHER, 1)], places, moments)
     variances = np.maximum(means[:, 3:] - means[:, :3] ** 2, 0)
     return float(np.sqrt(variances.mean(1)).mean())
 

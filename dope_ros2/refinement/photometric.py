@@ -92,7 +92,7 @@ class PhotometricResiduals:
         blurred = cv2.GaussianBlur(drawing.image * within[..., None], (0, 0), blur)
         blurred /= np.maximum(cv2.GaussianBlur(within, (0, 0), blur), 1e-3)[..., None]
         seen = cv2.GaussianBlur(window.image, (0, 0), float(np.hypot(blur, 0.35 * view.spacing)))
-        drawn, photograph = (normalised(i @ OPPONENT.T, weight, share, width) for i in (blurred, seen))
+        drawn, photograph = (normalised(cv2.transform(i, OPPONENT), weight, share, width) for i in (blurred, seen))
         (dx, dy), (px, py) = gradients(drawn), gradients(photograph)
         if len(usable) > count:
             strength = (dx * dx + dy * dy).sum(2)[rows[usable], columns[usable]]

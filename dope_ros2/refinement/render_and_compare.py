@@ -45,7 +45,7 @@ class Stage:
     blur: float = 1.5
     reach: int = 8
     limit: float = 8.0
-    points: int = 1500
+    points: int = 1000
 
 
 COARSE = (
@@ -55,9 +55,9 @@ COARSE = (
     Stage(160, 0.7, flow=True),
 )
 FINE = (
-    Stage(160, 0.7, blur=1.2, reach=6, limit=4.0),
-    Stage(160, 0.7, blur=1.0, reach=5, limit=2.5),
-    Stage(160, 0.7, blur=1.0, reach=4, limit=2.0),
+    Stage(136, 0.82, blur=1.2, reach=6, limit=4.0),
+    Stage(136, 0.82, blur=1.0, reach=5, limit=2.5),
+    Stage(136, 0.82, blur=1.0, reach=4, limit=2.0),
 )
 COMPLETE, ONE_ROUND = COARSE + FINE, FINE[-1:]
 

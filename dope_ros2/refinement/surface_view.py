@@ -19,6 +19,7 @@ MIN_COSINE = 0.1  # of the angle between an element's normal and the ray to it; 
 CELLS_PER_SPACING = 2.0  # a cell of the depth buffer is so many spacings of the elements wide
 MIN_CELL = 2.0  # [px]
 OCCLUSION_MARGIN = 0.05  # of the diameter: an element so far behind the nearest one around it is not seen
+MAX_SPACING = 1.0  # of the elements that are drawn [px]
 LIGHT_CELLS = 16  # on each side of the window: light is fitted to mean colours of cells, so that it does not depend on
 # whether drawing and photograph lie on each other
 LIGHT_ROUNDS = 3
@@ -107,10 +108,10 @@ class SurfaceView:
     spacing: float
 
     @classmethod
-    def of(cls, appearance: Appearance, pose: Pose, window: Window, density: float = 1.0) -> SurfaceView:
-        """What is seen of an object at a pose, drawn with one element a pixel or `density` times as many."""
+    def of(cls, appearance: Appearance, pose: Pose, window: Window) -> SurfaceView:
+        """What is seen of an object at a pose."""
         focal, distance = window.K[0, 0], max(float(pose.apply(appearance.box.centre)[2]), NEAR_PLANE)
-        elements = appearance.level(distance / focal / np.sqrt(density))
+        elements = appearance.level(MAX_SPACING * distance / focal)
         R, t, K = pose.rotation.astype(np.float32), pose.translation.astype(np.float32), window.K.astype(np.float32)
         to_eye = -R.T @ t - elements.points
         facing = np.einsum("nd,nd->n", elements.normals, to_eye)

@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,9 +82,11 @@ def test_saved_weights_come_back_with_their_metadata(tmp_path):
         np.testing.assert_allclose(again.state_dict()[key], value, atol=1e-3, rtol=1e-3)
 
 
-def test_missing_weights_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"none\.safetensors: no such weights file"):
-        load(tmp_path / "none.safetensors")
+def test_missing_weights_are_named_and_where_others_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # as where only an installed package is
+    with pytest.raises(UserError, match=r"none\.safetensors: no such weights file") as caught:
+        load("none.safetensors")
+    assert list(Path(str(caught.value).split()[-1]).glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5000])

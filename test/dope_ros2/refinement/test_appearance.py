@@ -1,5 +1,7 @@
 """An appearance in a file is the one that was put there, or refused in a line."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,14 +33,13 @@ def test_arrays_come_back_as_they_went(can):
     np.testing.assert_allclose(can.outline.vertices, again.outline.vertices, atol=0.102 / 65_535)
 
 
-def test_each_level_has_a_quarter_of_the_elements_twice_as_far_apart(can):
-    fine, *coarser = can.levels
-    for level, elements in enumerate(coarser, start=1):
-        assert len(elements.points) == len(fine.points) >> 2 * level
-        assert elements.spacing == pytest.approx(2**level * fine.spacing, rel=0.01)
-        np.testing.assert_allclose(np.linalg.norm(elements.normals, axis=1), 1, atol=1e-6)
-    assert can.level(coarser[0].spacing * 1.01) is coarser[0]
-    assert can.level(0) is fine
+def test_each_level_has_fewer_elements_farther_apart(can):
+    for fine, coarse in pairwise(can.levels):
+        assert len(coarse.points) < len(fine.points)
+        assert coarse.spacing == pytest.approx(fine.spacing * np.sqrt(len(fine.points) / len(coarse.points)))
+        np.testing.assert_allclose(np.linalg.norm(coarse.normals, axis=1), 1, atol=1e-6)
+        assert can.level(coarse.spacing * 1.01) is coarse
+    assert can.level(0) is can.levels[0]
 
 
 def test_another_version_is_named(can):
