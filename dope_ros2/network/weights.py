@@ -124,9 +124,7 @@ def write_appearances(path: Path, appearances: Mapping[str, Arrays]) -> None:
 def _packed(appearances: Mapping[str, Arrays]) -> dict[str, Tensor]:
     """Appearances as tensors; 16 bits without a sign go as those with one, since PyTorch before 2.3 has no others."""
     return {
-        f"{APPEARANCE}{name}.{key}": torch.from_numpy(
-            np.ascontiguousarray(array.view(np.int16) if array.dtype == np.uint16 else array)
-        )
+        f"{APPEARANCE}{name}.{key}": torch.tensor(array.view(np.int16) if array.dtype == np.uint16 else array)
         for name, arrays in appearances.items()
         for key, array in arrays.items()
     }

@@ -142,7 +142,10 @@ class Appearance:
 
 def mean_of_nearest(places: np.ndarray, samples: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Mean (N, C) float32 of the values (M, C) of those samples (M, D) that are nearest to each of places (N, D)."""
-    _, owner = cKDTree(places).query(samples)
+    # Away from 0, beside which the tree's splits are denormal numbers: where these are flushed, as in training, it
+    # divides for ever.
+    away = 1 + float(np.abs(samples).max())
+    _, owner = cKDTree(np.float64(places) + away).query(np.float64(samples) + away)
     counts = np.maximum(np.bincount(owner, minlength=len(places)), 1)
     sums = [np.bincount(owner, values[:, c], len(places)) for c in range(values.shape[1])]
     return np.float32(np.stack(sums, axis=1) / counts[:, None])

@@ -4,13 +4,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.meshes.mesh import facets
 from dope_ros2.refinement import mesh_appearance
-from dope_ros2.refinement.appearance import VERSION, Appearance
+from dope_ros2.refinement.appearance import VERSION, Appearance, mean_of_nearest
 from dope_ros2.refinement.mesh_appearance import of_mesh
 from helpers.mesh_files import cylinder
 
@@ -40,6 +41,17 @@ def test_each_level_has_fewer_elements_farther_apart(can):
         np.testing.assert_allclose(np.linalg.norm(coarse.normals, axis=1), 1, atol=1e-6)
         assert can.level(coarse.spacing * 1.01) is coarse
     assert can.level(0) is can.levels[0]
+
+
+def test_flushed_denormal_numbers_as_in_training_do_no_harm():
+    places = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 2))
+    places[:, 1] = np.repeat([0.0, 1.0], [3000, 1000])  # which a tree divides beside 0
+    expected = mean_of_nearest(places[:500], places, places)
+    torch.set_flush_denormal(True)
+    try:
+        np.testing.assert_allclose(mean_of_nearest(places[:500], places, places), expected)
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def test_another_version_is_named(can):

@@ -14,8 +14,8 @@ from dope_ros2.network.weights import load, read_appearances, save, write_appear
 from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.refinement import mesh_appearance
 from dope_ros2.refinement.appearance import VERSION
-from dope_ros2.refinement.appearances import load_appearances, print_contrast, put_appearances, summary_of
 from dope_ros2.refinement.mesh_appearance import of_mesh
+from dope_ros2.refinement.stored.appearances import load_appearances, print_contrast, put_appearances, summary_of
 from helpers.mesh_files import SIZE, box, cylinder, picture
 from helpers.mesh_files import save as save_mesh
 
