@@ -33,6 +33,7 @@ class Stage:
         flow: follow the optical flow, and nothing else.
         photometric: weight of an element of the surface, 1 if each spoke for itself; 0: not compared.
         blur: of both images [px].
+        surroundings: which brightness is normalised by, so wide [px].
         reach: of the lines across the outline [px].
         limit: an outline farther off is something else's [px].
         points: elements that are compared at most.
@@ -43,6 +44,7 @@ class Stage:
     flow: bool = False
     photometric: float = 0.25
     blur: float = 1.5
+    surroundings: int = 13
     reach: int = 8
     limit: float = 8.0
     points: int = 1000
@@ -55,9 +57,9 @@ COARSE = (
     Stage(160, 0.7, flow=True),
 )
 FINE = (
-    Stage(136, 0.82, blur=1.2, reach=6, limit=4.0),
-    Stage(136, 0.82, blur=1.0, reach=5, limit=2.5),
-    Stage(136, 0.82, blur=1.0, reach=4, limit=2.0),
+    Stage(136, 0.82, blur=1.2, surroundings=19, reach=6, limit=4.0),
+    Stage(136, 0.82, blur=0.8, surroundings=13, reach=5, limit=2.5),
+    Stage(136, 0.82, blur=0.7, surroundings=11, reach=4, limit=2.0),
 )
 COMPLETE, ONE_ROUND = COARSE + FINE, FINE[-1:]
 
@@ -147,6 +149,6 @@ def _residuals(view: SurfaceView, drawing: Drawing, appearance: Appearance, stag
     else:
         found = [
             OutlineResiduals.of(appearance.outline, view.pose, view.window, drawing, stage.reach, stage.limit),
-            PhotometricResiduals.of(view, drawing, stage.blur, stage.points, stage.photometric),
+            PhotometricResiduals.of(view, drawing, stage.blur, stage.surroundings, stage.points, stage.photometric),
         ]
     return [each for each in found if each is not None]
