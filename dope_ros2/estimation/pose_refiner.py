@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from dope_ros2.estimation.confidence import MIN_DEVIATION
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.calibration import RefinedScoreModel
 from dope_ros2.objects.detection import Detection, RefinedFeatures
+from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.refinement.appearance import Appearance
-from dope_ros2.refinement.render_and_compare import COMPLETE, Refinement, Stage, refine
-from dope_ros2.refinement.starts import alternatives
+from dope_ros2.refinement.mirrored_pose import mirrored_face
+from dope_ros2.refinement.render_and_compare import COMPLETE, FOLLOWING, Refinement, Stage, refine
 
 MIN_SCORE = 0.01  # of a pose that is worth the time
-CONVINCING = 0.7  # score from which on no other start is tried
+CONVINCING = 0.7  # score from which on no other start is tried, and an object is followed without a network
 
 
 class PoseRefiner:
@@ -43,6 +45,19 @@ class PoseRefiner:
                 answers += self._best(image, camera, detection, appearance, stages)
         return answers
 
+    def follow(
+        self, image: np.ndarray, camera: CameraModel, expected: Sequence[tuple[ObjectModel, Pose]]
+    ) -> list[Detection | None]:
+        """Objects where they are expected, at T_camera_object, without a network; None where one does not show."""
+        answers: list[Detection | None] = []
+        for model, pose in expected:
+            appearance = self.appearances.get(model.name)
+            found = None if appearance is None else refine(image, camera, appearance, pose, FOLLOWING)
+            start = Detection(model, 0.0, pose, np.zeros((6, 6)))
+            refined = None if found is None else self._scored(start, found, camera)
+            answers.append(refined if refined is not None and refined.score >= CONVINCING else None)
+        return answers
+
     def _best(
         self,
         image: np.ndarray,
@@ -53,8 +68,9 @@ class PoseRefiner:
     ) -> list[Detection]:
         """The detection refined, from another start where the first leads to nothing that looks right."""
         best: Detection | None = None
-        for start in (detection.pose, *alternatives(detection.pose, appearance.box)):
-            found = refine(image, camera, appearance, start, stages)
+        mirrored = mirrored_face(detection.pose, appearance.box)
+        for start in (detection.pose, mirrored):
+            found = None if start is None else refine(image, camera, appearance, start, stages)
             refined = None if found is None else self._scored(detection, found, camera)
             if refined is not None and (best is None or refined.score > best.score):
                 best = refined

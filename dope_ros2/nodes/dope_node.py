@@ -83,6 +83,8 @@ class DopeNode(ManagedNode):
         self._recorder.begin(estimator)
         if slow := advice(self.value("engine"), estimator.engine, self.value("device")):
             self.get_logger().warning(slow)
+        for note in estimator.appearances.notes:
+            self.get_logger().info(f"poses are not compared with the image: {note}")
         callback = ImageCallback(self, self, self._outputs, self._server, self._recorder)
         for name, prefix in prefixes.items():
             self.cameras.append(CameraInput(self, name, prefix, estimator, callback, self._recorder))

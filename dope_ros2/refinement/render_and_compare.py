@@ -61,7 +61,7 @@ FINE = (
     Stage(136, 0.82, blur=0.8, surroundings=13, reach=5, limit=2.5),
     Stage(136, 0.82, blur=0.7, surroundings=11, reach=4, limit=2.0),
 )
-COMPLETE, ONE_ROUND = COARSE + FINE, FINE[-1:]
+COMPLETE, FOLLOWING, ONE_ROUND = COARSE + FINE, (FINE[0], FINE[-1]), FINE[-1:]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Other poses that look almost like a given one: where a refinement went wrong, one of them may be right."""
+"""The other pose in which a face of an object looks much the same: where a refinement went wrong, it may be right."""
 
 from __future__ import annotations
 
@@ -9,22 +9,14 @@ from dope_ros2.geometry.bounding_box import BoundingBox
 from dope_ros2.geometry.pose import Pose
 
 MIN_TILT = np.deg2rad(5)  # of a face to the ray, from which on its mirrored pose is another one
-HALF_TURNS = tuple(np.diag(signs).astype(float) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
 
 
-def alternatives(pose: Pose, box: BoundingBox) -> list[Pose]:
-    """Half turns about the box's axes, and the pose in which the face that is seen best looks much the same.
+def mirrored_face(pose: Pose, box: BoundingBox) -> Pose | None:
+    """The pose with the best seen face tilted the other way; None where that changes little.
 
     A plane seen in weak perspective has two poses, whose normals lie on different sides of the ray (Oberkampf,
     DeMenthon and Davis, "Iterative Pose Estimation Using Coplanar Feature Points", CVIU 1996).
     """
-    turned = [turned_about(pose, box.centre, pose.rotation @ half @ pose.rotation.T) for half in HALF_TURNS]
-    mirrored = mirrored_face(pose, box)
-    return turned if mirrored is None else [mirrored, *turned]
-
-
-def mirrored_face(pose: Pose, box: BoundingBox) -> Pose | None:
-    """The pose with the best seen face tilted the other way; None where that changes little."""
     centre, size = pose.apply(box.centre), box.size
     to_eye = -centre / np.linalg.norm(centre)
     cosines = pose.rotation.T @ to_eye
