@@ -13,7 +13,7 @@ import torch
 
 from dope_ros2.common.command_runner import USER_ERROR, load_function
 from dope_ros2.common.errors import UserError
-from dope_ros2.refinement.stored.appearances import put_appearances
+from dope_ros2.refinement.drawing.appearances import put_appearances
 from dope_training.calibration.calibrate import calibrate
 from dope_training.checks.data_check import ready
 from dope_training.config import TrainConfig

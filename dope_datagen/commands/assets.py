@@ -86,7 +86,7 @@ def _appearance(
     """Put what objects look like into weights, from their meshes, so that a robot refines poses without these."""
     from dope_ros2.engines import registry  # here, so that the other two do not wait for torch
     from dope_ros2.network.weights import EXPORTED, appearance_file, load, match_objects
-    from dope_ros2.refinement.stored.appearances import put_appearances, summary_of
+    from dope_ros2.refinement.drawing.appearances import put_appearances, summary_of
 
     use_objects(objects_file, models)
     path = weights or default_weights()

@@ -26,7 +26,7 @@ from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import match_objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.refinement.stored.appearances import Appearances, load_appearances
+from dope_ros2.refinement.drawing.appearances import Appearances, load_appearances
 
 NOTHING_KNOWN = Appearances({}, [])
 

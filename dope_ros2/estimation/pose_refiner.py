@@ -13,9 +13,9 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.calibration import RefinedScoreModel
 from dope_ros2.objects.detection import Detection, RefinedFeatures
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.refinement.appearance import Appearance
+from dope_ros2.refinement.drawing.appearance import Appearance
 from dope_ros2.refinement.mirrored_pose import mirrored_face
-from dope_ros2.refinement.render_and_compare import COMPLETE, FOLLOWING, Refinement, Stage, refine
+from dope_ros2.refinement.render_and_compare import COMPLETE, FOLLOWING, Refinement, RefinementStage, refine
 
 MIN_SCORE = 0.01  # of a pose that is worth the time
 CONVINCING = 0.7  # score from which on no other start is tried, and an object is followed without a network
@@ -33,7 +33,7 @@ class PoseRefiner:
         image: np.ndarray,
         camera: CameraModel,
         detections: list[Detection],
-        stages: tuple[Stage, ...] = COMPLETE,
+        stages: tuple[RefinementStage, ...] = COMPLETE,
     ) -> list[Detection]:
         """The same detections with better poses and scores; those without a pose that can be drawn are left out."""
         answers = []
@@ -64,7 +64,7 @@ class PoseRefiner:
         camera: CameraModel,
         detection: Detection,
         appearance: Appearance,
-        stages: tuple[Stage, ...],
+        stages: tuple[RefinementStage, ...],
     ) -> list[Detection]:
         """The detection refined, from another start where the first leads to nothing that looks right."""
         best: Detection | None = None

@@ -1,8 +1,8 @@
 """Weights on disk: safetensors with everything that is needed to use them; nothing is unpickled.
 
 The metadata key `dope` holds one JSON object, the fields of `Metadata`. Tensors `appearance.<object>.<array>` are what
-objects look like (`refinement/appearance.py` says what they mean); a network that was exported has them in a file of
-their own beside it.
+objects look like (`refinement/drawing/appearance.py` says what they mean); a network that was exported has them in a
+file of their own beside it.
 """
 
 from __future__ import annotations

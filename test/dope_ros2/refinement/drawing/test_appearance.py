@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.meshes.mesh import facets
-from dope_ros2.refinement import mesh_appearance
-from dope_ros2.refinement.appearance import VERSION, Appearance, mean_of_nearest
-from dope_ros2.refinement.mesh_appearance import of_mesh
+from dope_ros2.refinement.drawing import mesh_appearance
+from dope_ros2.refinement.drawing.appearance import VERSION, Appearance, mean_of_nearest
+from dope_ros2.refinement.drawing.mesh_appearance import of_mesh
 from helpers.mesh_files import cylinder
 
 

@@ -9,8 +9,8 @@ from scipy.spatial import ConvexHull
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.meshes.mesh import facets
 from dope_ros2.meshes.parts import weld
-from dope_ros2.refinement import mesh_appearance
-from dope_ros2.refinement.silhouette import MAX_LINES, OutlineMesh
+from dope_ros2.refinement.drawing import mesh_appearance
+from dope_ros2.refinement.drawing.silhouette import MAX_LINES, OutlineMesh
 from helpers.mesh_files import box, cylinder
 
 K = np.array([[600.0, 0, 320], [0, 610, 240], [0, 0, 1]])

@@ -17,8 +17,8 @@ from dope_ros2.meshes.parts import linear_to_levels, weld
 from dope_ros2.meshes.read_mesh import read_mesh
 from dope_ros2.meshes.surface_points import R2_SEQUENCE, check_size
 from dope_ros2.objects.object_model import UNITS, ObjectModel
-from dope_ros2.refinement.appearance import ELEMENTS, MAX_TRIANGLES, NORMAL_LEVER, Appearance, mean_of_nearest
-from dope_ros2.refinement.silhouette import OutlineMesh
+from dope_ros2.refinement.drawing.appearance import ELEMENTS, MAX_TRIANGLES, NORMAL_LEVER, Appearance, mean_of_nearest
+from dope_ros2.refinement.drawing.silhouette import OutlineMesh
 
 SAMPLES = 16  # of the texture for each element
 OUTLINE_TRIANGLES = 800  # small enough to be quick, fine enough for a can

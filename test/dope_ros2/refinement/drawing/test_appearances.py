@@ -12,10 +12,10 @@ from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.network.weights import load, read_appearances, save, write_appearances
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.refinement import mesh_appearance
-from dope_ros2.refinement.appearance import VERSION
-from dope_ros2.refinement.mesh_appearance import of_mesh
-from dope_ros2.refinement.stored.appearances import load_appearances, print_contrast, put_appearances, summary_of
+from dope_ros2.refinement.drawing import mesh_appearance
+from dope_ros2.refinement.drawing.appearance import VERSION
+from dope_ros2.refinement.drawing.appearances import load_appearances, print_contrast, put_appearances, summary_of
+from dope_ros2.refinement.drawing.mesh_appearance import of_mesh
 from helpers.mesh_files import SIZE, box, cylinder, picture
 from helpers.mesh_files import save as save_mesh
 

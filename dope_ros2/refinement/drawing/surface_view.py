@@ -11,8 +11,8 @@ import numpy as np
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.image_warp import warp
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.refinement import kernels
-from dope_ros2.refinement.appearance import Appearance, Elements
+from dope_ros2.refinement.drawing import kernels
+from dope_ros2.refinement.drawing.appearance import Appearance, Elements
 
 MAX_MAGNIFICATION = 1.8  # of an image; more shows nothing new
 NEAR_PLANE = 0.02  # nothing is seen nearer than this [m]

@@ -12,8 +12,8 @@ import numpy as np
 from dope_ros2.common.errors import UserError
 from dope_ros2.network.weights import SIZE_TOLERANCE, Arrays, appearance_file, read_appearances, write_appearances
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.refinement.appearance import NORMAL_LEVER, Appearance, mean_of_nearest
-from dope_ros2.refinement.mesh_appearance import of_object
+from dope_ros2.refinement.drawing.appearance import NORMAL_LEVER, Appearance, mean_of_nearest
+from dope_ros2.refinement.drawing.mesh_appearance import of_object
 
 CLOSE_TOGETHER = 16  # elements
 INEXACT = 0.001  # [m] that a size or a centre may differ besides

@@ -11,9 +11,9 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.meshes.mesh import Mesh, facets
 from dope_ros2.meshes.read_mesh import read_mesh
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.refinement import mesh_appearance
-from dope_ros2.refinement.appearance import MAX_TRIANGLES
-from dope_ros2.refinement.mesh_appearance import of_mesh, of_object
+from dope_ros2.refinement.drawing import mesh_appearance
+from dope_ros2.refinement.drawing.appearance import MAX_TRIANGLES
+from dope_ros2.refinement.drawing.mesh_appearance import of_mesh, of_object
 from helpers.mesh_files import FORMATS, SIZE, box, bumpy, cylinder, picture, save
 
 MODEL = ObjectModel(name="box", class_id=1, size=tuple(SIZE))

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.bounding_box import BoundingBox
-from dope_ros2.refinement.silhouette import OutlineMesh
+from dope_ros2.refinement.drawing.silhouette import OutlineMesh
 
 VERSION = 1  # of the arrays in files
 ELEMENTS = 30_000  # of an object: 12 bytes each
