@@ -55,7 +55,10 @@ def photograph(index):
     seen, pixels = seen[open_to_view], pixels[open_to_view]
     lit = colors[seen] * (0.75 + 0.25 * turned[seen] @ np.array([0.5, -0.6, -0.6]))[:, None]
     sums = splat(pixels, lit, side)
-    covered = np.clip(sums[..., 3:], 0, 1)
+    hull = cv2.convexHull(np.float32(camera.project(pose.apply(appearance().corners))))
+    covered = np.zeros((side, side), np.uint8)
+    cv2.fillConvexPoly(covered, np.int32(np.rint(hull * 16)), 255, cv2.LINE_AA, 4)
+    covered = covered[..., None] / 255
     image = sums[..., :3] / np.maximum(sums[..., 3:], 1e-6) * covered + background * (1 - covered)
     image = cv2.resize(image[: FINER * CAMERA.height], (CAMERA.width, CAMERA.height), interpolation=cv2.INTER_AREA)
     return np.uint8(np.clip(image + rng.normal(0, 2, image.shape), 0, 255))
