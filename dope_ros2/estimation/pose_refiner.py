@@ -13,6 +13,7 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.calibration import RefinedScoreModel
 from dope_ros2.objects.detection import Detection, RefinedFeatures
 from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.refinement.drawing import kernels
 from dope_ros2.refinement.drawing.appearance import Appearance
 from dope_ros2.refinement.mirrored_pose import mirrored_face
 from dope_ros2.refinement.render_and_compare import COMPLETE, FOLLOWING, Refinement, RefinementStage, refine
@@ -27,6 +28,8 @@ class PoseRefiner:
     def __init__(self, appearances: Mapping[str, Appearance], score_model: RefinedScoreModel) -> None:
         """With appearances by the objects' names."""
         self.appearances, self.score_model = appearances, score_model
+        if appearances:
+            kernels.warm_up()
 
     def __call__(
         self,

@@ -96,3 +96,14 @@ def light_sums(
             for d in range(3):
                 bases[c, cell, 1 + d] += color * normals[i, d]
     return counts, targets, bases
+
+
+def warm_up() -> None:
+    """Compile everything, or read it from where it is kept, so that no image has to wait for it."""
+    if not INSTALLED:
+        return
+    one, unit, identity = np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32), np.eye(3)
+    compiled(seen)(one, unit, identity, np.ones(3), identity, 8, 0.1, 0.02)
+    compiled(nearest_of_cells)(np.ones((1, 2)), np.ones(1), 2.0, 4)
+    compiled(splatted)(np.ones((1, 2)), np.ones((1, 3)), 8)
+    compiled(light_sums)(np.zeros(1, np.int64), unit, np.ones((1, 3)), unit, 1)

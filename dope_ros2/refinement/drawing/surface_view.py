@@ -114,7 +114,7 @@ class SurfaceView:
         """What is seen of an object at a pose."""
         focal, distance = window.K[0, 0], max(float(pose.apply(appearance.box.centre)[2]), NEAR_PLANE)
         elements = appearance.level(MAX_SPACING * distance / focal)
-        place = pose.rotation, pose.translation, window.K
+        place = np.ascontiguousarray(pose.rotation), np.ascontiguousarray(pose.translation), window.K
         see = kernels.compiled(kernels.seen) if kernels.INSTALLED else facing
         seen, pixels, depths = see(elements.points, elements.normals, *place, window.side, MIN_COSINE, NEAR_PLANE)
         spacing = elements.spacing * focal / distance

@@ -68,7 +68,7 @@ def test_before_a_plain_wall_the_outline_is_where_it_is_drawn():
     view, drawing = looked(0, POSES[0])
     window = view.window._replace(image=np.where(drawing.mask[..., None], view.window.image, np.float32([30, 140, 60])))
     found = OutlineResiduals.of(appearance().outline, POSES[0], window, drawing, 6, 6.0)
-    assert abs(np.median(found.offsets)) < 0.5  # [px]
+    assert abs(np.median(found.offsets)) < 0.8  # [px]; the drawing covers pixels that it touches
 
 
 def test_too_little_to_see_is_nothing_to_compare():
