@@ -41,7 +41,7 @@ VERBS = {
     "check": Verb("dope_datagen.commands.check:main", "verify a dataset, print its statistics, repair faulty shards"),
     "view": Verb("dope_ros2.commands.view:main", "show the live node or a dataset in the viewer rerun, as a web page"),
     "assets": Verb(
-        "dope_datagen.commands.assets:main", "check and prepare a mesh: unit, triangles, texture, symmetries"
+        "dope_datagen.commands.assets:main", "check and prepare a mesh: unit, texture; put its appearance into weights"
     ),
     "carton": Verb("dope_datagen.carton:main", "make the carton: mesh, texture and the PDF to print"),
     "learn": Verb(

@@ -13,6 +13,7 @@ import torch
 
 from dope_ros2.common.command_runner import USER_ERROR, load_function
 from dope_ros2.common.errors import UserError
+from dope_ros2.refinement.drawing.appearances import put_appearances
 from dope_training.calibration.calibrate import calibrate
 from dope_training.checks.data_check import ready
 from dope_training.config import TrainConfig
@@ -69,6 +70,8 @@ def run(recipe: TrainConfig, options: RunOptions) -> Path:
     if fabric.is_global_zero:
         print("".join(f"{line}\n" for line in training.loader.dataset.unreadable()), end="")
         export(weights, training.average.module, options, step)
+        made = put_appearances(weights, options.models, options.net)
+        print("".join(f"{note}\n" for note in made.notes), end="")
         calibrate(weights, options.stores, recipe.validation_share, {model.name: model for model in options.models})
     return weights
 

@@ -44,3 +44,14 @@ def denormals():
 
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def places_of_objects():
+    """Commands say in the environment where objects and meshes are; the next test does not want to know."""
+    names = ("DOPE_OBJECTS", "DOPE_MODELS")
+    before = {name: os.environ.get(name) for name in names}
+    yield
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        os.environ |= {} if value is None else {name: value}

@@ -94,3 +94,11 @@ def test_the_parameters_of_topics_md_are_those_of_the_nodes():
     named = {name for cells, _ in rows(ROOT / "docs" / "topics.md") for name in cells.get("parameter", "").split("`")}
     assert (named := named - {"", ", "}) <= parameters(), sorted(named - parameters())
     assert parameters() - named <= {"use_sim_time"}, f"missing in topics.md: {sorted(parameters() - named)}"
+
+
+def test_tests_that_decisions_name_exist():
+    for page in ROOT.glob("docs/decisions/*.md"):
+        for cell in re.findall(r"`(test/[\w/]+\.py)::(\w+)`((?:, `test_\w+`)*)", page.read_text()):
+            text = (ROOT / cell[0]).read_text()
+            for name in [cell[1], *re.findall(r"test_\w+", cell[2])]:
+                assert f"def {name}(" in text, f"{page.name}: {cell[0]}::{name}"

@@ -1,4 +1,4 @@
-"""The way of a user from a fresh workspace to poses: build, launch with a video, poses, life cycle, Ctrl-C.
+"""The way of a user from a fresh workspace to poses: build, launch, a client of dope_msgs, life cycle, Ctrl-C.
 
     python test/whole_way.py [--video FILE]
 
@@ -18,14 +18,14 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "test")]
 
-from helpers import ros_domain  # noqa: E402
+from helpers import ros_domain, track_client  # noqa: E402
 from helpers.real_launch import Terminal, has_launch  # noqa: E402
 
 DOMAIN, _reserved = ros_domain.reserve()
 NAMESPACE, SECONDS = "left", 3
 RUN = [sys.executable, "-c", (
     "import os, sys; from ament_index_python.packages import get_package_prefix as prefix; name = sys.argv[1]; "
-    "path = os.path.join(prefix('dope_ros2'), 'lib', 'dope_ros2', name); os.execv(path, [path, *sys.argv[2:]])"
+    "path = os.path.join(prefix(name), 'lib', *sys.argv[1:3]); os.execv(path, [path, *sys.argv[3:]])"
 )]  # what `ros2 run` does  # fmt: skip
 
 
@@ -47,27 +47,32 @@ def make_video(path):
 
 
 def build(workspace):
-    """Build the package in a fresh workspace; returns the tool and the prefix."""
-    source, prefix = workspace / "src/dope_ros2", workspace / "install/dope_ros2"
-    source.parent.mkdir(parents=True)
+    """Build the package, its interfaces and a client of them in a fresh workspace; returns the tool."""
+    source, client = workspace / "src/dope_ros2", workspace / "src" / track_client.NAME
     files = call("git", "ls-files", cwd=REPO, capture_output=True).stdout.split("\n")
     for name in filter(None, files):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPO / name, source / name)
+    (workspace / "src/dope_msgs").symlink_to("dope_ros2/msg")
+    track_client.write(client)
     if shutil.which("colcon"):
         call("colcon", "build", cwd=workspace)
-        return "colcon build", prefix
+        return "colcon build: dope_msgs, dope_ros2, track_client"
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed")
-    call(sys.executable, "-m", "pip", "install", *options, "--prefix", prefix, source)
-    return "pip install --prefix", prefix
+    call(sys.executable, "-m", "pip", "install", *options, "--prefix", workspace / "install", source, client)
+    return "pip install --prefix: dope_ros2, track_client"
 
 
-def source_workspace(prefix):
-    """What sourcing the workspace does, for this process and its children; in a domain that no one else uses."""
-    [packages] = prefix.glob("lib/python3*/site-packages")
-    more = {"AMENT_PREFIX_PATH": prefix, "PYTHONPATH": packages, "PATH": Path(sys.executable).parent}
-    for name, path in more.items():
-        os.environ[name] = os.pathsep.join([str(path), *filter(None, [os.environ.get(name)])])
+def source_workspace(workspace):
+    """Source the workspace, for this process and its children; in a domain that no one else uses."""
+    if (setup := workspace / "install/setup.sh").is_file():
+        shown = call("sh", "-c", f". {setup} && env -0", capture_output=True).stdout
+        os.environ |= dict(line.split("=", 1) for line in filter(None, shown.split("\0")))
+    else:
+        [packages] = workspace.glob("install/lib/python3*/site-packages")
+        more = {"AMENT_PREFIX_PATH": workspace / "install", "PYTHONPATH": packages, "PATH": Path(sys.executable).parent}
+        for name, path in more.items():
+            os.environ[name] = os.pathsep.join([str(path), *filter(None, [os.environ.get(name)])])
     os.environ |= {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
@@ -76,8 +81,9 @@ def launch(video):
     if has_launch():
         arguments = [f"namespace:={NAMESPACE}", "camera:=true", f"source:={video}", "objects:=carton"]
         return "ros2 launch", Terminal("ros2", "launch", "dope_ros2", "dope.launch.py", *arguments)
-    camera = ["camera_node", "--ros-args", "-r", f"__ns:=/{NAMESPACE}", "-p", f"source:={video}", "-p", "loop:=true"]
-    node = ["dope_node", "--ros-args", "-r", f"__ns:=/{NAMESPACE}", "-p", "objects:=[carton]"]
+    arguments = ["--ros-args", "-r", f"__ns:=/{NAMESPACE}", "-p"]
+    camera = ["dope_ros2", "camera_node", *arguments, f"source:={video}", "-p", "loop:=true"]
+    node = ["dope_ros2", "dope_node", *arguments, "objects:=[carton]"]
     script = (
         "import signal, subprocess, sys; signal.signal(signal.SIGINT, lambda *_: None); "
         f"nodes = [subprocess.Popen({RUN!r} + each) for each in ({camera!r}, {node!r})]; "
@@ -86,67 +92,84 @@ def launch(video):
     return "executables of the ament index", Terminal(sys.executable, "-c", script)
 
 
-def poses(terminal):
-    """Wait for poses, in a client of its own."""
-    from vision_msgs.msg import Detection3DArray
-
-    from helpers.node_processes import Observer
-
-    os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
-    observer = Observer()
-    observer.listen(Detection3DArray, topic := f"/{NAMESPACE}/dope/detections")
-
-    def come():
-        observer.spin(0.05)
-        return any(msg.detections for msg in observer.received[topic])
-
-    terminal.until(come, f"poses on {topic}")
-    return "rclpy client", observer
+def listen():
+    """The client in a terminal of its own; returns the tool and the terminal."""
+    topics = [f"{name}:=/{NAMESPACE}/dope/{name}" for name in ("detections", "tracks")]
+    arguments = [track_client.NAME, "listen", "--ros-args", "-r", topics[0], "-r", topics[1]]
+    if has_launch():
+        return "ros2 run track_client, which has dope_msgs", Terminal("ros2", "run", *arguments)
+    return "track_client of the ament index, which has dope_msgs", Terminal(*RUN, *arguments)
 
 
-def life_cycle(observer):
-    """Deactivate the node and activate it again."""
+def wait_for_poses(terminal, client):
+    """Wait until the client prints more poses of objects that were seen."""
+    before = client.output.count(" seen at ")
+    client.until(lambda: terminal.read() or client.output.count(" seen at ") > before, "poses in the client")
+
+
+def wait_for_silence(terminal, client):
+    """Wait until the client has printed nothing for a second."""
+    size, since = len(client.output), time.monotonic()
+
+    def silent():
+        nonlocal size, since
+        terminal.read()
+        if len(client.output) > size:
+            size, since = len(client.output), time.monotonic()
+        return time.monotonic() - since > 1
+
+    client.until(silent, "the end of the poses")
+
+
+def change_state(transition):
+    """Deactivate or activate the node; returns the tool."""
     name = f"/{NAMESPACE}/dope"
-    if shutil.which("ros2") and has_launch():
-        for transition in ("deactivate", "activate"):
-            call("ros2", "lifecycle", "set", name, transition, "--no-daemon", "--spin-time", "5")
+    if has_launch():
+        call("ros2", "lifecycle", "set", name, transition, "--no-daemon", "--spin-time", "5")
         return "ros2 lifecycle"
     from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState
 
     from helpers.node_client import call as call_service
+    from helpers.node_processes import Observer
 
-    for number in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
-        request = ChangeState.Request(transition=Transition(id=number))
-        assert call_service(observer, ChangeState, f"{name}/change_state", request).success
+    os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
+    observer, request = Observer(), ChangeState.Request()
+    request.transition.id = getattr(Transition, f"TRANSITION_{transition.upper()}")
+    assert call_service(observer, ChangeState, f"{name}/change_state", request).success
+    observer.close()
     return "its services"
+
+
+def walk(workspace, video, steps):
+    """Go the way; `steps` gets what each step used. Returns the status of what was interrupted."""
+    steps["build in a fresh workspace"] = build(workspace)
+    source_workspace(workspace)
+    steps["launch with a video"], terminal = launch(video)
+    steps["poses in a client package"], client = listen()
+    try:
+        wait_for_poses(terminal, client)
+        steps["deactivate, activate"] = change_state("deactivate")
+        wait_for_silence(terminal, client)
+        change_state("activate")
+        wait_for_poses(terminal, client)
+        return terminal.interrupt()
+    finally:
+        client.close()
+        terminal.close()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--video", type=Path, help="with cartons; default: made of docs/images/demo.jpg")
-    options, start = parser.parse_args(), time.monotonic()
+    options, start, steps = parser.parse_args(), time.monotonic(), {}
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         video = options.video or workspace / "cartons.mp4"
         if not options.video:
             make_video(video)
-        steps = {}
-        steps["build in a fresh workspace"], prefix = build(workspace)
-        source_workspace(prefix)
-        steps["launch with a video"], terminal = launch(video.resolve())
-        try:
-            steps["poses in a client"], observer = poses(terminal)
-            steps["deactivate, activate"] = life_cycle(observer)
-            for messages in observer.received.values():
-                messages.clear()
-            poses_again = f"poses on /{NAMESPACE}/dope/detections"
-            terminal.until(lambda: observer.spin(0.05) or any(observer.received.values()), poses_again)
-            observer.close()
-            status = terminal.interrupt()
-            steps["Ctrl-C in a terminal"] = f"status {status}"
-        finally:
-            terminal.close()
+        status = walk(workspace, video.resolve(), steps)
+    steps["Ctrl-C in a terminal"] = f"status {status}"
     for step, tool in steps.items():
         print(f"{step:28}{tool}")
     print(f"{time.monotonic() - start:.0f} s")

@@ -1,4 +1,4 @@
-"""`dope assets`: is a mesh fit to train on, and make it so."""
+"""`dope assets`: is a mesh fit to train on, and make it so; put what it looks like into weights."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from dope_datagen.mesh_preparation.surface import Surface, agreement
 from dope_datagen.mesh_preparation.symmetry import matrices
 from dope_datagen.mesh_preparation.write import write
 from dope_ros2.common.command_runner import commands
-from dope_ros2.common.errors import UserError
+from dope_ros2.common.errors import UserError, closest
+from dope_ros2.common.resources import default_weights
 from dope_ros2.meshes.read_parts import MESH_SUFFIXES
-from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects
+from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects, use_objects
 
 SAME_BOX = 0.005  # of an edge
 DUST = 1e-6  # [m], a centre nearer to 0 is 0
@@ -72,6 +73,35 @@ def _prepare(
     else:
         entries.add(entry, objects_file)
         print(f"{objects_file}: added {name}, class_id {class_id}:\n\n{entry.text()}", end="")
+
+
+def _appearance(
+    weights: Annotated[
+        Path | None, typer.Option(help="weights, or a network of `dope export`; rewritten; default: the package's")
+    ] = None,
+    objects: Annotated[str | None, typer.Option(help="names, separated by commas; all of the weights' if none")] = None,
+    models: Annotated[Path | None, typer.Option(help="folder that meshes in objects.yaml are relative to")] = None,
+    objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
+) -> None:
+    """Put what objects look like into weights, from their meshes, so that a robot refines poses without these."""
+    from dope_ros2.engines import registry  # here, so that the other two do not wait for torch
+    from dope_ros2.network.weights import EXPORTED, appearance_file, load, match_objects
+    from dope_ros2.refinement.drawing.appearances import put_appearances, summary_of
+
+    use_objects(objects_file, models)
+    path = weights or default_weights()
+    metadata = registry.start(path)[1] if path.suffix in EXPORTED else load(path)[1]
+    known = {model.name: model for model in match_objects(path, metadata, load_objects())}
+    names = [name.strip() for name in objects.split(",")] if objects else list(known)
+    for name in names:
+        if name not in known:
+            raise UserError(f"{path}: was not trained on the object {name!r}{closest(name, known)}")
+    made = put_appearances(path, [known[name] for name in names])
+    for line in [*made.notes, *(f"{name}: {summary_of(appearance)}" for name, appearance in made.items())]:
+        print(line)
+    if not made:
+        raise UserError(f"{path}: no appearance was made; see above, and `dope assets appearance --help`")
+    print(f"{appearance_file(path)}: {appearance_file(path).stat().st_size / 2**20:.1f} MiB")
 
 
 def _next_id() -> int:
@@ -129,4 +159,4 @@ def summary(report: MeshReport, ready: Surface) -> str:
     )
 
 
-main = commands("dope assets", {"check": _check, "prepare": _prepare})
+main = commands("dope assets", {"check": _check, "prepare": _prepare, "appearance": _appearance})

@@ -41,7 +41,8 @@ def export(path: Path, target: Target, out: Path) -> float:
     Args:
         path: of the weights.
         target: what for.
-        out: file to write; OpenVINO's weights lie beside it, with the suffix .bin.
+        out: file to write; OpenVINO's weights lie beside it, with the suffix .bin, and so does what objects look like,
+            see `weights.appearance_file`.
 
     Returns:
         The largest difference of a value of the maps, over images of several sizes and numbers.
@@ -58,6 +59,8 @@ def export(path: Path, target: Target, out: Path) -> float:
         worst = difference(Torch(network, metadata, CPU), engine, metadata)
         if not worst <= allowed:
             raise UserError(f"{out}: not written: {engine.name} answers differ by up to {worst:.2g}, not {allowed:g}")
+        weights.write_appearances(draft, weights.read_appearances(path))
+        files.remove(weights.appearance_file(out))
         for file in set(draft.parent.iterdir()) - {draft}:  # .bin before .xml, which needs it
             files.replace(file, out.with_name(file.name))
     return worst
@@ -105,7 +108,8 @@ def main(
     """Write a network for another engine; images of any size and number go in, as bytes.
 
     What the weights say of themselves goes along, so that `dope predict --weights FILE` and the node's parameter
-    `weights` take the file as it is. The answers are compared with PyTorch's before it is kept.
+    `weights` take the file as it is; what objects look like lies in FILE.appearance.safetensors, copy that too. The
+    answers are compared with PyTorch's before it is kept.
     """
     out = out or path.with_suffix(SUFFIX[to])
     if out.suffix != SUFFIX[to]:

@@ -2,7 +2,7 @@
 
 A terminal sends Ctrl-C to `ros2 launch` and to its nodes, and launch passes it on to them: every node gets it twice.
 Before ROS is up the process ends at once; then the first signal raises KeyboardInterrupt, and those that follow do
-nothing. One handler serves all the time, since rclpy keeps the one it finds at its start and calls it beside its own.
+nothing. rclpy's own handlers are not installed: they shut ROS down before a node can publish that it ends.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
 from types import FrameType
 
@@ -35,6 +36,19 @@ def ros_is_up() -> None:
     """From now on the first signal raises KeyboardInterrupt, so that what is open gets closed."""
     global _phase
     _phase = RUNNING
+
+
+def call_on_signal(end: Callable[[], object]) -> None:
+    """Call `end` from another thread when a signal comes.
+
+    It has to end the main thread's wait, during which Python calls no handler, and whatever goes on afterwards if the
+    interrupt was swallowed, as in a destructor.
+    """
+    if threading.current_thread() is threading.main_thread():
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=lambda: os.read(reading, 1) and end(), daemon=True).start()
 
 
 def stop() -> None:

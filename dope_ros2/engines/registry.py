@@ -19,7 +19,7 @@ from torch import nn
 from dope_ros2.common.errors import UserError, one_line, short
 from dope_ros2.common.python_packages import EXTRAS, package, pip_install, unmet
 from dope_ros2.network.metadata import Metadata
-from dope_ros2.network.weights import load
+from dope_ros2.network.weights import EXPORTED, load
 
 # OpenVINO's converter would report its use to its makers: a robot does not.
 sys.modules.setdefault("openvino_telemetry", None)
@@ -67,7 +67,6 @@ KINDS = {
 }
 PREFERRED = {"cpu": ("openvino", "onnxruntime", "torch"), "cuda": ("torch", "onnxruntime")}  # measured: decision 0015
 NAMES = ("auto", *KINDS)
-EXPORTED = (".onnx", ".xml")
 
 
 def pick_device(name: str) -> torch.device:

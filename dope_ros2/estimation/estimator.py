@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import match_objects
 from dope_ros2.objects.detection import Detection
 from dope_ros2.objects.object_model import ObjectModel
-from dope_ros2.refinement.appearance import Appearance
+from dope_ros2.refinement.drawing.appearances import Appearances, load_appearances
+
+NOTHING_KNOWN = Appearances({}, [])
 
 
 class Estimator:
@@ -37,15 +39,15 @@ class Estimator:
         engine: Engine,
         metadata: Metadata,
         models: list[ObjectModel],
-        appearances: Mapping[str, Appearance] | None = None,
+        appearances: Appearances = NOTHING_KNOWN,
     ) -> None:
         """Of a network that runs, with what its file says, and its objects in the order of its outputs.
 
-        Poses of objects whose appearance is given, by name, are compared with the photograph.
+        Poses of objects whose appearance is given are compared with the photograph.
         """
         self.engine, self.metadata, self.models, self.stages = engine, metadata, models, StageTimer()
         self._predictor = MapPredictor(engine, metadata, self.stages)
-        self.refiner = PoseRefiner(appearances or {}, metadata.refined_score_model)
+        self.appearances, self.refiner = appearances, PoseRefiner(appearances, metadata.refined_score_model)
         self._distance_biases = {trained.name: trained.distance_bias for trained in metadata.objects}
 
     @classmethod
@@ -70,7 +72,8 @@ class Estimator:
             UserError: the weights are missing, damaged or contradict objects.yaml; device or engine are not usable.
         """
         started, metadata = registry.start(weights, engine, device)
-        return cls(started, metadata, match_objects(weights, metadata, objects))
+        models = match_objects(weights, metadata, objects)
+        return cls(started, metadata, models, load_appearances(weights, models))
 
     def __call__(self, image: np.ndarray, camera: CameraModel, settings: Settings | None = None) -> list[Detection]:
         """Estimate the poses of all instances of all objects.
@@ -105,12 +108,24 @@ class Estimator:
     ) -> list[Detection]:
         """Look only where objects are expected, at T_camera_object, and at places; what else has come is not found.
 
+        What shows where it is expected is refined there, and the network does not look at it.
+
         For weights that `can_follow`; arguments and answer otherwise as of a call.
         """
         settings = settings or Settings()
         names = [self.models[index].name for index in self._chosen(settings)]
+        expected = [(model, pose) for model, pose in expected if model.name in names]
         regions = expected_regions(expected, places, names, camera)
-        return self._reported(image, camera, self._look_closer(image, camera, regions, settings), settings)
+        followed: list[Detection] = []
+        if settings.refine:
+            with self.stages("refine"):
+                shown = self.refiner.follow(image, camera, expected)
+            followed = [detection for detection in shown if detection is not None]
+            sure = [pair for pair, detection in zip(expected, shown, strict=True) if detection is not None]
+            done = expected_regions(sure, (), names, camera)
+            regions = [region for region in regions if region not in done]
+        found = self._look_closer(image, camera, regions, settings)
+        return self._reported(image, camera, found, settings, followed)
 
     def places(
         self, image: np.ndarray, camera: CameraModel, settings: Settings | None = None, scale: float = 1.0
@@ -216,10 +231,16 @@ class Estimator:
         return [[detection.corrected(biases[detection.model.name]) for detection in own] for own in found]
 
     def _reported(
-        self, image: np.ndarray, camera: CameraModel, found: list[Detection], settings: Settings
+        self,
+        image: np.ndarray,
+        camera: CameraModel,
+        found: list[Detection],
+        settings: Settings,
+        followed: Sequence[Detection] = (),
     ) -> list[Detection]:
         """Each object once, refined if that is asked for, where its pose is probable enough, best first."""
         if settings.refine:
             with self.stages("refine"):
                 found = self.refiner(image, camera, found)
-        return [detection for detection in suppress(found, camera) if detection.score >= settings.min_score]
+        kept = suppress([*found, *followed], camera)
+        return [detection for detection in kept if detection.score >= settings.min_score]

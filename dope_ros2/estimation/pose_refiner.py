@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from dope_ros2.estimation.confidence import MIN_DEVIATION
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.calibration import RefinedScoreModel
 from dope_ros2.objects.detection import Detection, RefinedFeatures
-from dope_ros2.refinement.appearance import Appearance
-from dope_ros2.refinement.render_and_compare import COMPLETE, Refinement, Stage, refine
+from dope_ros2.objects.object_model import ObjectModel
+from dope_ros2.refinement.drawing.appearance import Appearance
+from dope_ros2.refinement.mirrored_pose import mirrored_face
+from dope_ros2.refinement.render_and_compare import COMPLETE, FOLLOWING, Refinement, RefinementStage, refine
 
 MIN_SCORE = 0.01  # of a pose that is worth the time
+CONVINCING = 0.7  # score from which on no other start is tried, and an object is followed without a network
 
 
 class PoseRefiner:
@@ -29,7 +33,7 @@ class PoseRefiner:
         image: np.ndarray,
         camera: CameraModel,
         detections: list[Detection],
-        stages: tuple[Stage, ...] = COMPLETE,
+        stages: tuple[RefinementStage, ...] = COMPLETE,
     ) -> list[Detection]:
         """The same detections with better poses and scores; those without a pose that can be drawn are left out."""
         answers = []
@@ -38,10 +42,41 @@ class PoseRefiner:
             if appearance is None:
                 answers.append(detection)
             elif detection.score >= MIN_SCORE:
-                found = refine(image, camera, appearance, detection.pose, stages)
-                if found is not None:
-                    answers.append(self._scored(detection, found, camera))
+                answers += self._best(image, camera, detection, appearance, stages)
         return answers
+
+    def follow(
+        self, image: np.ndarray, camera: CameraModel, expected: Sequence[tuple[ObjectModel, Pose]]
+    ) -> list[Detection | None]:
+        """Objects where they are expected, at T_camera_object, without a network; None where one does not show."""
+        answers: list[Detection | None] = []
+        for model, pose in expected:
+            appearance = self.appearances.get(model.name)
+            found = None if appearance is None else refine(image, camera, appearance, pose, FOLLOWING)
+            start = Detection(model, 0.0, pose, np.zeros((6, 6)))
+            refined = None if found is None else self._scored(start, found, camera)
+            answers.append(refined if refined is not None and refined.score >= CONVINCING else None)
+        return answers
+
+    def _best(
+        self,
+        image: np.ndarray,
+        camera: CameraModel,
+        detection: Detection,
+        appearance: Appearance,
+        stages: tuple[RefinementStage, ...],
+    ) -> list[Detection]:
+        """The detection refined, from another start where the first leads to nothing that looks right."""
+        best: Detection | None = None
+        mirrored = mirrored_face(detection.pose, appearance.box)
+        for start in (detection.pose, mirrored):
+            found = None if start is None else refine(image, camera, appearance, start, stages)
+            refined = None if found is None else self._scored(detection, found, camera)
+            if refined is not None and (best is None or refined.score > best.score):
+                best = refined
+            if best is not None and best.score >= CONVINCING:
+                break
+        return [] if best is None else [best]
 
     def _scored(self, detection: Detection, found: Refinement, camera: CameraModel) -> Detection:
         evidence = refined_features(found, detection, camera)

@@ -12,9 +12,10 @@ from dope_ros2.geometry.bounding_box import BoundingBox
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.meshes.mesh import Mesh
-from dope_ros2.refinement.appearance import Elements
-from dope_ros2.refinement.mesh_appearance import _colors, _samples
-from dope_ros2.refinement.surface_view import SurfaceView, Window, unhidden
+from dope_ros2.refinement.drawing import kernels
+from dope_ros2.refinement.drawing.appearance import Elements
+from dope_ros2.refinement.drawing.mesh_appearance import _colors, _samples
+from dope_ros2.refinement.drawing.surface_view import NEAR_PLANE, SurfaceView, Window, facing, unhidden
 
 SAMPLES = 240_000  # enough for drawings of 350 px
 BACKGROUND = 128.0  # grey level
@@ -46,8 +47,7 @@ class DenseSurface:
         """
         points, normals, uvs, area = _samples(mesh, SAMPLES, where)
         colors, spacing = _colors(mesh, uvs, where), float(np.sqrt(area / SAMPLES))
-        elements = Elements(np.float32(points), np.float32(normals), np.float32(colors), spacing)
-        return cls(elements, BoundingBox.of(mesh.positions.astype(float)))
+        return cls(Elements(points, normals, colors, spacing), BoundingBox.of(mesh.positions.astype(float)))
 
     @property
     def diameter(self) -> float:
@@ -72,14 +72,9 @@ class DenseSurface:
     def view(self, pose: Pose, camera: CameraModel) -> SurfaceView:
         """What a square camera sees of it at a pose T_camera_object."""
         side, elements = camera.width, self.elements
-        R, t = pose.rotation.astype(np.float32), pose.translation.astype(np.float32)
-        to_eye = -R.T @ t - elements.points
-        facing = np.einsum("nd,nd->n", elements.normals, to_eye)
-        seen = np.flatnonzero(facing > MIN_COSINE * np.sqrt(np.einsum("nd,nd->n", to_eye, to_eye)))
-        points = elements.points[seen] @ R.T + t
-        pixels = np.float32(camera.project(points))
-        within = ((pixels > 0) & (pixels < side - 1)).all(1)
-        seen, pixels, depths = seen[within], pixels[within], points[within, 2]
+        see = kernels.compiled(kernels.seen) if kernels.INSTALLED else facing
+        place = pose.rotation, pose.translation, camera.K
+        seen, pixels, depths = see(elements.points, elements.normals, *place, side, MIN_COSINE, NEAR_PLANE)
         spacing = elements.spacing * camera.K[0, 0] / float(pose.apply(self.box.centre)[2])
         shown = unhidden(pixels, depths, side, spacing, OCCLUSION_MARGIN * self.diameter)
         window = Window(np.zeros((side, side, 3), np.float32), camera.K, np.ones((side, side), bool), np.eye(2, 3))

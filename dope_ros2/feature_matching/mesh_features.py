@@ -20,7 +20,7 @@ from dope_ros2.meshes.mesh import Mesh
 from dope_ros2.meshes.read_mesh import read_mesh
 from dope_ros2.meshes.surface_points import check_size
 from dope_ros2.objects.object_model import UNITS, ObjectModel
-from dope_ros2.refinement.surface_view import SurfaceView
+from dope_ros2.refinement.drawing.surface_view import SurfaceView
 
 VIEWS = 60
 SIDES = {352: 1, 144: 4}  # [px] of the drawings, and each how manyeth sample of the surface is drawn

@@ -20,7 +20,7 @@ class Processes:
     """A few named Python processes, each writing what it says to `<name>.log`; all ended when the block is left."""
 
     def __init__(self, logs: Path, env: Mapping[str, str]) -> None:
-        self._logs, self._env = logs, dict(env)
+        self._logs, self._env = logs, {**env, "PYTHONUNBUFFERED": "1"}  # errors are written last, and at once
         self._running: dict[str, subprocess.Popen] = {}
         self._read: dict[str, int] = {}
 

@@ -19,8 +19,7 @@ ROS_VARIABLES = ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PRO
 def environment() -> dict[str, str]:
     """The variables of all three processes: a ROS domain of their own that nobody else on the network sees."""
     kept = {key: value for key, value in os.environ.items() if key not in ROS_VARIABLES}
-    domain = str(1 + os.getpid() % 100)
-    return kept | {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "PYTHONUNBUFFERED": "1"}
+    return kept | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 def render(scene: Path, processes: Processes) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from dope_ros2.meshes.decimate import decimate
-from dope_ros2.meshes.mesh import Mesh, box_uvs, face_normals
+from dope_ros2.meshes.mesh import Mesh, box_uvs, face_normals, facets
 from dope_ros2.meshes.mtl import WHITE
 from dope_ros2.meshes.normals import corner_normals
 from dope_ros2.meshes.parts import GREY, Part, same_picture, weld
@@ -26,8 +27,10 @@ MANY = 200  # triangles; if more are coloured, each is of one colour
 BLOCK = 8  # [px] of a plain colour
 
 
-def join(parts: list[Part], max_triangles: int | None = None) -> Mesh:
+def join(parts: list[Part], max_triangles: int | None = None, flat: bool = False) -> Mesh:
     """Make parts one mesh, decimated if it has too many triangles; its texture is that of all, or an atlas of theirs.
+
+    Where it is to be flat, triangles share no corners and have normals of their own.
 
     Raises:
         UserError: it has too many, and the package fast-simplification is missing.
@@ -41,9 +44,11 @@ def join(parts: list[Part], max_triangles: int | None = None) -> Mesh:
         points, triangles, old, weights = decimate(corners, uvs, part_of, max_triangles)
         corners, normals, part_of = points[triangles], corner_normals(points, triangles), part_of[old[:, 0]]
         uvs, colors = (np.einsum("mck,mckd->mcd", weights, values[old]) for values in (uvs, colors))
-    else:
+    elif not flat:
         normals = _normals(parts, corners)
     uvs, texture, color = _dressed(parts, part_of, corners, uvs, colors)
+    if flat:
+        return replace(facets(corners, uvs), texture=texture, color=color)
     rows = np.float32(np.concatenate([corners, normals, uvs], axis=-1)).reshape(-1, 8)
     _, first, triangles = np.unique(rows.view(np.dtype((np.void, 32))), return_index=True, return_inverse=True)
     rows = rows[first]

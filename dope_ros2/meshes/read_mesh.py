@@ -20,12 +20,13 @@ from dope_ros2.meshes.obj_parts import obj_parts
 from dope_ros2.meshes.read_parts import parsing, read_parts
 
 
-def read_mesh(path: Path, max_triangles: int | None = None) -> Mesh:
+def read_mesh(path: Path, max_triangles: int | None = None, flat: bool = False) -> Mesh:
     """Read a mesh file with its textures and colours.
 
     Args:
         path: a file with one of MESH_SUFFIXES.
         max_triangles: a mesh of more is decimated to about so many.
+        flat: triangles share no corners and have normals of their own, which is quick for millions of them.
 
     Returns:
         The mesh in the file's unit and axes.
@@ -34,7 +35,7 @@ def read_mesh(path: Path, max_triangles: int | None = None) -> Mesh:
         UserError: the file cannot be read, has no triangles or a position that is not finite, or a package is missing.
     """
     with parsing(path):
-        mesh = (_read_obj if path.suffix.lower() == ".obj" else _read_other)(path, max_triangles)
+        mesh = (_read_obj if path.suffix.lower() == ".obj" else _read_other)(path, max_triangles, flat)
     if mesh is None or len(mesh.triangles) == 0 or not np.isfinite(mesh.positions).all():
         raise _unusable(path)
     return mesh
@@ -63,20 +64,20 @@ def _unusable(path: Path) -> UserError:
     return UserError(f"{path}: the mesh has no triangles or a position that is not finite; export it again as OBJ")
 
 
-def _read_obj(path: Path, max_triangles: int | None) -> Mesh | None:
+def _read_obj(path: Path, max_triangles: int | None, flat: bool) -> Mesh | None:
     obj = read_obj(path)
     if len(obj.index) == 0 or not np.isfinite(obj.positions).all():
         return None
     looks = looks_of(obj.names, read_materials(path, obj.libraries))
     used = {looks[k] for k in np.unique(obj.material)}
     if len(used) == 1 and len(obj.index) <= (max_triangles or len(obj.index)) and obj.colors is None:
-        return _of_one_look(obj, used.pop())
-    return join(obj_parts(obj, looks), max_triangles)
+        return _of_one_look(obj, used.pop(), flat)
+    return join(obj_parts(obj, looks), max_triangles, flat)
 
 
-def _of_one_look(obj: Obj, look: Look) -> Mesh:
+def _of_one_look(obj: Obj, look: Look, flat: bool) -> Mesh:
     texture, index = look.texture if obj.has_uvs else None, obj.index
-    if not obj.has_normals:
+    if flat or not obj.has_normals:
         mesh = facets(obj.positions[index[..., 0]], obj.uvs[index[..., 1]] if obj.has_uvs else None)
         return replace(mesh, texture=texture, color=look.color or WHITE)
     unique, triangles = np.unique(index.reshape(-1, 3), axis=0, return_inverse=True)
@@ -90,6 +91,6 @@ def _of_one_look(obj: Obj, look: Look) -> Mesh:
     )
 
 
-def _read_other(path: Path, max_triangles: int | None) -> Mesh | None:
+def _read_other(path: Path, max_triangles: int | None, flat: bool) -> Mesh | None:
     vertices, parts, _ = read_parts(path)
-    return join(parts, max_triangles) if len(parts) and np.isfinite(vertices).all() else None
+    return join(parts, max_triangles, flat) if len(parts) and np.isfinite(vertices).all() else None

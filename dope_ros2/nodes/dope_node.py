@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 
-from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
@@ -14,7 +12,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.engines.registry import advice
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.nodes.base.node import ManagedNode, opening
-from dope_ros2.nodes.base.run import check_running, node_parser, parse, run
+from dope_ros2.nodes.base.run import node_parser, parse, run
 from dope_ros2.nodes.dope import parameters
 from dope_ros2.nodes.dope.camera_input import CameraInput
 from dope_ros2.nodes.dope.detect_action import DetectServer
@@ -55,7 +53,6 @@ class DopeNode(ManagedNode):
         Raises:
             UserError: weights, objects or device are not usable.
         """
-        check_running(self)
         if not self.value("autostart"):
             return
         self.trigger_configure()
@@ -86,6 +83,8 @@ class DopeNode(ManagedNode):
         self._recorder.begin(estimator)
         if slow := advice(self.value("engine"), estimator.engine, self.value("device")):
             self.get_logger().warning(slow)
+        for note in estimator.appearances.notes:
+            self.get_logger().info(f"poses are not compared with the image: {note}")
         callback = ImageCallback(self, self, self._outputs, self._server, self._recorder)
         for name, prefix in prefixes.items():
             self.cameras.append(CameraInput(self, name, prefix, estimator, callback, self._recorder))
@@ -180,8 +179,8 @@ class DopeNode(ManagedNode):
 
     def destroy_node(self) -> None:
         """End; viewers are told while that can be said."""
-        with suppress(RuntimeError, InvalidHandle):  # a signal has shut ROS down
-            self._delete_markers()
+        if self._outputs is not None and self.context.ok():
+            self._outputs.end(self.cameras)
         super().destroy_node()
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.refinement.region_outline import log_ratios, outer
-from dope_ros2.refinement.silhouette import OutlineMesh
-from dope_ros2.refinement.surface_view import Drawing, Window, sampled
+from dope_ros2.refinement.drawing.silhouette import OutlineMesh
+from dope_ros2.refinement.drawing.surface_view import Drawing, Window, sampled
+from dope_ros2.refinement.residuals.region_outline import log_ratios, outer
 
 BOX = 15  # [px] side of the boxes in which colours are correlated
 NOISE = 9.0  # variance [levels2] that is taken for noise

@@ -8,13 +8,13 @@ import numpy as np
 
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.refinement.appearance import Appearance
+from dope_ros2.refinement.drawing.appearance import Appearance
+from dope_ros2.refinement.drawing.surface_view import Drawing, SurfaceView, Window, window_around
 from dope_ros2.refinement.likeness import Likeness
-from dope_ros2.refinement.normal_equations import Residuals
-from dope_ros2.refinement.optical_flow import FlowResiduals
-from dope_ros2.refinement.photometric import PhotometricResiduals
-from dope_ros2.refinement.region_outline import OutlineResiduals
-from dope_ros2.refinement.surface_view import Drawing, SurfaceView, Window, window_around
+from dope_ros2.refinement.residuals.normal_equations import Residuals
+from dope_ros2.refinement.residuals.optical_flow import FlowResiduals
+from dope_ros2.refinement.residuals.photometric import PhotometricResiduals
+from dope_ros2.refinement.residuals.region_outline import OutlineResiduals
 
 STEPS = 3  # of Gauss-Newton on one drawing
 CONVERGED = 2e-4  # a turn below this ends them [rad]
@@ -24,7 +24,7 @@ MIN_ELEMENTS = 60  # that are seen
 
 
 @dataclass(frozen=True)
-class Stage:
+class RefinementStage:
     """One drawing, and what is compared.
 
     Attributes:
@@ -33,6 +33,7 @@ class Stage:
         flow: follow the optical flow, and nothing else.
         photometric: weight of an element of the surface, 1 if each spoke for itself; 0: not compared.
         blur: of both images [px].
+        surroundings: which brightness is normalised by, so wide [px].
         reach: of the lines across the outline [px].
         limit: an outline farther off is something else's [px].
         points: elements that are compared at most.
@@ -43,23 +44,24 @@ class Stage:
     flow: bool = False
     photometric: float = 0.25
     blur: float = 1.5
+    surroundings: int = 13
     reach: int = 8
     limit: float = 8.0
-    points: int = 1500
+    points: int = 1000
 
 
 COARSE = (
-    Stage(80, 0.55, photometric=0.025),
-    Stage(96, 0.6, flow=True),
-    Stage(96, 0.6, photometric=0.05),
-    Stage(160, 0.7, flow=True),
+    RefinementStage(80, 0.55, photometric=0.025),
+    RefinementStage(96, 0.6, flow=True),
+    RefinementStage(96, 0.6, photometric=0.05),
+    RefinementStage(160, 0.7, flow=True),
 )
 FINE = (
-    Stage(160, 0.7, blur=1.2, reach=6, limit=4.0),
-    Stage(160, 0.7, blur=1.0, reach=5, limit=2.5),
-    Stage(160, 0.7, blur=1.0, reach=4, limit=2.0),
+    RefinementStage(136, 0.82, blur=1.2, surroundings=19, reach=6, limit=4.0),
+    RefinementStage(136, 0.82, blur=0.8, surroundings=13, reach=5, limit=2.5),
+    RefinementStage(136, 0.82, blur=0.7, surroundings=11, reach=4, limit=2.0),
 )
-COMPLETE, ONE_ROUND = COARSE + FINE, FINE[-1:]
+COMPLETE, FOLLOWING, ONE_ROUND = COARSE + FINE, (FINE[0], FINE[-1]), FINE[-1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,11 @@ class Refinement:
 
 
 def refine(
-    image: np.ndarray, camera: CameraModel, appearance: Appearance, pose: Pose, stages: tuple[Stage, ...] = COMPLETE
+    image: np.ndarray,
+    camera: CameraModel,
+    appearance: Appearance,
+    pose: Pose,
+    stages: tuple[RefinementStage, ...] = COMPLETE,
 ) -> Refinement | None:
     """Move a pose until the object, drawn there, lies on the photograph.
 
@@ -133,20 +139,20 @@ def damped(information: np.ndarray) -> np.ndarray:
 
 
 def _look(
-    image: np.ndarray, camera: CameraModel, appearance: Appearance, pose: Pose, stage: Stage
+    image: np.ndarray, camera: CameraModel, appearance: Appearance, pose: Pose, stage: RefinementStage
 ) -> SurfaceView | None:
     window: Window | None = window_around(image, camera, pose.apply(appearance.corners), stage.side, stage.fill)
     view = None if window is None else SurfaceView.of(appearance, pose, window)
     return view if view is not None and len(view.seen) >= MIN_ELEMENTS else None
 
 
-def _residuals(view: SurfaceView, drawing: Drawing, appearance: Appearance, stage: Stage) -> list[Residuals]:
+def _residuals(view: SurfaceView, drawing: Drawing, appearance: Appearance, stage: RefinementStage) -> list[Residuals]:
     """What a stage compares."""
     if stage.flow:
         found = [FlowResiduals.of(view, drawing, stage.points)]
     else:
         found = [
             OutlineResiduals.of(appearance.outline, view.pose, view.window, drawing, stage.reach, stage.limit),
-            PhotometricResiduals.of(view, drawing, stage.blur, stage.points, stage.photometric),
+            PhotometricResiduals.of(view, drawing, stage.blur, stage.surroundings, stage.points, stage.photometric),
         ]
     return [each for each in found if each is not None]

@@ -18,7 +18,7 @@ from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
 from dope_ros2.network.calibration import PeakCalibration
 from dope_ros2.network.metadata import Metadata
-from dope_ros2.network.weights import load, save
+from dope_ros2.network.weights import load, read_appearances, save
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.calibration import pose_confidence
 from dope_training.data.split import held_out
@@ -139,7 +139,8 @@ def calibrate(
         )
     )
     metadata = _with_biases(replace(metadata, score_model=score_model or metadata.score_model), biases)
-    save(weights, load(weights)[0], metadata)  # the estimator may have halved the precision of its own
+    network = load(weights)[0]  # the estimator may have halved the precision of its own
+    save(weights, network, metadata, read_appearances(weights))
     return metadata, score_model is not None
 
 

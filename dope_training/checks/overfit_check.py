@@ -21,10 +21,10 @@ import torch
 
 from dope_datagen.dataset.store import Dataset, Sample
 from dope_ros2.estimation.estimator import Estimator
-from dope_ros2.geometry.image_warp import warp
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.evaluation.matching import MIN_VISIBILITY, LabelledPose, match
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.image_warp import warp
 from dope_ros2.network.metadata import Metadata, TrainedObject
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.checks.data_check import preflight

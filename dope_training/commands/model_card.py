@@ -16,7 +16,7 @@ from dope_ros2.common.errors import UserError
 from dope_ros2.evaluation.matching import DEFINITION
 from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata
-from dope_ros2.network.weights import load, sha256
+from dope_ros2.network.weights import load, read_appearances, sha256
 from dope_training.calibration.pose_confidence import biases_in_words
 from dope_training.evaluation import tables
 from dope_training.evaluation.report import SCHEMA
@@ -52,10 +52,18 @@ def _facts(path: Path, metadata: Metadata) -> str:
         if metadata.input_height
         else "rectified RGB, as it is",
         "output": f"nine belief maps and {metadata.affinity} votes for each object, at stride {metadata.stride}",
+        "appearance": _appearance(path, metadata),
         "licence": metadata.licence,
         "written by": f"version {metadata.code_version}",
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
+
+
+def _appearance(path: Path, metadata: Metadata) -> str:
+    """Which objects the file has the appearance of."""
+    names = read_appearances(path).keys()
+    known = [trained.name for trained in metadata.objects if trained.name in names]
+    return "of all objects" if len(known) == len(metadata.objects) else f"of {', '.join(known) or 'no object'}"
 
 
 def _objects(metadata: Metadata) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 
 from dope_datagen.dataset.store import Sample
 from dope_ros2.estimation.object_crops import MAX_MAGNIFICATION, magnification
-from dope_ros2.geometry.image_warp import warp
 from dope_ros2.geometry import cuboid
+from dope_ros2.geometry.image_warp import warp
 
 MIN_CROP_VISIBILITY = 0.3  # visible share of an object around which a crop is cut
 

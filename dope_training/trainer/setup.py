@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.legacy.checkpoints import save_legacy
 from dope_ros2.network.metadata import Conventions, Metadata, TrainedObject
-from dope_ros2.network.weights import save
+from dope_ros2.network.weights import Arrays, read_appearances, save
 from dope_ros2.objects.object_model import ObjectModel, load_objects, pick
 from dope_training.config import TrainConfig
 from dope_training.data.crops import crops_of
@@ -185,13 +186,16 @@ def metadata_of(module: BeliefModule, options: RunOptions, steps: int) -> Metada
 
 
 def export(path: Path, module: BeliefModule, options: RunOptions, steps: int) -> None:
-    """Write the network of a module with what is needed to use it.
+    """Write the network of a module with what is needed to use it; appearances that the file has stay.
 
     Raises:
         UserError: the file cannot be written.
     """
+    kept: dict[str, Arrays] = {}
+    with suppress(UserError):  # what is damaged is replaced
+        kept = read_appearances(path)
     try:
-        save(path, module.network.eval(), metadata_of(module, options, steps))
+        save(path, module.network.eval(), metadata_of(module, options, steps), kept)
     except files.WriteError as error:
         raise refused(path, error) from error
 

@@ -11,7 +11,7 @@ import torch
 from dope_ros2.common.errors import UserError
 from dope_ros2.network.architectures import make_network
 from dope_ros2.network.metadata import Metadata, TrainedObject
-from dope_ros2.network.weights import load, save
+from dope_ros2.network.weights import load, read_appearances, save, write_appearances
 from dope_training.commands.train import main
 from dope_training.config import load_config
 from helpers.tiny_training import CARTON, make_store
@@ -42,11 +42,15 @@ def test_training_writes_weights_resumes_and_refuses_to_overwrite(tmp_path, data
     _, first = load(tmp_path / "run" / "weights.safetensors")
     assert first.training["steps_done"] == 2
     assert first.data["pictures"] == 20
+    looks = read_appearances(tmp_path / "run" / "weights.safetensors")
+    assert [*looks] == ["carton"]
+    write_appearances(tmp_path / "run" / "weights.safetensors", looks | {"mug": looks["carton"]})
     assert main([str(recipe), *run]) == 2
     assert "add --resume" in capsys.readouterr().err
     assert main([str(recipe), *run, "--resume", "--steps", "4"]) == 0
     _, second = load(tmp_path / "run" / "weights.safetensors")
     assert second.training["steps_done"] == 4
+    assert {*read_appearances(tmp_path / "run" / "weights.safetensors")} == {"carton", "mug"}
 
 
 def test_training_starts_from_given_weights(tmp_path, data, recipe, capsys):

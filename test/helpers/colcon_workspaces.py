@@ -19,7 +19,8 @@ def environment():
         return None
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     prefixes = {"AMENT_PREFIX_PATH": str(TOOLS), "CMAKE_PREFIX_PATH": str(TOOLS), "ROS_DISTRO": "jazzy"}
-    return kept | prefixes | {"PATH": f"{TOOLS}/bin:{kept['PATH']}", "ROS_VERSION": "2", "ROS_PYTHON_VERSION": "3"}
+    paths = {"PATH": f"{TOOLS}/bin:{kept['PATH']}", "LD_LIBRARY_PATH": f"{TOOLS}/lib"}
+    return kept | prefixes | paths | {"ROS_VERSION": "2", "ROS_PYTHON_VERSION": "3"}
 
 
 class Workspace:

@@ -131,3 +131,18 @@ def as_rendered(path):
     """A prepared mesh as the renderers read it, as a surface to look colours up in."""
     mesh = read_mesh(path)
     return as_surface(mesh, cv2.imread(str(mesh.texture))[..., ::-1])
+
+
+def cylinder(radius, height, sectors=64, rings=8):
+    """(M, 3, 3) corners of the triangles of a can that stands on its origin, seen from outside."""
+    v, u = np.meshgrid(np.linspace(0, 1, rings + 1), np.arange(sectors + 1) / sectors * 2 * np.pi, indexing="ij")
+
+    def quads(r, z):
+        points = np.stack([r * np.cos(u), r * np.sin(u), z], -1)
+        a, b, c, d = points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]
+        return np.stack([np.stack([a, b, c], -2), np.stack([a, c, d], -2)]).reshape(-1, 3, 3)
+
+    wall, floor, lid = quads(radius + 0 * v, height * v), quads(radius * v, 0 * v), quads(radius * v, height + 0 * v)
+    corners = np.concatenate([wall, floor, lid[:, ::-1]])
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    return corners[area > 1e-15]

@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 
+from dope_ros2.common import stop_signals
 from dope_ros2.common.errors import UserError, one_line
 
 REPEAT_AFTER, MAX_FAULTS = 5.0, 10  # a fault is told again after this time [s]; so many different ones meanwhile
@@ -78,6 +79,10 @@ class NodeBase:
             return Parameter(given.name, now.type_, [])  # ros2cli sends [] as bytes, whatever the parameter's type
         return Parameter(given.name, value=coerce_parameter(given.value, now.value))
 
+    def is_ending(self) -> bool:
+        """Whether it is done, or a signal has come, which may have interrupted anything."""
+        return self.done.done() or stop_signals.stopping() or not self.context.ok()
+
     def value(self, name: str) -> object:
         """The present value of a parameter."""
         return self.get_parameter(name).value
@@ -121,13 +126,13 @@ class ManagedNode(NodeBase, LifecycleNode):
             if iscoroutinefunction(service.callback):  # which minds its own faults
                 continue
             service.callback = partial(self._answer, service.service_name, service.callback)
-        while self.context.ok() and not self.done.done():
+        while not self.is_ending():
             try:
                 super().spin()
             except UserError:
                 raise
             except Exception:
-                if not self.context.ok():
+                if self.is_ending():
                     raise
                 self.log_error_throttled(f"something that came could not be handled:\n{traceback.format_exc()}")
 
@@ -136,7 +141,7 @@ class ManagedNode(NodeBase, LifecycleNode):
         try:
             return callback(request, response)
         except Exception as error:
-            if not self.context.ok():
+            if self.is_ending():
                 raise
             self.log_error_throttled(f"{name}: cannot be done: {one_line(error) or type(error).__name__}")
             return response

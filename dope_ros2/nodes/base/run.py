@@ -9,7 +9,7 @@ from collections.abc import Callable
 import rclpy
 from rclpy.exceptions import InvalidHandle, ParameterException
 from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from dope_ros2.common import stop_signals
 from dope_ros2.common.errors import UserError
@@ -70,7 +70,7 @@ def _run(make: Callable[[], NodeBase], prog: str, argv: list[str]) -> int:
 
 def _init(argv: list[str]) -> None:
     try:
-        rclpy.init(args=argv)
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # rcl's own, such as a missing or malformed parameter file
         reason = str(error).split("\n")[0].split(", at ")[0]
         raise UserError(f"ROS arguments {' '.join(argv)}: {reason}; see `ros2 run --help`") from error
@@ -82,14 +82,10 @@ def _spin(make: Callable[[], NodeBase]) -> int:
     except ParameterException as error:
         raise UserError(f"{error}; check -p and --params-file") from error
     try:
-        node.start()
-        node.spin()
+        stop_signals.call_on_signal(lambda: node.done.set_result(0))
+        if not node.is_ending():
+            node.start()
+            node.spin()
         return node.done.result() or 0
     finally:
         node.destroy_node()
-
-
-def check_running(node: Node) -> None:
-    """Leave quietly when the process was told to stop while the node was still starting."""
-    if not node.context.ok():
-        raise ExternalShutdownException

@@ -41,7 +41,7 @@ class ImageCallback:
         except UserError as error:
             fault = str(error)
         except Exception:  # whatever an image can do to us, the next one may be better
-            if not self._node.context.ok():  # told to stop while it was looked at
+            if self._node.is_ending():  # told to stop while it was looked at
                 return
             fault = f"{camera.image_topic}: an image could not be looked at:\n{traceback.format_exc()}"
         else:

@@ -67,6 +67,8 @@ def _declare_processing(node: NodeBase) -> None:
     add("input_height", -1, text, (-1, 4096), fixed=False)
     text = "Look again at each object that is found, larger: more exact poses, for a fifth more time each."
     add("closer_look", start.closer_look, text, fixed=False)
+    text = "Compare each pose with the image and correct it, where it is known what the object looks like."
+    add("refine", start.refine, text, fixed=False)
     add("min_score", start.min_score, "Detections below are not published.", (0.0, 1.0), fixed=False)
     text = "Lowest belief that counts as a keypoint."
     add("peak_threshold", start.peak_threshold, text, (0.01, 1.0), fixed=False)
@@ -119,7 +121,7 @@ def chosen(names: Iterable[str], models: Iterable[ObjectModel], where: str = "pa
 
 def settings(node: NodeBase, models: Iterable[ObjectModel]) -> Settings:
     """What the estimator, which knows these objects, is asked for now."""
-    names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look")
+    names = ("min_score", "peak_threshold", "max_reprojection_error", "input_height", "closer_look", "refine")
     objects = tuple(chosen(node.value("objects"), models))
     return Settings(objects=objects, **{name: node.value(name) for name in names})
 

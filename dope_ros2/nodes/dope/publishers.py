@@ -9,6 +9,7 @@ import numpy as np
 from dope_msgs.msg import ObjectInfoArray, TrackArray
 from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
@@ -29,6 +30,7 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.pipeline.frame import Frame
 from dope_ros2.visualization import overlay
 
+DELIVERY = Duration(seconds=0.5)
 EXPIRY_PERIOD = 0.25  # how often markers that have outlived their image are looked for [s]
 
 
@@ -99,6 +101,11 @@ class Publishers:
             self._expiry.pop(camera, None)
             if (msg := camera.markers.delete()).markers:
                 self._markers.publish(msg)
+
+    def end(self, cameras: Iterable[CameraInput]) -> None:
+        """Remove what has been shown, and wait until viewers have heard it, for `DELIVERY` at most."""
+        self.delete_markers(cameras)
+        self._markers.wait_for_all_acked(DELIVERY)
 
     def _delete_expired(self) -> None:
         now = time.monotonic()

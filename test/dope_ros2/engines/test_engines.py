@@ -99,11 +99,25 @@ def test_a_network_without_a_surface_has_two_maps(small):
 @pytest.mark.parametrize("target", [Target.ONNX, Target.OPENVINO])
 def test_an_exported_network_is_used_like_weights(target, file, tmp_path):
     out = tmp_path / f"two{'.onnx' if target is Target.ONNX else '.xml'}"
+    weights.write_appearances(out, {"gone": {"points": np.zeros(3, np.uint16)}})  # of an earlier network of that name
     assert main([str(file), "--to", target, "--out", str(out)]) == 0
     engine, metadata = start(out, "auto", "cpu")
     assert metadata == weights.load(file)[1]
     assert "openvino" in engine.name
     assert not [path for path in tmp_path.iterdir() if path.stem != "two"]  # nothing half done is left
+
+
+@pytest.mark.skipif("onnxruntime" not in INSTALLED, reason="needs onnxruntime")
+def test_what_objects_look_like_goes_along_in_a_file_beside_the_network(file, tmp_path):
+    looks = {"box": {"points": np.array([[0, 65_535, 9]], np.uint16)}, "can": {"normals": np.array([-127], np.int8)}}
+    path = tmp_path / "two.safetensors"
+    path.write_bytes(file.read_bytes())
+    weights.write_appearances(path, looks)
+    assert main([str(path), "--to", Target.ONNX]) == 0
+    again = weights.read_appearances(tmp_path / "two.onnx")
+    assert again.keys() == looks.keys()
+    np.testing.assert_array_equal(again["box"]["points"], looks["box"]["points"])
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, "two.onnx", "two.onnx.appearance.safetensors"}
 
 
 @pytest.mark.skipif("onnxruntime" not in INSTALLED, reason="needs onnxruntime")

@@ -1,6 +1,7 @@
 """The weights file of the package: its record, and what it finds in real photographs."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,9 @@ from safetensors import safe_open
 
 from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.io.bop import read_scene
-from dope_ros2.network.weights import load, sha256
+from dope_ros2.network.weights import load, match_objects, read_appearances, sha256
 from dope_ros2.objects.object_model import load_objects
+from dope_ros2.refinement.stored.appearances import load_appearances
 from dope_training.config import OLD_KEYS, load_config
 
 REPO = Path(__file__).resolve().parents[3]
@@ -30,6 +32,15 @@ def test_the_file_is_small_and_says_how_it_was_trained():
     common = recipe.model_dump(mode="json", include=training.keys())  # keys that came later have defaults
     assert common.items() <= training.items()
     assert len(common) >= 15
+
+
+def test_every_object_has_an_appearance_of_at_most_400_kb_of_its_size():
+    objects = load_objects()
+    without_meshes = [replace(model, mesh=None) for model in match_objects(WEIGHTS, load(WEIGHTS)[1], objects)]
+    found = load_appearances(WEIGHTS, without_meshes)
+    assert found.notes == []
+    assert [*found] == [model.name for model in without_meshes]
+    assert max(sum(a.nbytes for a in arrays.values()) for arrays in read_appearances(WEIGHTS).values()) <= 400_000
 
 
 def test_what_the_file_says_of_itself_would_be_written_again_as_it_stands():

@@ -2,10 +2,12 @@ import json
 import os
 import pickle
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dope_ros2.common.errors import UserError
@@ -14,7 +16,7 @@ from dope_ros2.network.calibration import PeakCalibration, ScoreModel
 from dope_ros2.network.dope_lite import DopeLite
 from dope_ros2.network.dope_paper import Paper
 from dope_ros2.network.metadata import FILE_KEYS, Metadata, TrainedObject
-from dope_ros2.network.weights import load, match_objects, save
+from dope_ros2.network.weights import load, match_objects, read_appearances, save, write_appearances
 from dope_ros2.objects.object_model import ObjectModel
 
 BOX = ObjectModel(name="box", class_id=1, size=(0.1, 0.2, 0.3))
@@ -81,9 +83,44 @@ def test_saved_weights_come_back_with_their_metadata(tmp_path):
         np.testing.assert_allclose(again.state_dict()[key], value, atol=1e-3, rtol=1e-3)
 
 
-def test_missing_weights_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"none\.safetensors: no such weights file"):
-        load(tmp_path / "none.safetensors")
+LOOKS = {
+    "box": {"points": np.array([[0, 40_000, 65_535]], np.uint16), "frame": np.array([1e-12, 3.0])},
+    "tea-box_2": {"normals": np.array([[-128, 0, 127]], np.int8), "colors": np.zeros((0, 3), np.uint8)},
+}
+LOOKS["twin"] = LOOKS["box"]
+
+
+def test_what_objects_look_like_comes_back_to_the_bit_and_the_network_does_not_mind(tmp_path):
+    path, metadata = tmp_path / "w.safetensors", Metadata(architecture="dope-lite", objects=(TRAINED,))
+    save(path, DopeLite(1), metadata)
+    assert read_appearances(path) == {}
+    write_appearances(path, LOOKS)
+    assert load(path)[1] == metadata
+    again = read_appearances(path)
+    assert again.keys() == LOOKS.keys()
+    for name, arrays in LOOKS.items():
+        assert again[name].keys() == arrays.keys()
+        for key, array in arrays.items():
+            assert again[name][key].dtype == array.dtype
+            np.testing.assert_array_equal(again[name][key], array)
+    write_appearances(path, {})
+    assert read_appearances(path) == {}
+    save(path, load(path)[0], metadata, LOOKS)
+    assert read_appearances(path).keys() == LOOKS.keys()
+
+
+def test_every_type_in_which_looks_are_stored_can_be_read_by_the_oldest_pytorch(tmp_path):
+    save(tmp_path / "w.safetensors", DopeLite(1), Metadata(architecture="dope-lite", objects=(TRAINED,)), LOOKS)
+    with safe_open(tmp_path / "w.safetensors", "np") as file:
+        types = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118, it is no mapping
+    assert types <= {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "BOOL"}  # 2.1 has no U16
+
+
+def test_missing_weights_are_named_and_where_others_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # as where only an installed package is
+    with pytest.raises(UserError, match=r"none\.safetensors: no such weights file") as caught:
+        load("none.safetensors")
+    assert list(Path(str(caught.value).split()[-1]).glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5000])

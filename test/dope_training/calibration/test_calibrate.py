@@ -16,7 +16,7 @@ from dope_ros2.network.architectures import make_network
 from dope_ros2.network.belief_maps import MapSpec
 from dope_ros2.network.calibration import ScoreModel
 from dope_ros2.network.metadata import Metadata, TrainedObject
-from dope_ros2.network.weights import load, save
+from dope_ros2.network.weights import load, read_appearances, save, write_appearances
 from dope_ros2.objects.object_model import load_objects
 from dope_training.calibration import calibrate as tested
 from dope_training.calibration.calibrate import calibrate, corner_errors, fit
@@ -108,6 +108,7 @@ def files(tmp_path):
 
 def test_the_calibration_is_written_into_the_weights_and_nothing_else_changes(files, monkeypatch):
     data, weights = files
+    write_appearances(weights, {"carton": {"points": np.arange(6, dtype=np.uint16)}})
     network, metadata = load(weights)
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
     found, trusted = calibrate(weights, [data], 0.5, load_objects(), "cpu")
@@ -118,6 +119,7 @@ def test_the_calibration_is_written_into_the_weights_and_nothing_else_changes(fi
     assert said.calibration.shrinkage == pytest.approx(0.45, abs=0.05)
     for key, value in network.state_dict().items():
         torch.testing.assert_close(after.state_dict()[key], value, rtol=0, atol=0)
+    np.testing.assert_array_equal(read_appearances(weights)["carton"]["points"], range(6))
 
 
 def test_images_that_show_too_few_corners_start_no_engine(files, tmp_path, capsys):

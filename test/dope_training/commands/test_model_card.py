@@ -52,6 +52,7 @@ def test_the_card_has_the_recipe_the_figures_and_the_notes(weights, tmp_path, ca
     card = tmp_path / "boxes.md"
     assert capsys.readouterr().out.split() == [str(card), str(tmp_path / "SHA256SUMS")]
     text = card.read_text()
+    assert "| appearance | of no object |" in text
     for said in ("| carton | 0.16 x 0.11 x 0.06 |", "steps: 1200", "CC BY 4.0", "## On shelf", "not measured"):
         assert said in text
     [line] = [line for line in text.splitlines() if line.startswith("| carton | 2 |")]

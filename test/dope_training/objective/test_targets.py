@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from dope_ros2.estimation.object_crops import ObjectRegion, crop_and_scale
-from dope_ros2.geometry.image_warp import warp
 from dope_ros2.geometry.camera import CameraModel
+from dope_ros2.geometry.image_warp import warp
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.belief_maps import OFFSET_SCALE, MapSpec
 from dope_training.config import TrainConfig

@@ -87,6 +87,31 @@ def test_an_interrupted_node_leaves_dds_and_removes_its_shared_memory(tmp_path):
     assert not [path for path in mapped if path.exists()]
 
 
+SWALLOWS = """
+import sys, time
+from dope_ros2.nodes.base.node import PlainNode
+from dope_ros2.nodes.base.run import run
+
+class Swallowing(PlainNode):
+    def start(self):
+        self.create_timer(0.01, self.work)
+
+    def work(self):
+        try:
+            print("works", flush=True)
+            time.sleep(3)
+        except KeyboardInterrupt:
+            pass
+
+sys.exit(run(lambda: Swallowing("swallowing"), "swallowing", []))
+"""
+
+
+def test_a_callback_that_swallows_the_interrupt_ends_the_node_all_the_same(tmp_path):
+    status, text = interrupted((["-c", SWALLOWS], "works", signal.SIGINT, 0.0, 0.0, tmp_path / "log"))
+    assert (status, set(text.splitlines())) == (0, {"works"})  # it may have begun again before the node was told
+
+
 def test_the_verb_node_ends_with_status_0_while_it_imports(tmp_path):
     command = ["-m", "dope_ros2.cli", "node"]
     assert interrupted((command, "_rclpy_pybind11", signal.SIGINT, 0.0, 0.0, tmp_path / "log")) == (0, "")

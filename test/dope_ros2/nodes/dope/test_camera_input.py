@@ -55,6 +55,19 @@ def test_the_log_says_when_images_come_and_when_they_come_no_more(quiet, observe
     publish_until(observer, "/quiet/image_rect", lambda: quiet.count("image_rect: images come") == 2, "it is over")
 
 
+@pytest.mark.parametrize("qos", [QoSProfile(depth=1), BEST_EFFORT], ids=["reliable", "best_effort"])
+def test_by_default_an_image_is_asked_for_as_reliably_as_its_camera_publishes(start, observer, qos):
+    namespace = f"/{qos.reliability.name}".lower()
+    publisher = observer.node.create_publisher(Image, topic := f"{namespace}/image_rect", qos)
+    start(FAKE, "--ros-args", "-r", f"__ns:={namespace}")
+
+    def asked_for():
+        return [each.qos_profile.reliability for each in observer.node.get_subscriptions_info_by_topic(topic)]
+
+    observer.until(lambda: asked_for() == [qos.reliability], "a subscription of its kind")
+    observer.node.destroy_publisher(publisher)
+
+
 @pytest.fixture(scope="module")
 def pair(start, observer):
     """A node with two cameras, one remapped and best effort, that subscribes reliably whatever they do."""

@@ -1,5 +1,6 @@
 """What dope_node publishes, over DDS: scores, what is coasting, names of frames, markers that go, the lazy node."""
 
+import signal
 from pathlib import Path
 
 import cv2
@@ -125,7 +126,7 @@ def standing(observer, topic="/shown/markers"):
     return result
 
 
-def feed(observer, cameras, until, what):
+def feed(observer, cameras, until, what, topic="/shown/markers"):
     """Publish images of these cameras until the markers are as wanted."""
 
     def done():
@@ -133,7 +134,7 @@ def feed(observer, cameras, until, what):
             observer.publish(info(), f"/{camera}/camera_info")
             observer.publish(picture(400), f"/{camera}/image_rect")
         observer.spin(0.05)
-        return standing(observer) == until
+        return standing(observer, topic) == until
 
     observer.until(done, what)
 
@@ -181,6 +182,20 @@ def test_a_node_that_ends_by_itself_deletes_its_markers(observer):
 
         observer.until(drawn, "markers")
     observer.until(lambda: not standing(observer, "/ending/dope/markers"), "their end")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_node_that_a_signal_ends_deletes_its_markers(start, observer, number):
+    camera = f"ended_{number.name}".lower()
+    topic, parameters = f"/{camera}/dope/markers", ["-p", "marker_lifetime:=0.0"]
+    process = start(FAKE, "--ros-args", "-r", f"__ns:=/{camera}", *parameters)
+    observer.listen(MarkerArray, topic, 100)
+    feed(observer, (camera,), {(f"{camera}_carton", n) for n in range(3)}, "markers", topic)
+    for _ in range(2):  # Ctrl-C in a terminal reaches the node twice
+        process.signal(number)
+    assert process.wait() == 0
+    observer.until(lambda: not standing(observer, topic), "their end")
+    assert "Traceback" not in process.output
 
 
 def test_the_annotated_image_is_there_as_jpeg(start, observer):

@@ -11,7 +11,8 @@ import numpy as np
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.image_warp import warp
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.refinement.appearance import Appearance, Elements
+from dope_ros2.refinement.drawing import kernels
+from dope_ros2.refinement.drawing.appearance import Appearance, Elements
 
 MAX_MAGNIFICATION = 1.8  # of an image; more shows nothing new
 NEAR_PLANE = 0.02  # nothing is seen nearer than this [m]
@@ -19,9 +20,11 @@ MIN_COSINE = 0.1  # of the angle between an element's normal and the ray to it; 
 CELLS_PER_SPACING = 2.0  # a cell of the depth buffer is so many spacings of the elements wide
 MIN_CELL = 2.0  # [px]
 OCCLUSION_MARGIN = 0.05  # of the diameter: an element so far behind the nearest one around it is not seen
+MAX_SPACING = 1.0  # of the elements that are drawn [px]
 LIGHT_CELLS = 16  # on each side of the window: light is fitted to mean colours of cells, so that it does not depend on
 # whether drawing and photograph lie on each other
 LIGHT_ROUNDS = 3
+MIN_GAIN = 0.05  # nothing is darker
 LIGHT_OFFSET = 40.0  # levels of one unit of the constant part of the light model
 LIGHT_PRIOR = np.array([3.0, 3e3, 3e3, 3e3, 3e3])  # weight, for 50 cells, of a plain gain
 MIN_LIGHT_ERROR = 60.0  # [levels squared], over three channels, that is taken for noise
@@ -107,21 +110,13 @@ class SurfaceView:
     spacing: float
 
     @classmethod
-    def of(cls, appearance: Appearance, pose: Pose, window: Window, density: float = 1.0) -> SurfaceView:
-        """What is seen of an object at a pose, drawn with one element a pixel or `density` times as many."""
+    def of(cls, appearance: Appearance, pose: Pose, window: Window) -> SurfaceView:
+        """What is seen of an object at a pose."""
         focal, distance = window.K[0, 0], max(float(pose.apply(appearance.box.centre)[2]), NEAR_PLANE)
-        elements = appearance.level(distance / focal / np.sqrt(density))
-        R, t, K = pose.rotation.astype(np.float32), pose.translation.astype(np.float32), window.K.astype(np.float32)
-        to_eye = -R.T @ t - elements.points
-        facing = np.einsum("nd,nd->n", elements.normals, to_eye)
-        seen = np.flatnonzero(facing > MIN_COSINE * np.sqrt(np.einsum("nd,nd->n", to_eye, to_eye)))
-        points = elements.points[seen] @ R.T + t
-        depths = points[:, 2]
-        homogeneous = points @ K.T
-        pixels = homogeneous[:, :2] / np.maximum(depths, NEAR_PLANE)[:, None]
-        last = window.side - 1
-        within = (depths > NEAR_PLANE) & ((pixels > 0) & (pixels < last)).all(1)
-        seen, pixels, depths = seen[within], pixels[within], depths[within]
+        elements = appearance.level(MAX_SPACING * distance / focal)
+        place = pose.rotation, pose.translation, window.K
+        see = kernels.compiled(kernels.seen) if kernels.INSTALLED else facing
+        seen, pixels, depths = see(elements.points, elements.normals, *place, window.side, MIN_COSINE, NEAR_PLANE)
         spacing = elements.spacing * focal / distance
         shown = unhidden(pixels, depths, window.side, spacing, OCCLUSION_MARGIN * appearance.diameter)
         return cls(window, pose, elements, seen[shown], pixels[shown], depths[shown], spacing)
@@ -131,49 +126,101 @@ class SurfaceView:
 
         In each channel the photograph is taken for `colour * (L0 + L . normal) + b`, fitted robustly.
         """
-        colors, normals = (
-            self.elements.colors[self.seen],
-            self.elements.normals[self.seen] @ np.float32(self.pose.rotation.T),
-        )
+        colors = self.elements.colors[self.seen]
+        normals = self.elements.normals[self.seen] @ self.pose.rotation.T
         photograph = sampled(self.window.image, self.pixels)
         size = -(-self.window.side // LIGHT_CELLS)
         columns, rows = (self.pixels / size).astype(int).T
-        cells = rows * LIGHT_CELLS + columns
-        counts = np.bincount(cells, minlength=LIGHT_CELLS**2)
-        used = counts > counts.max() / 4
-
-        def means(values: np.ndarray) -> np.ndarray:
-            return np.bincount(cells, values, LIGHT_CELLS**2)[used] / counts[used]
-
-        target = np.stack([means(photograph[:, c]) for c in range(3)])
+        add = kernels.compiled(kernels.light_sums) if kernels.INSTALLED else sum_light
+        counts, targets, bases = add(rows * LIGHT_CELLS + columns, colors, normals, photograph, LIGHT_CELLS**2)
+        used = counts > counts.max(initial=0) / 4
+        target = targets[:, used] / counts[used]
         basis = np.empty((3, int(used.sum()), 5))
-        for c in range(3):
-            basis[c, :, 0] = means(colors[:, c])
-            for d in range(3):
-                basis[c, :, 1 + d] = means(colors[:, c] * normals[:, d])
-        basis[:, :, 4] = LIGHT_OFFSET
+        basis[..., :4], basis[..., 4] = bases[:, used] / counts[used, None], LIGHT_OFFSET
         lights = _fit_light(basis, target)
-        gains = np.maximum(lights[:, :1].T + normals @ np.float32(lights[:, 1:4].T), 0.05)
-        return np.float32(colors * gains + LIGHT_OFFSET * lights[:, 4])
+        gains = np.maximum(lights[:, 0] + normals @ lights[:, 1:4].T, MIN_GAIN)
+        return colors * gains + LIGHT_OFFSET * lights[:, 4]
 
     def drawn(self, colors: np.ndarray) -> Drawing:
         """The object in these colours (N, 3) of the elements: each pixel the mean of those around it."""
         side = self.window.side
-        corner = self.pixels.astype(int)
-        right, down = (self.pixels - corner).T.astype(np.float64)
-        sums = np.zeros((side * side, 4), np.float32)
-        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            weights = (right if dx else 1 - right) * (down if dy else 1 - down)
-            places = (corner[:, 1] + dy) * side + corner[:, 0] + dx
-            for c in range(3):
-                sums[:, c] += np.bincount(places, weights * colors[:, c], side * side)
-            sums[:, 3] += np.bincount(places, weights, side * side)
-        sums = sums.reshape(side, side, 4)
+        add = kernels.compiled(kernels.splatted) if kernels.INSTALLED else splat
+        sums = np.float32(add(self.pixels, colors, side))
         covered = (sums[..., 3] > MIN_COVERAGE).astype(np.uint8)
         mask = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((3, 3) if self.spacing < 1.5 else (5, 5), np.uint8))
         sigma = float(np.clip(0.4 * self.spacing, 0.4, 2.0))
         sums = cv2.GaussianBlur(sums, (0, 0), sigma)
         return Drawing(sums[..., :3] / np.maximum(sums[..., 3:], 1e-6), mask > 0)
+
+
+def facing(
+    points: np.ndarray,
+    normals: np.ndarray,
+    rotation: np.ndarray,
+    translation: np.ndarray,
+    K: np.ndarray,
+    side: int,
+    min_cosine: float,
+    near: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which elements face the camera and project into a window: indices, pixels (N, 2), depths (N,) [m].
+
+    Args:
+        points: (M, 3) in the object's frame [m].
+        normals: (M, 3) their unit normals.
+        rotation: (3, 3) of T_camera_object.
+        translation: (3,) of it [m].
+        K: (3, 3) camera matrix.
+        side: of the window [px].
+        min_cosine: of the angle between a normal and the ray to the camera.
+        near: smallest depth [m].
+    """
+    to_eye = -rotation.T @ translation - points
+    along = np.einsum("nd,nd->n", normals, to_eye)
+    steep = along**2 > min_cosine**2 * np.einsum("nd,nd->n", to_eye, to_eye)
+    indices = np.flatnonzero((along > 0) & steep)
+    placed = points[indices] @ rotation.T + translation
+    indices, placed = indices[placed[:, 2] > near], placed[placed[:, 2] > near]
+    pixels = (placed / placed[:, 2:]) @ K[:2].T
+    inside = ((pixels > 0) & (pixels < side - 1)).all(1)
+    return indices[inside], pixels[inside], placed[inside, 2]
+
+
+def smallest_depths(pixels: np.ndarray, depths: np.ndarray, size: float, count: int) -> np.ndarray:
+    """(count, count) float32: of the points (N, 2) in each cell of `size` px the smallest depth, infinite without."""
+    columns, rows = (pixels / size).astype(int).T
+    nearest = np.full((count, count), np.inf, np.float32)
+    np.minimum.at(nearest, (rows, columns), np.float32(depths))
+    return nearest
+
+
+def splat(pixels: np.ndarray, colors: np.ndarray, side: int) -> np.ndarray:
+    """(side, side, 4): colours (N, 3) and ones, added up with bilinear weights on the four pixels around each point."""
+    corner = pixels.astype(int)
+    right, down = (pixels - corner).T
+    sums = np.zeros((4, side * side))
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        weights = (right if dx else 1 - right) * (down if dy else 1 - down)
+        places = (corner[:, 1] + dy) * side + corner[:, 0] + dx
+        for c in range(3):
+            sums[c] += np.bincount(places, weights * colors[:, c], side * side)
+        sums[3] += np.bincount(places, weights, side * side)
+    return sums.T.reshape(side, side, 4)
+
+
+def sum_light(
+    cells: np.ndarray, colors: np.ndarray, normals: np.ndarray, photograph: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What light is fitted to, added up by cell.
+
+    Returns:
+        How many elements (count,), sums of seen colours (3, count), and sums of drawn ones, alone and times each part
+        of the normal, (3, count, 4).
+    """
+    parts = np.column_stack([np.ones(len(cells)), normals])
+    targets = np.stack([np.bincount(cells, photograph[:, c], count) for c in range(3)])
+    bases = [[np.bincount(cells, colors[:, c] * parts[:, k], count) for k in range(4)] for c in range(3)]
+    return np.bincount(cells, minlength=count), targets, np.array(bases).swapaxes(1, 2)
 
 
 def unhidden(pixels: np.ndarray, depths: np.ndarray, side: int, spacing: float, margin: float) -> np.ndarray:
@@ -188,12 +235,12 @@ def unhidden(pixels: np.ndarray, depths: np.ndarray, side: int, spacing: float, 
     """
     size = max(MIN_CELL, CELLS_PER_SPACING * spacing)
     count = int(side / size) + 1
+    find = kernels.compiled(kernels.nearest_of_cells) if kernels.INSTALLED else smallest_depths
+    nearest = find(pixels, depths, size, count)
     columns, rows = (pixels / size).astype(int).T
     cells = rows * count + columns
-    nearest = np.full(count * count, np.inf, np.float32)
-    np.minimum.at(nearest, cells, depths)
-    around = cv2.erode(nearest.reshape(count, count), np.ones((3, 3))).ravel()
-    return depths <= np.minimum(nearest[cells] + margin, around[cells] + 2 * margin)
+    around = cv2.erode(nearest, np.ones((3, 3))).ravel()
+    return depths <= np.minimum(nearest.ravel()[cells] + margin, around[cells] + 2 * margin)
 
 
 def sampled(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:

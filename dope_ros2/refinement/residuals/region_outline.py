@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.refinement.normal_equations import NormalEquations, pixel_jacobian, projected, tukey
-from dope_ros2.refinement.silhouette import MIN_LINES, Contour, OutlineMesh
-from dope_ros2.refinement.surface_view import Drawing, Window, sampled
+from dope_ros2.refinement.drawing.silhouette import MIN_LINES, Contour, OutlineMesh
+from dope_ros2.refinement.drawing.surface_view import Drawing, Window, sampled
+from dope_ros2.refinement.residuals.normal_equations import NormalEquations, pixel_jacobian, projected, tukey
 
 BINS = 16  # of each channel's histogram
 UNSEEN = 0.1  # share of colours that the statistics have not seen

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.refinement.normal_equations import NormalEquations, pixel_jacobian, projected, tukey
-from dope_ros2.refinement.surface_view import Drawing, SurfaceView, sampled
+from dope_ros2.refinement.drawing.surface_view import Drawing, SurfaceView, sampled
+from dope_ros2.refinement.residuals.normal_equations import NormalEquations, pixel_jacobian, projected, tukey
 
 SURROUNDINGS = 6.0  # standard deviation of what images are normalised by [px]
 MIN_DEVIATION = 6.0  # [levels]

@@ -1,8 +1,8 @@
-"""The print of an object in a photograph: drawn and seen colours should be alike, whatever the light.
+"""The print of an object in a photograph: drawn and seen brightness should be alike, whatever the light.
 
-Both are normalised by the mean and deviation of their surroundings within the object. What is compared are brightness
-and two differences of colours. Gauss-Newton with the mean of both gradients converges quadratically (Benhimane and
-Malis, "Real-time image-based tracking of planes using efficient second-order minimization", IROS 2004).
+Both are normalised by the mean and deviation of their surroundings within the object. Gauss-Newton with the mean of
+both gradients converges quadratically (Benhimane and Malis, "Real-time image-based tracking of planes using efficient
+second-order minimization", IROS 2004). Colours besides brightness were tried and gained nothing.
 """
 
 from __future__ import annotations
@@ -13,48 +13,46 @@ import cv2
 import numpy as np
 
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.refinement.normal_equations import NormalEquations, pixel_jacobian, projected, tukey
-from dope_ros2.refinement.surface_view import Drawing, SurfaceView, sampled
+from dope_ros2.refinement.drawing.surface_view import Drawing, SurfaceView, sampled
+from dope_ros2.refinement.residuals.normal_equations import NormalEquations, pixel_jacobian, projected, tukey
 
-OPPONENT = np.float32([[0.299, 0.587, 0.114], [1, -1, 0], [0.5, 0.5, -1]])  # brightness, red-green, yellow-blue
-SURROUNDINGS = 0.13  # of the window's side: how wide they are
 MIN_DEVIATION = 6.0  # [levels] that is taken for noise
 MIN_POINTS = 40
 RIM = 5  # [px] wide brush: what is so near to the outline is left to the outline
 TUKEY_LIMIT = 4.0  # standard deviations
-MIN_NOISE = 0.05  # of normalised colours
-MEDIAN_OF_CHI3 = 1.5  # median length of a three-dimensional normal error, in standard deviations
+MIN_NOISE = 0.05  # of normalised brightness
+MEDIAN_OF_NORMAL = 0.6745  # median size of a normal error, in standard deviations
 
 
 def normalised(image: np.ndarray, mask: np.ndarray, share: np.ndarray, width: int) -> np.ndarray:
-    """Colours (S, S, 3) less the mean of their surroundings in a mask (S, S) float, over their deviation.
+    """Brightness (S, S) less the mean of its surroundings in a mask (S, S) float, over its deviation.
 
     Args:
-        image: (S, S, 3) float32.
+        image: (S, S) float32.
         mask: 1 where the image counts, else 0.
         share: (S, S) how much of the surroundings of each pixel counts.
         width: of the surroundings [px].
     """
-    size, weight = (width, width), np.maximum(share, 1e-3)[..., None]
-    away = image - cv2.blur(image * mask[..., None], size) / weight
-    variance = cv2.blur(away * away * mask[..., None], size) / weight
+    size, weight = (width, width), np.maximum(share, 1e-3)
+    away = image - cv2.blur(image * mask, size) / weight
+    variance = cv2.blur(away * away * mask, size) / weight
     return away / np.sqrt(variance + MIN_DEVIATION**2)
 
 
 def gradients(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Along x and along y, of an image (S, S, C) [1/px]."""
+    """Along x and along y, of an image (S, S) [1/px]."""
     return cv2.Scharr(image, cv2.CV_32F, 1, 0, scale=1 / 32), cv2.Scharr(image, cv2.CV_32F, 0, 1, scale=1 / 32)
 
 
 @dataclass(frozen=True, eq=False)
 class PhotometricResiduals:
-    """Elements of a surface with the colours that they should have, and the photograph.
+    """Elements of a surface with the brightness that they should have, and the photograph.
 
     Attributes:
         points: (N, 3) in the object's frame [m].
-        expected: (N, 3) normalised colours.
-        slopes: (N, 3, 2) of colours in the image, the mean of drawing and photograph [1/px].
-        photograph: (S, S, 3) normalised.
+        expected: (N,) normalised brightness.
+        slopes: (N, 2) of brightness in the image, the mean of drawing and photograph [1/px].
+        photograph: (S, S) normalised.
         K: (3, 3) camera matrix of the window.
         independent: share of the elements that speak for themselves; neighbours err together.
     """
@@ -68,7 +66,7 @@ class PhotometricResiduals:
 
     @classmethod
     def of(
-        cls, view: SurfaceView, drawing: Drawing, blur: float, count: int, independent: float
+        cls, view: SurfaceView, drawing: Drawing, blur: float, width: int, count: int, independent: float
     ) -> PhotometricResiduals | None:
         """Of the view's `count` most telling elements; None when there are too few.
 
@@ -76,6 +74,7 @@ class PhotometricResiduals:
             view: of the surface.
             drawing: of it.
             blur: of both images before they are compared [px].
+            width: of the surroundings, odd [px].
             count: of elements.
             independent: see there.
         """
@@ -85,17 +84,17 @@ class PhotometricResiduals:
         usable = np.flatnonzero(inner[rows, columns])
         if len(usable) < MIN_POINTS:
             return None
-        width = int(SURROUNDINGS * window.side) | 1
         weight = (mask & window.inside).astype(np.float32)
         share = cv2.blur(weight, (width, width))
         within = mask.astype(np.float32)
-        blurred = cv2.GaussianBlur(drawing.image * within[..., None], (0, 0), blur)
-        blurred /= np.maximum(cv2.GaussianBlur(within, (0, 0), blur), 1e-3)[..., None]
-        seen = cv2.GaussianBlur(window.image, (0, 0), float(np.hypot(blur, 0.35 * view.spacing)))
-        drawn, photograph = (normalised(i @ OPPONENT.T, weight, share, width) for i in (blurred, seen))
+        drawn, seen = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (drawing.image, window.image))
+        drawn = cv2.GaussianBlur(drawn * within, (0, 0), blur)
+        drawn /= np.maximum(cv2.GaussianBlur(within, (0, 0), blur), 1e-3)
+        seen = cv2.GaussianBlur(seen, (0, 0), float(np.hypot(blur, 0.35 * view.spacing)))
+        drawn, photograph = (normalised(image, weight, share, width) for image in (drawn, seen))
         (dx, dy), (px, py) = gradients(drawn), gradients(photograph)
         if len(usable) > count:
-            strength = (dx * dx + dy * dy).sum(2)[rows[usable], columns[usable]]
+            strength = (dx * dx + dy * dy)[rows[usable], columns[usable]]
             usable = usable[np.argpartition(-strength, min(2 * count, len(usable) - 1))[: 2 * count]]
             usable = np.sort(usable)[:: max(1, len(usable) // count)]
         pixels = view.pixels[usable]
@@ -109,9 +108,8 @@ class PhotometricResiduals:
         side = len(self.photograph)
         inside = ((pixels > 1) & (pixels < side - 2)).all(1)
         errors = self.expected - sampled(self.photograph, np.clip(pixels, 0, side - 1))
-        lengths = np.sqrt((errors * errors).sum(1))
-        noise = float(np.median(lengths)) / MEDIAN_OF_CHI3 + MIN_NOISE
-        weights = tukey(lengths, TUKEY_LIMIT * noise) * inside * (self.independent / noise**2)
-        rows = (self.slopes @ pixel_jacobian(self.points, pose, self.K)).reshape(-1, 6)
-        weighted = rows * np.repeat(weights, 3)[:, None]
-        return NormalEquations(weighted.T @ rows, weighted.T @ errors.ravel())
+        noise = float(np.median(np.abs(errors))) / MEDIAN_OF_NORMAL + MIN_NOISE
+        weights = tukey(errors, TUKEY_LIMIT * noise) * inside * (self.independent / noise**2)
+        rows = np.einsum("nd,ndk->nk", self.slopes, pixel_jacobian(self.points, pose, self.K))
+        weighted = rows * weights[:, None]
+        return NormalEquations(weighted.T @ rows, weighted.T @ errors)

@@ -55,7 +55,7 @@ class OutlineMesh:
         """Of triangles that wind either way, but all the same way."""
         corners = vertices[triangles]
         doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        if (corners[:, 0] * doubled).sum() < 0:  # six times the volume
+        if ((corners[:, 0] - vertices.mean(0)) * doubled).sum() < 0:  # six times the volume
             triangles, doubled = triangles[:, ::-1], -doubled
         ends = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
         owners = np.tile(np.arange(len(triangles)), 3)

@@ -11,11 +11,11 @@ from scipy.spatial import cKDTree
 
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.bounding_box import BoundingBox
-from dope_ros2.refinement.silhouette import OutlineMesh
+from dope_ros2.refinement.drawing.silhouette import OutlineMesh
 
 VERSION = 1  # of the arrays in files
 ELEMENTS = 30_000  # of an object: 12 bytes each
-LEVELS = 3  # of detail; each has a quarter of the elements of the one before
+LEVELS = 6  # of detail; each has half of the elements of the one before
 NORMAL_LEVER = 0.1  # of the diameter, that a point lies apart where its normal is another one: two sides of a sheet
 MAX_ELEMENTS, MAX_TRIANGLES = 65_535, 4000  # in a file
 
@@ -77,7 +77,7 @@ class Appearance:
         places = np.hstack([points, NORMAL_LEVER * self.diameter * normals])
         levels = []
         for level in range(LEVELS):
-            count = max(len(points) >> (2 * level), 1)
+            count = max(len(points) >> level, 1)
             own = colors if level == 0 else mean_of_nearest(places[:count], places, colors)
             levels.append(Elements(points[:count], normals[:count], own, float(np.sqrt(self.area / count))))
         return levels
@@ -107,7 +107,7 @@ class Appearance:
         Raises:
             UserError: it is of another version, or damaged.
         """
-        version = int(np.ravel(arrays.get("version", [0]))[0])
+        version = next(iter(np.ravel(arrays.get("version", 0)).tolist()), 0)
         if version != VERSION:
             raise UserError(
                 f"{where}: appearance of version {version}, this release reads {VERSION}; make it again with "
@@ -123,7 +123,7 @@ class Appearance:
     @classmethod
     def _checked(cls, arrays: Mapping[str, np.ndarray]) -> Appearance:
         points, normals, colors = (np.asarray(arrays[key]) for key in ("points", "normals", "colors"))
-        vertices, triangles = np.asarray(arrays["vertices"]), np.asarray(arrays["triangles"], int)
+        vertices, triangles = np.asarray(arrays["vertices"]), np.asarray(arrays["triangles"])
         frame = np.asarray(arrays["frame"], float)
         if frame.shape != (7,) or not np.isfinite(frame).all() or not (frame[3:6] >= frame[:3]).all() or frame[6] <= 0:
             raise ValueError("its box and area are none")
@@ -131,16 +131,21 @@ class Appearance:
             raise ValueError(f"points {points.shape}, normals {normals.shape}, colors {colors.shape}")
         if (points.dtype, normals.dtype, colors.dtype) != (np.uint16, np.int8, np.uint8):
             raise ValueError(f"points {points.dtype}, normals {normals.dtype}, colors {colors.dtype}")
-        if vertices.ndim != 2 or triangles.ndim != 2 or not len(triangles) <= MAX_TRIANGLES:
+        if not vertices.shape[1:] == triangles.shape[1:] == (3,) or not 0 < len(triangles) <= MAX_TRIANGLES:
             raise ValueError(f"vertices {vertices.shape}, triangles {triangles.shape}")
+        if not vertices.dtype == triangles.dtype == np.uint16 or triangles.max() >= len(vertices):
+            raise ValueError(f"vertices {vertices.dtype}, triangles {triangles.dtype} to {triangles.max()}")
         box = BoundingBox(frame[:3], frame[3:6])
-        outline = OutlineMesh.of(box.low + vertices / 65_535 * box.size, triangles)
+        outline = OutlineMesh.of(box.low + vertices / 65_535 * box.size, np.int64(triangles))
         return cls(points, normals, colors, box, float(frame[6]), outline)
 
 
 def mean_of_nearest(places: np.ndarray, samples: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Mean (N, C) float32 of the values (M, C) of those samples (M, D) that are nearest to each of places (N, D)."""
-    _, owner = cKDTree(places).query(samples)
+    # Away from 0, beside which the tree's splits are denormal numbers: where these are flushed, as in training, it
+    # divides for ever.
+    away = 1 + float(np.abs(samples).max())
+    _, owner = cKDTree(np.float64(places) + away).query(np.float64(samples) + away)
     counts = np.maximum(np.bincount(owner, minlength=len(places)), 1)
     sums = [np.bincount(owner, values[:, c], len(places)) for c in range(values.shape[1])]
     return np.float32(np.stack(sums, axis=1) / counts[:, None])
