@@ -46,18 +46,18 @@ def of_object(model: ObjectModel) -> PrintFeatures:
     return of_mesh(mesh, model.mesh_path)
 
 
-def of_mesh(mesh: Mesh, where: Path, views: int = VIEWS) -> PrintFeatures:
-    """Of a mesh in metres that came from a file, drawn from so many sides.
+def of_mesh(mesh: Mesh, where: Path, views: int | None = None) -> PrintFeatures:
+    """Of a mesh in metres that came from a file, drawn from so many sides, or `VIEWS`.
 
     Raises:
         UserError: its texture cannot be read, or it has no area.
     """
     surface = DenseSurface.of(mesh, where)
-    found = PrintFeatures.of(repeated(drawn(surface, views), surface.diameter), surface.box)
+    found = PrintFeatures.of(repeated(drawn(surface, views or VIEWS), surface.diameter), surface.box)
     return replace(found, found_again=share_found_again(surface, found))
 
 
-def drawn(surface: DenseSurface, views: int = VIEWS) -> SurfaceFeatures:
+def drawn(surface: DenseSurface, views: int) -> SurfaceFeatures:
     """All features of drawings from so many sides."""
     parts = []
     for side, stride in SIDES.items():
