@@ -49,8 +49,8 @@ class FeatureSearch:
             names: of the objects to look for; all if None.
 
         Returns:
-            Hypotheses, those with most inliers first. They are to be compared with the photograph (`refine`):
-            of those with fewer than six inliers most are wrong.
+            Hypotheses, those with most inliers first. They are to be compared with the photograph (`refine`): of those
+            with fewer than six inliers most are wrong, of those with more than ten hardly any.
         """
         wanted = [name for name in self._matchers if names is None or name in names]
         if not wanted:

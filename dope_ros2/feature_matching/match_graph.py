@@ -20,7 +20,13 @@ SEEDS = 40
 
 
 class Votes(NamedTuple):
-    """Poses (N) of an object as each match alone gives them: R (N, 3, 3), t (N, 3)."""
+    """Poses T_camera_object as each match alone gives them.
+
+    Attributes:
+        R: (N, 3, 3) rotations.
+        t: (N, 3) translations [m].
+        depths: (N,) of the features themselves [m].
+    """
 
     R: np.ndarray
     t: np.ndarray
@@ -28,7 +34,7 @@ class Votes(NamedTuple):
 
 
 def rays_through(pixels: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """(N, 3) at z = 1."""
+    """Rays (N, 3) at z = 1 of the camera frame through pixels (N, 2)."""
     return np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(K).T
 
 

@@ -54,7 +54,7 @@ def find_poses(matches: Matches, K: np.ndarray, box: BoundingBox) -> list[Matche
 
 
 def _clearest(matches: Matches, K: np.ndarray, box: BoundingBox) -> tuple[Pose, np.ndarray] | None:
-    """The pose that most matches agree with, and which (N,) do."""
+    """The pose that most matches agree with, and which (N,) do; None where too few agree."""
     graph = compatible(matches, K, box)
     seeds = seeds_of(graph, MIN_INLIERS - 1)
     if not seeds:
@@ -67,6 +67,8 @@ def _clearest(matches: Matches, K: np.ndarray, box: BoundingBox) -> tuple[Pose, 
     weights = agreement(matches, R, t, K)
     kept = np.argsort(-weights.sum(1), kind="stable")[:REFINED]
     R, t, weights = R[kept], t[kept], weights[kept]
+    if np.count_nonzero(weights, axis=1).max(initial=0) < MIN_INLIERS - 1:
+        return None
     for _ in range(ROUNDS):
         used = weights.any(0)
         if not used.any():
@@ -151,7 +153,8 @@ def gauss_newton(
         seen = (places @ K.T)[..., :2] / depth
         residuals = (seen - pixels) / sigmas[..., None]
         moves = (K[:2] - seen[..., None] * K[2]) / (depth * sigmas[..., None])[..., None]  # (B, N, 2, 3)
-        J = np.concatenate([moves, np.cross(arms[..., None, :], moves)], -1).reshape(len(R), -1, 6)
+        (x, y, z), (u, v, w) = np.moveaxis(arms[..., None, :], -1, 0), np.moveaxis(moves, -1, 0)
+        J = np.stack([u, v, w, y * w - z * v, z * u - x * w, x * v - y * u], -1).reshape(len(R), -1, 6)
         robust = weights / (1 + (residuals**2).sum(-1) / 4)
         weighted = J * np.repeat(robust, 2, axis=1)[..., None]
         H = weighted.transpose(0, 2, 1) @ J
