@@ -16,7 +16,7 @@ SAME_SIDE = 0.9  # cosine of the angle between normals, above which both lie on 
 LONGEST, SHORTEST = 1.7, 0.3  # of the distance in the image that one match expects the other at; the second on one side
 DIRECTIONS = np.deg2rad(80), np.deg2rad(45)  # off from where it expects it: on different sides, and on one
 SLACK = 1.0  # of the sizes of both [px]: so far each may be off from its place
-SEEDS = 40
+SEEDS = 24
 
 
 class Votes(NamedTuple):

@@ -12,7 +12,7 @@ from dope_ros2.feature_matching.weak_perspective import weak_perspective
 from dope_ros2.geometry.bounding_box import BoundingBox
 from dope_ros2.geometry.pose import Pose, rotation_matrices
 
-TRIPLES = 10  # that are tried with each seed
+TRIPLES = 6  # that are tried with each seed
 MIN_INLIERS = 4
 MAX_INSTANCES = 5  # of an object
 OUTLIER = 3.0  # standard deviations
