@@ -89,10 +89,10 @@ def _appearance(
     from dope_ros2.network.weights import EXPORTED, appearance_file, load, match_objects
     from dope_ros2.refinement.drawing.appearances import put_appearances, summary_of
 
-    use_objects(objects_file, models)
+    use_objects(None, models)
     path = weights or default_weights()
     metadata = registry.start(path)[1] if path.suffix in EXPORTED else load(path)[1]
-    known = {model.name: model for model in match_objects(path, metadata, load_objects())}
+    known = {model.name: model for model in match_objects(path, metadata, load_objects(objects_file))}
     names = [name.strip() for name in objects.split(",")] if objects else list(known)
     for name in names:
         if name not in known:

@@ -16,9 +16,10 @@ from dope_ros2.estimation.map_predictor import Maps
 from dope_ros2.estimation.object_crops import ObjectRegion, crop_and_scale
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry import cuboid
-from dope_ros2.network.calibration import PeakCalibration
+from dope_ros2.network.calibration import PeakCalibration, RefinedScoreModel
 from dope_ros2.network.metadata import Metadata
 from dope_ros2.network.weights import load, read_appearances, save
+from dope_ros2.objects.detection import RefinedFeatures
 from dope_ros2.objects.object_model import ObjectModel
 from dope_training.calibration import pose_confidence
 from dope_training.data.split import held_out
@@ -141,7 +142,37 @@ def calibrate(
     metadata = _with_biases(replace(metadata, score_model=score_model or metadata.score_model), biases)
     network = load(weights)[0]  # the estimator may have halved the precision of its own
     save(weights, network, metadata, read_appearances(weights))
+    if refined := calibrate_refinement(weights, data, share_kept, objects, device):
+        metadata = refined
     return metadata, score_model is not None
+
+
+def calibrate_refinement(
+    weights: Path, data: list[Path], share_kept: float, objects: dict[str, ObjectModel], device: str = "auto"
+) -> Metadata | None:
+    """Measure scores and ellipsoids of refined poses alone, and write them into the file; arguments as of `calibrate`.
+
+    Returns:
+        What the weights say of themselves now; None, and nothing is written, when too few refined poses are right.
+    """
+    estimator = Estimator.load(weights, objects, device)
+    if not estimator.appearances:
+        return None
+    stores = [(Dataset.open(path), held_out(path, share_kept)[1]) for path in data]
+    pictures = [
+        pose_confidence.compare(estimator, sample, refine=True)
+        for store, kept in stores
+        for sample in readable(store, kept)
+    ]
+    before = estimator.metadata.refined_score_model
+    seen = pose_confidence.outcomes(pictures, before.covariance_scale, RefinedFeatures)
+    score_model = pose_confidence.fit(seen, RefinedScoreModel)
+    if score_model is None:
+        return None
+    network, metadata = load(weights)
+    metadata = replace(metadata, refined_score_model=score_model)
+    save(weights, network, metadata, read_appearances(weights))
+    return metadata
 
 
 def _shows_enough(samples: Iterator[Sample], names: set[str]) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy.optimize import minimize
@@ -15,9 +14,9 @@ from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.estimation.settings import Settings
 from dope_ros2.evaluation.matching import LabelledPose, match, true_poses
 from dope_ros2.geometry.pose import Pose
-from dope_ros2.network.calibration import ScoreModel
+from dope_ros2.network.calibration import RefinedScoreModel, ScoreModel
 from dope_ros2.network.metadata import TrainedObject
-from dope_ros2.objects.detection import ConfidenceFeatures, Detection
+from dope_ros2.objects.detection import ConfidenceFeatures, Detection, RefinedFeatures
 from dope_training.metrics.coverage import CHI_SQUARE_LIMITS, CLAIM, squared_lengths
 
 MIN_RIGHT_POSES = 100  # right poses; fewer say too little
@@ -26,6 +25,7 @@ MIN_VISIBILITY = 0.7  # more than elsewhere: objects less visible say more of wh
 BIAS_SIGMAS = 2.0  # so many standard errors of a bias may be chance
 RENDERER_BIAS = 0.01  # by so much biases differ between images of one renderer and of another
 BIAS_ROUNDS = 4  # of measuring distances: those that were too far off to be right are so once the bias is undone
+Model = TypeVar("Model", ScoreModel, RefinedScoreModel)
 PRIOR_PRECISION = 1.0  # precision of the prior about zero of each weight, for evidence in standard deviations
 
 
@@ -48,10 +48,10 @@ class Labelled(NamedTuple):
         return list(zip(self.found, poses, strict=True))
 
 
-def compare(estimator: Estimator, sample: Sample) -> Labelled:
-    """Let an estimator look at a stored image."""
+def compare(estimator: Estimator, sample: Sample, *, refine: bool = False) -> Labelled:
+    """Let an estimator look at a stored image, with poses as the network gives them or refined."""
     truths = true_poses(sample.objects, estimator.models)
-    return Labelled(truths, estimator(sample.rgb, sample.camera, Settings(min_score=0)))
+    return Labelled(truths, estimator(sample.rgb, sample.camera, Settings(min_score=0, refine=refine)))
 
 
 def distance_biases(pictures: list[Labelled]) -> dict[str, float]:
@@ -86,7 +86,7 @@ def _error_of_median(values: np.ndarray) -> float:
 
 
 class Outcomes(NamedTuple):
-    """What became of poses: evidence (N, 4), whether they are right (N,), and squared Mahalanobis lengths (N,).
+    """What became of poses: evidence (N, E), whether they are right (N,), and squared Mahalanobis lengths (N,).
 
     The lengths are those of errors in standard deviations before they are widened; NaN of wrong poses.
     """
@@ -96,12 +96,17 @@ class Outcomes(NamedTuple):
     lengths: np.ndarray
 
 
-def outcomes(pictures: Iterable[Labelled], covariance_scale: float) -> Outcomes:
-    """What became of the poses of images; their covariances are so many times those of independent errors."""
-    pairs = [pair for each in pictures for pair in each.right()]
-    evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(
-        -1, len(fields(ConfidenceFeatures))
-    )
+def outcomes(
+    pictures: Iterable[Labelled],
+    covariance_scale: float,
+    kind: type[ConfidenceFeatures | RefinedFeatures] = ConfidenceFeatures,
+) -> Outcomes:
+    """What became of the poses of images that rest on one kind of evidence.
+
+    Their covariances are so many times those of independent errors.
+    """
+    pairs = [pair for each in pictures for pair in each.right() if isinstance(pair[0].evidence, kind)]
+    evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(len(pairs), -1)
     lengths = [
         np.nan if pose is None else squared_lengths(pose.minus(found.pose), found.covariance / covariance_scale)["pose"]
         for found, pose in pairs
@@ -109,8 +114,8 @@ def outcomes(pictures: Iterable[Labelled], covariance_scale: float) -> Outcomes:
     return Outcomes(evidence, np.array([pose is not None for _, pose in pairs], bool), np.array(lengths, float))
 
 
-def fit(seen: Outcomes) -> ScoreModel | None:
-    """The score model that fits what became of poses; None when too few are right, or claim no deviation.
+def fit(seen: Outcomes, kind: type[Model] = ScoreModel) -> Model | None:
+    """The score model of a kind that fits what became of poses; None when too few are right, or claim no deviation.
 
     Scores by logistic regression with a weak prior about even odds. The scale of the deviations is the one with
     which the ellipsoids that should hold 95 % of the errors do.
@@ -134,4 +139,4 @@ def fit(seen: Outcomes) -> ScoreModel | None:
     sigma_scale = np.sqrt(np.quantile(seen.lengths[right], CLAIM) / CHI_SQUARE_LIMITS["pose"])
     if not np.isfinite(sigma_scale) or sigma_scale == 0:
         return None
-    return ScoreModel(*(round(float(v), 4) for v in (bias, *slopes, sigma_scale)))
+    return kind(*(round(float(v), 4) for v in (bias, *slopes, sigma_scale)))

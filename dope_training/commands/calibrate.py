@@ -10,9 +10,10 @@ import typer
 from dope_ros2.common.command_runner import command
 from dope_ros2.common.errors import UserError
 from dope_ros2.common.resources import default_weights
+from dope_ros2.network.metadata import Metadata
 from dope_ros2.objects.object_model import load_objects
 from dope_training.calibration import pose_confidence
-from dope_training.calibration.calibrate import MIN_CORNERS, calibrate
+from dope_training.calibration.calibrate import MIN_CORNERS, calibrate, calibrate_refinement
 
 
 @command("dope calibrate")
@@ -22,9 +23,21 @@ def main(
     kept: Annotated[float, typer.Option(min=0, max=1, help="share of each store to measure on, at its end")] = 0.02,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    refinement_only: Annotated[
+        bool, typer.Option("--refinement-only", help="scores and ellipsoids of refined poses, and nothing else")
+    ] = False,
 ) -> None:
     """Measure how a network's peaks and poses err, and store it with the weights."""
     path = weights or default_weights()
+    if refinement_only:
+        refined = calibrate_refinement(path, data, kept, load_objects(objects_file), device)
+        if refined is None:
+            raise UserError(
+                f"{path}: fewer than {pose_confidence.MIN_RIGHT_POSES} right refined poses in these images; raise "
+                "--kept, or give the weights appearances with `dope assets appearance`"
+            )
+        typer.echo(_of_refined(path, refined))
+        return
     measured = calibrate(path, data, kept, load_objects(objects_file), device)
     if measured is None:
         raise UserError(f"{path}: finds fewer than {MIN_CORNERS} corners in these images; train longer or raise --kept")
@@ -42,3 +55,9 @@ def main(
         else f"{path}: fewer than {pose_confidence.MIN_RIGHT_POSES} right poses in these images; scores and "
         "ellipsoids stay as they were"
     )
+    typer.echo(_of_refined(path, metadata))
+
+
+def _of_refined(path: Path, metadata: Metadata) -> str:
+    scale = metadata.refined_score_model.sigma_scale
+    return f"{path}: deviations of refined poses are {scale} times those that the comparison's noise gives"

@@ -19,6 +19,7 @@ from dope_datagen.commands.check import main as check
 from dope_datagen.dataset.store import Dataset
 from dope_ros2 import cli
 from dope_ros2.estimation.estimator import Estimator
+from dope_ros2.estimation.settings import Settings
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.network.weights import load
 from dope_ros2.objects.object_model import load_objects
@@ -42,7 +43,7 @@ def test_the_shipped_weights_say_of_a_picture_what_they_said():
     expected = json.loads((OLD / "scene" / "expected.json").read_text())
     image = np.ascontiguousarray(cv2.imread(str(OLD / "scene" / "cartons.jpg"))[..., ::-1])
     camera = CameraModel(np.array(expected["K"]), expected["width"], expected["height"])
-    found = Estimator.load(WEIGHTS, load_objects(), "cpu", "torch")(image, camera)
+    found = Estimator.load(WEIGHTS, load_objects(), "cpu", "torch")(image, camera, Settings(refine=False))
     assert [d.model.name for d in found] == [d["name"] for d in expected["detections"]]
     for now, before in zip(found, expected["detections"], strict=True):
         assert now.score == pytest.approx(before["score"], abs=0.01)

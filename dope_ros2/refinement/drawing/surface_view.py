@@ -19,7 +19,7 @@ NEAR_PLANE = 0.02  # nothing is seen nearer than this [m]
 MIN_COSINE = 0.1  # of the angle between an element's normal and the ray to it; flatter ones are not used
 CELLS_PER_SPACING = 2.0  # a cell of the depth buffer is so many spacings of the elements wide
 MIN_CELL = 2.0  # [px]
-OCCLUSION_MARGIN = 0.05  # of the diameter: an element so far behind the nearest one around it is not seen
+OCCLUSION_MARGIN = 0.04  # of the diameter: an element so far behind the nearest one around it is not seen
 MAX_SPACING = 1.0  # of the elements that are drawn [px]
 LIGHT_CELLS = 16  # on each side of the window: light is fitted to mean colours of cells, so that it does not depend on
 # whether drawing and photograph lie on each other
@@ -118,7 +118,10 @@ class SurfaceView:
         see = kernels.compiled(kernels.seen) if kernels.INSTALLED else facing
         seen, pixels, depths = see(elements.points, elements.normals, *place, window.side, MIN_COSINE, NEAR_PLANE)
         spacing = elements.spacing * focal / distance
-        shown = unhidden(pixels, depths, window.side, spacing, OCCLUSION_MARGIN * appearance.diameter)
+        to_eye = -(pose.rotation.T @ pose.translation) - elements.points[seen]
+        along = np.einsum("nd,nd->n", elements.normals[seen], to_eye)
+        slopes = np.sqrt(np.maximum(np.einsum("nd,nd->n", to_eye, to_eye) / along**2 - 1, 0)) * depths / focal
+        shown = unhidden(pixels, depths, slopes, window.side, spacing, OCCLUSION_MARGIN * appearance.diameter)
         return cls(window, pose, elements, seen[shown], pixels[shown], depths[shown], spacing)
 
     def lit(self) -> np.ndarray:
@@ -223,15 +226,19 @@ def sum_light(
     return np.bincount(cells, minlength=count), targets, np.array(bases).swapaxes(1, 2)
 
 
-def unhidden(pixels: np.ndarray, depths: np.ndarray, side: int, spacing: float, margin: float) -> np.ndarray:
+def unhidden(
+    pixels: np.ndarray, depths: np.ndarray, slopes: np.ndarray, side: int, spacing: float, margin: float
+) -> np.ndarray:
     """(N,) bool: which points no other point hides; a coarse depth buffer says so.
 
     Args:
         pixels: (N, 2) in a window [px].
         depths: (N,) [m].
+        slopes: (N,) how the depth of their surface grows with a pixel [m/px].
         side: of the window [px].
         spacing: of the points [px].
-        margin: that a point may lie behind the nearest one of its cell, or twice that of the cells around [m].
+        margin: that a point may lie behind the nearest one of its cell, besides what its slope makes, or twice as far
+            behind that of the cells around [m].
     """
     size = max(MIN_CELL, CELLS_PER_SPACING * spacing)
     count = int(side / size) + 1
@@ -240,7 +247,8 @@ def unhidden(pixels: np.ndarray, depths: np.ndarray, side: int, spacing: float, 
     columns, rows = (pixels / size).astype(int).T
     cells = rows * count + columns
     around = cv2.erode(nearest, np.ones((3, 3))).ravel()
-    return depths <= np.minimum(nearest.ravel()[cells] + margin, around[cells] + 2 * margin)
+    margins = margin + size * slopes
+    return depths <= np.minimum(nearest.ravel()[cells] + margins, around[cells] + 2 * margins)
 
 
 def sampled(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:

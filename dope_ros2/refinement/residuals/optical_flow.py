@@ -63,6 +63,8 @@ class FlowResiduals:
         inner = cv2.erode(drawing.mask.astype(np.uint8), np.ones((5, 5), np.uint8))
         columns, rows = np.rint(view.pixels).astype(int).T
         chosen = np.flatnonzero(inner[rows, columns])
+        if len(chosen) < MIN_POINTS:
+            return None
         chosen = chosen[:: max(1, len(chosen) // count)]
         pixels = view.pixels[chosen]
         flow = sampled(there, pixels)

@@ -13,7 +13,7 @@ from dope_ros2.estimation.estimator import Estimator
 from dope_ros2.io.bop import read_scene
 from dope_ros2.network.weights import load, match_objects, read_appearances, sha256
 from dope_ros2.objects.object_model import load_objects
-from dope_ros2.refinement.stored.appearances import load_appearances
+from dope_ros2.refinement.drawing.appearances import load_appearances
 from dope_training.config import OLD_KEYS, load_config
 
 REPO = Path(__file__).resolve().parents[3]
