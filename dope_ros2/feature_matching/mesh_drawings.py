@@ -76,7 +76,11 @@ class DenseSurface:
         place = pose.rotation, pose.translation, camera.K
         seen, pixels, depths = see(elements.points, elements.normals, *place, side, MIN_COSINE, NEAR_PLANE)
         spacing = elements.spacing * camera.K[0, 0] / float(pose.apply(self.box.centre)[2])
-        shown = unhidden(pixels, depths, side, spacing, OCCLUSION_MARGIN * self.diameter)
+        to_eye = pose.inverse().translation - elements.points[seen]
+        along = np.einsum("nd,nd->n", elements.normals[seen], to_eye)
+        tangents = np.sqrt(np.maximum(np.einsum("nd,nd->n", to_eye, to_eye) / along**2 - 1, 0))
+        slopes = tangents * depths / camera.K[0, 0]
+        shown = unhidden(pixels, depths, slopes, side, spacing, OCCLUSION_MARGIN * self.diameter)
         window = Window(np.zeros((side, side, 3), np.float32), camera.K, np.ones((side, side), bool), np.eye(2, 3))
         return SurfaceView(window, pose, elements, seen[shown], pixels[shown], depths[shown], spacing)
 
