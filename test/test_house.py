@@ -23,8 +23,8 @@ MAX_MODULES = 12  # of a folder
 LAYOUT = {
     "dope_ros2": """
         cli nodes nodes.dope nodes.view nodes.soak nodes.base nodes.messages commands visualization.viewer visualization
-        benchmarks pipeline estimation estimation.pnp refinement refinement.residuals refinement.drawing engines legacy
-        tracking evaluation meshes network harness objects io geometry common
+        benchmarks pipeline estimation estimation.pnp feature_matching refinement refinement.residuals
+        refinement.drawing engines legacy tracking evaluation meshes network harness objects io geometry common
     """,
     "dope_datagen": """
         commands benchmarks generation inspection formats dataset renderers.path renderers.raster renderers scenes

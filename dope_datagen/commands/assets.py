@@ -22,6 +22,7 @@ from dope_ros2.common.command_runner import commands
 from dope_ros2.common.errors import UserError, closest
 from dope_ros2.common.resources import default_weights
 from dope_ros2.meshes.read_parts import MESH_SUFFIXES
+from dope_ros2.objects.mesh_units import name_from
 from dope_ros2.objects.object_model import UNITS, ObjectModel, load_objects, use_objects
 
 SAME_BOX = 0.005  # of an edge
@@ -57,7 +58,7 @@ def _prepare(
     """Write a mesh as OBJ in metres with one texture and few triangles, and its entry for objects.yaml."""
     if mesh_unit not in UNITS:
         raise UserError(f"--mesh-unit {mesh_unit!r} is not one of {', '.join(UNITS)}")
-    name = name or entries.name_from(mesh)
+    name = name or name_from(mesh)
     file = Path(objects_file or "objects.yaml")
     taken = entries.known(objects_file)
     class_id = entries.check_new(taken, file, name, class_id or (None if objects_file else _next_id()))

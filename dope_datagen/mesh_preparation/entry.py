@@ -13,8 +13,6 @@ from dope_ros2.common import files
 from dope_ros2.common.errors import UserError
 from dope_ros2.objects.object_model import ObjectModel, load_objects
 
-GENERIC = ("textured", "textured_simple", "model", "mesh", "object", "untitled", "visual", "scene")
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -48,12 +46,6 @@ class Entry:
             lines += [f"  - {{axis: {_numbers(r['axis'])}, offset: {_numbers(r['offset'], 9)}}}" for r in rows]
         pad = " " * indent
         return "".join(f"{pad}{line}\n" for line in [f"{_scalar(self.name)}:", *(pad + line for line in lines)])
-
-
-def name_from(path: Path) -> str:
-    """A name for an object, from its file's or, where that says nothing, its folder's."""
-    word = path.resolve().parent.name if path.stem.lower() in GENERIC else path.stem
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", word).strip("_-") or "object"
 
 
 def check_new(objects: dict[str, ObjectModel], file: Path, name: str, class_id: int | None) -> int:

@@ -13,9 +13,9 @@ from dope_datagen.mesh_preparation.mesh_file import MeshFile
 from dope_datagen.mesh_preparation.prepare import TRIANGLES
 from dope_datagen.mesh_preparation.surface import Surface
 from dope_datagen.mesh_preparation.symmetry import Axis, Symmetry, verdict
-from dope_datagen.mesh_preparation.units import Verdict, judge
 from dope_ros2.common.errors import UserError
 from dope_ros2.geometry.bounding_box import BoundingBox
+from dope_ros2.objects.mesh_units import Verdict, judge
 
 MIN_EDGE_RATIO = 1e-4  # of the longest edge; the cuboid needs a height
 DIRECTIONS = 600  # in which the outermost vertices are looked for

@@ -26,6 +26,7 @@ from dope_ros2.visualization import overlay
 
 if TYPE_CHECKING:
     from dope_ros2.estimation.estimator import Estimator
+    from dope_ros2.estimation.mesh_estimator import MeshEstimator
     from dope_ros2.estimation.settings import Settings
 
 SCHEMA = "dope-predictions/1"
@@ -35,7 +36,7 @@ SCHEMA = "dope-predictions/1"
 class PredictionRun:
     """Everything that one call of `dope predict` gathers."""
 
-    estimator: Estimator
+    estimator: Estimator | MeshEstimator
     settings: Settings
     lens: AssumedCamera
     out: Path
@@ -163,11 +164,11 @@ def lines(run: PredictionRun, sources: list[FoundSource]) -> Iterator[str]:
             run.problems.append(message if str(source.path) in message else f"{source.path}: {message}")
 
 
-def write(run: PredictionRun, weights: Path) -> None:
-    """Write predictions.json and, when there were BOP scenes, results.csv."""
+def write(run: PredictionRun, weights: Path | None) -> None:
+    """Write predictions.json and, when there were BOP scenes, results.csv; without weights meshes were looked for."""
     content = {
         "schema": SCHEMA,
-        "weights": weights.name,
+        "weights": weights.name if weights else None,
         "settings": asdict(run.settings),
         "images": run.entries,
         "problems": run.problems,

@@ -17,10 +17,12 @@ from dope_ros2.common.resources import default_weights
 from dope_ros2.geometry.camera import load_camera
 from dope_ros2.io.assumed_camera import ASSUMED_FIELD_OF_VIEW, AssumedCamera
 from dope_ros2.io.input_files import FoundSource, find_sources
+from dope_ros2.objects.mesh_units import name_from
 from dope_ros2.objects.object_model import load_objects
 
 if TYPE_CHECKING:
     from dope_ros2.estimation.estimator import Estimator
+    from dope_ros2.estimation.mesh_estimator import MeshEstimator
 
 ASSUMPTION = (
     f"no intrinsics: a horizontal field of view of {math.degrees(ASSUMED_FIELD_OF_VIEW):.0f} degrees is assumed and "
@@ -28,7 +30,7 @@ ASSUMPTION = (
 )
 
 
-def execute(run: PredictionRun, sources: list[FoundSource], weights: Path) -> None:
+def execute(run: PredictionRun, sources: list[FoundSource], weights: Path | None) -> None:
     """Process every source, print what was found, and write the result files."""
     files.new_folder(run.out)
     if run.lens.assumed and not all(map(knows_camera, sources)):
@@ -48,12 +50,12 @@ def knows_camera(source: FoundSource) -> bool:
         return True
 
 
-def select(estimator: Estimator, objects: str | None, weights: Path) -> set[str]:
-    """The names of the objects to report: those asked for, or all that the weights know."""
-    known = {model.name for model in estimator.models}
+def select(known: set[str], objects: str | None, weights: Path | None) -> set[str]:
+    """The names of the objects to report: those asked for, or all that the weights know or, without, meshes are of."""
     names = {name.strip() for name in objects.split(",")} - {""} if objects else known
     for name in sorted(names - known):
-        raise UserError(f"{weights}: was not trained on the object {name!r}{closest(name, known)}")
+        cause = f"{weights}: was not trained on" if weights else "--mesh: none is of"
+        raise UserError(f"{cause} the object {name!r}{closest(name, known)}")
     return names
 
 
@@ -65,11 +67,29 @@ def _lens(camera: Path | None, focal: float | None) -> AssumedCamera:
     return AssumedCamera(load_camera(camera) if camera else None, focal, str(camera or ""))
 
 
+def _by_weights(weights: Path, objects_file: Path | None, device: str) -> Estimator:
+    from dope_ros2.estimation.estimator import Estimator
+
+    return Estimator.load(weights, load_objects(objects_file), device)
+
+
+def _by_meshes(meshes: list[Path]) -> MeshEstimator:
+    from dope_ros2.estimation.mesh_estimator import MeshEstimator
+
+    estimator = MeshEstimator.load(meshes)
+    for note in estimator.notes:
+        print(note, flush=True)
+    return estimator
+
+
 @command("dope predict")
 def main(
     inputs: Annotated[list[Path], typer.Argument(help="images, videos, folders of them, BOP scenes or datasets")],
     out: Annotated[Path, typer.Option(help="folder for the results")],
     weights: Annotated[Path | None, typer.Option(help="default: weights/dope-lite.safetensors of the package")] = None,
+    mesh: Annotated[
+        list[Path] | None, typer.Option(help="find this printed object by its mesh, without weights; may be repeated")
+    ] = None,
     objects: Annotated[str | None, typer.Option(help="names of the objects to report, separated by commas")] = None,
     objects_file: Annotated[Path | None, typer.Option(help="objects.yaml; default: the package's")] = None,
     camera: Annotated[Path | None, typer.Option(help="camera_info YAML; BOP scenes have their own cameras")] = None,
@@ -84,13 +104,19 @@ def main(
     """Estimate poses in images, folders, videos and BOP scenes."""
     lens = _lens(camera, focal)
     sources, problems = find_sources(inputs)
-    weights = weights or default_weights()
+    if mesh and weights:
+        raise UserError("--mesh and --weights contradict each other: meshes are looked for without a network; give one")
+    weights = None if mesh else weights or default_weights()
     if sources:
-        from dope_ros2.estimation.estimator import Estimator
         from dope_ros2.estimation.settings import Settings
 
-        estimator = Estimator.load(weights, load_objects(objects_file), device)
-        chosen = {"input_height": input_height, "objects": tuple(sorted(select(estimator, objects, weights)))}
+        if mesh:
+            names = select({name_from(path) for path in mesh}, objects, None)
+            estimator = _by_meshes(mesh)
+        else:
+            estimator = _by_weights(weights, objects_file, device)
+            names = select({model.name for model in estimator.models}, objects, weights)
+        chosen = {"input_height": input_height, "objects": tuple(sorted(names))}
         chosen |= {} if min_score is None else {"min_score": min_score}
         execute(PredictionRun(estimator, Settings(**chosen), lens, out, images, problems=problems), sources, weights)
     for problem in problems:

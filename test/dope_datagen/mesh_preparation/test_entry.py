@@ -8,7 +8,7 @@ import pytest
 
 from dope_datagen.assets.library import object_mesh
 from dope_datagen.commands.assets import main
-from dope_datagen.mesh_preparation.entry import Entry, name_from
+from dope_datagen.mesh_preparation.entry import Entry
 from dope_datagen.mesh_preparation.mesh_file import read
 from dope_datagen.mesh_preparation.surface import agreement
 from dope_ros2.objects.object_model import load_objects
@@ -112,11 +112,6 @@ def test_all_of_an_entry_comes_back(tmp_path):
     assert model.symmetries_discrete == (tuple(flip),)
     assert model.symmetries_continuous == (around,)
     assert (model.mesh, model.mesh_unit, model.color) == ("a: b.obj", "cm", (1, 2, 3))
-
-
-def test_a_file_that_says_nothing_is_named_after_its_folder():
-    assert name_from(Path("ycb/003_cracker box/textured.obj")) == "003_cracker_box"
-    assert name_from(Path("x/mug (1).glb")) == "mug_1"
 
 
 def test_files_are_not_replaced_unasked_and_a_folder_that_cannot_be_written_is_named(tmp_path, prepared, capsys):

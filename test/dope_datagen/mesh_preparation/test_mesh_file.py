@@ -6,7 +6,6 @@ import pytest
 import trimesh
 
 from dope_datagen.commands.assets import main
-from dope_datagen.mesh_preparation import units
 from dope_datagen.mesh_preparation.mesh_file import read
 from dope_datagen.mesh_preparation.report import inspect
 from dope_datagen.mesh_preparation.surface import agreement, bilinear
@@ -64,32 +63,6 @@ def test_materials_and_vertex_colours_are_read(tmp_path):
     assert source.materials == 2
     levels = {tuple(np.round(c).astype(int)) for c in source.surface.corner_colors[:, 0]}
     assert levels == {(255, 0, 0), (124, 124, 124)}
-
-
-@pytest.mark.parametrize(
-    ("longest", "unit", "sure"),
-    [
-        (0.2, "m", True),
-        (20, "cm", False),
-        (8, "cm", True),
-        (200, "mm", True),
-        (40, "mm", False),
-        (2.5, "cm", True),
-        (1.65, "cm", False),
-    ],
-)
-def test_the_unit_is_that_of_a_thing_to_pick(longest, unit, sure):
-    verdict = units.judge("x.obj", longest)
-    assert (verdict.name, verdict.sure) == (unit, sure)
-    assert units.judge("x.obj", 0.1, chosen="m").sure
-
-
-def test_a_unit_that_the_file_states_wins_if_it_is_plausible_and_is_named_if_not():
-    assert units.judge("x.dae", 40, declared=0.01).name == "cm"
-    assert units.judge("x.dae", 5, declared=0.0254).factor == 0.0254
-    verdict = units.judge("x.glb", 160, declared=1.0)
-    assert (verdict.name, verdict.sure) == ("mm", False)
-    assert "the file says m, which would make it 160 m" in verdict.reason
 
 
 CUBE = "v 0 0 0\nv .1 0 0\nv 0 .1 0\nv 0 0 .1\n"

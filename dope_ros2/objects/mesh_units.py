@@ -1,7 +1,8 @@
-"""Which unit a mesh file is in: few files say, so the size of a thing that a hand can take decides."""
+"""What a mesh file says of its object without an objects.yaml: its name, and its unit, which its size decides."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,13 @@ GRASPABLE = (0.015, 0.7)  # [m], longest edge of things that are picked
 TYPICAL = 0.12  # [m]
 CLEAR = 2.5  # times nearer to the typical size than in any other unit, and the verdict is sure
 MIN_SIZE = 0.002  # [m]
+GENERIC = ("textured", "textured_simple", "model", "mesh", "object", "untitled", "visual", "scene")
+
+
+def name_from(path: Path) -> str:
+    """A name for an object, from its file's or, where that says nothing, its folder's."""
+    word = path.resolve().parent.name if path.stem.lower() in GENERIC else path.stem
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", word).strip("_-") or "object"
 
 
 class Verdict(NamedTuple):
