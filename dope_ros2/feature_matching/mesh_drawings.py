@@ -14,7 +14,7 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.meshes.mesh import Mesh
 from dope_ros2.refinement.drawing import kernels
 from dope_ros2.refinement.drawing.appearance import Elements
-from dope_ros2.refinement.drawing.mesh_appearance import _colors, _samples
+from dope_ros2.refinement.drawing.mesh_appearance import surface_samples, texture_colors
 from dope_ros2.refinement.drawing.surface_view import NEAR_PLANE, SurfaceView, Window, facing, unhidden
 
 SAMPLES = 240_000  # enough for drawings of 350 px
@@ -45,8 +45,8 @@ class DenseSurface:
         Raises:
             UserError: its texture cannot be read, or it has no area.
         """
-        points, normals, uvs, area = _samples(mesh, SAMPLES, where)
-        colors, spacing = _colors(mesh, uvs, where), float(np.sqrt(area / SAMPLES))
+        points, normals, uvs, area = surface_samples(mesh, SAMPLES, where)
+        colors, spacing = texture_colors(mesh, uvs, where), float(np.sqrt(area / SAMPLES))
         return cls(Elements(points, normals, colors, spacing), BoundingBox.of(mesh.positions.astype(float)))
 
     @property

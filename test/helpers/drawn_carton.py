@@ -35,8 +35,8 @@ def dense():
     """Points (N, 3), normals and colours of the carton, many times as many."""
     model = load_objects()["carton"]
     mesh = mesh_appearance.read_mesh(model.mesh_path)
-    points, normals, uvs, _ = mesh_appearance._samples(mesh, 600_000, model.mesh_path)
-    return points, normals, np.asarray(mesh_appearance._colors(mesh, uvs, model.mesh_path), float)
+    points, normals, uvs, _ = mesh_appearance.surface_samples(mesh, 600_000, model.mesh_path)
+    return points, normals, np.asarray(mesh_appearance.texture_colors(mesh, uvs, model.mesh_path), float)
 
 
 @cache

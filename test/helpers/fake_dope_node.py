@@ -31,6 +31,7 @@ class Foretold:
 
     models, can_follow, stages = MODELS, False, StageTimer()
     engine = SimpleNamespace(name="foretold", fallback="", memory=lambda: None)
+    appearances = SimpleNamespace(notes=[])
 
     def __call__(self, image, camera, settings):
         assert image.shape == (camera.height, camera.width, 3)

@@ -56,8 +56,8 @@ def of_mesh(mesh: Mesh, where: Path) -> Appearance:
     Raises:
         UserError: its texture cannot be read, or it has no area.
     """
-    points, normals, uvs, area = _samples(mesh, ELEMENTS * SAMPLES, where)
-    colors = _colors(mesh, uvs, where)
+    points, normals, uvs, area = surface_samples(mesh, ELEMENTS * SAMPLES, where)
+    colors = texture_colors(mesh, uvs, where)
     first = np.random.default_rng(0).permutation(ELEMENTS) * SAMPLES + SAMPLES // 2
     box = BoundingBox.of(mesh.positions.astype(float))
     lever = NORMAL_LEVER * float(np.linalg.norm(box.size))
@@ -73,7 +73,7 @@ def of_mesh(mesh: Mesh, where: Path) -> Appearance:
     )
 
 
-def _samples(mesh: Mesh, count: int, where: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def surface_samples(mesh: Mesh, count: int, where: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Points (count, 3) spread evenly by area, their outward normals, texture coordinates (count, 2), and the area."""
     corners, uvs = mesh.positions[mesh.triangles].astype(float), mesh.uvs[mesh.triangles].astype(float)
     a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -92,7 +92,7 @@ def _samples(mesh: Mesh, count: int, where: Path) -> tuple[np.ndarray, np.ndarra
     return points, normals[chosen] / doubled[chosen, None], coordinates, float(until[-1]) / 2
 
 
-def _colors(mesh: Mesh, uvs: np.ndarray, where: Path) -> np.ndarray:
+def texture_colors(mesh: Mesh, uvs: np.ndarray, where: Path) -> np.ndarray:
     """(N, 3) sRGB levels at texture coordinates (N, 2)."""
     tint = linear_to_levels(np.asarray(mesh.color, float)) / 255
     if mesh.texture is None:
