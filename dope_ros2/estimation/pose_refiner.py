@@ -19,6 +19,7 @@ from dope_ros2.refinement.mirrored_pose import mirrored_face
 from dope_ros2.refinement.render_and_compare import COMPLETE, FOLLOWING, Refinement, RefinementStage, refine
 
 MIN_SCORE = 0.01  # of a pose that is worth the time
+HOPELESS = 0.05  # score below which no other start is tried either
 CONVINCING = 0.7  # score from which on no other start is tried, and an object is followed without a network
 
 
@@ -77,7 +78,7 @@ class PoseRefiner:
             refined = None if found is None else self._scored(detection, found, camera)
             if refined is not None and (best is None or refined.score > best.score):
                 best = refined
-            if best is not None and best.score >= CONVINCING:
+            if best is None or not HOPELESS <= best.score < CONVINCING:
                 break
         return [] if best is None else [best]
 

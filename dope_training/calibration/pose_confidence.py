@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -106,7 +107,9 @@ def outcomes(
     Their covariances are so many times those of independent errors.
     """
     pairs = [pair for each in pictures for pair in each.right() if isinstance(pair[0].evidence, kind)]
-    evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(len(pairs), -1)
+    evidence = np.array([detection.evidence.row for detection, _ in pairs], float).reshape(
+        len(pairs), len(fields(kind))
+    )
     lengths = [
         np.nan if pose is None else squared_lengths(pose.minus(found.pose), found.covariance / covariance_scale)["pose"]
         for found, pose in pairs

@@ -136,7 +136,11 @@ def test_scores_and_ellipsoids_stay_when_there_is_too_little_to_measure_them(fil
     data, weights = files
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
     for measured in (ScoreModel(bias=1.0, sigma_scale=1.7), None):
-        monkeypatch.setattr(tested.pose_confidence, "fit", lambda _, measured=measured: measured)
+        monkeypatch.setattr(
+            tested.pose_confidence,
+            "fit",
+            lambda _, kind=ScoreModel, measured=measured: measured if kind is ScoreModel else None,
+        )
         assert main(["--weights", str(weights), "--data", str(data)]) == 0
         assert load(weights)[1].score_model == ScoreModel(bias=1.0, sigma_scale=1.7)
     assert "1.7 times" in (told := capsys.readouterr().out)
@@ -147,9 +151,13 @@ def test_distances_are_measured_anew_and_kept_where_there_is_too_little_to_measu
     data, weights = files
     monkeypatch.setattr(tested, "corner_errors", lambda *_: errors(0.5, 0.2, 0.4))
     given, compare = [], tested.pose_confidence.compare
-    monkeypatch.setattr(
-        tested.pose_confidence, "compare", lambda e, s: given.append(e.metadata.objects[0]) or compare(e, s)
-    )
+
+    def compare_and_note(estimator, sample, **asked):
+        if not asked:
+            given.append(estimator.metadata.objects[0])
+        return compare(estimator, sample, **asked)
+
+    monkeypatch.setattr(tested.pose_confidence, "compare", compare_and_note)
     for measured, then in (({"carton": 0.042}, 0.042), ({}, 0.042), ({"carton": 0.0}, 0.0)):
         monkeypatch.setattr(tested.pose_confidence, "distance_biases", lambda _, measured=measured: measured)
         assert main(["--weights", str(weights), "--data", str(data)]) == 0
