@@ -75,8 +75,8 @@ def test_the_answer_belongs_to_the_object_not_to_the_camera():
     image = np.ascontiguousarray(photograph(0)[v : v + 300, u : u + 300])
     one = refine(photograph(0), CAMERA, appearance(), start)
     two = refine(image, CAMERA.cropped(u, v, 300, 300), appearance(), start)
-    assert np.degrees(one.pose.angle_to(two.pose)) < 0.05
-    assert one.pose.distance_to(two.pose) < 1e-4
+    assert np.degrees(one.pose.angle_to(two.pose)) < 0.1
+    assert one.pose.distance_to(two.pose) < 3e-4
 
 
 def test_the_order_of_the_elements_hardly_matters():
