@@ -27,7 +27,7 @@ EXTRAS = {
     "bags": ("rosbags>=0.10",),
     # Openvino makes the node twice as fast on a CPU; the other two are for ONNX files.
     "engines": ("onnx>=1.16", "onnxruntime>=1.18", "openvino>=2024.4"),
-    # Loops of the refinement, compiled: with it, drawing an object takes less than half as long.
+    # Loops of the refinement, compiled: drawing an object is quicker with it.
     "speed": ("numba>=0.59",),
     "datagen": (
         "fast-simplification>=0.1.7",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dope_ros2.estimation.confidence import MIN_DEVIATION
+from dope_ros2.estimation.confidence import claimed_deviations
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.network.calibration import RefinedScoreModel
@@ -16,7 +16,7 @@ from dope_ros2.objects.object_model import ObjectModel
 from dope_ros2.refinement.drawing import kernels
 from dope_ros2.refinement.drawing.appearance import Appearance
 from dope_ros2.refinement.mirrored_pose import mirrored_face
-from dope_ros2.refinement.render_and_compare import COMPLETE, FOLLOWING, Refinement, RefinementStage, refine
+from dope_ros2.refinement.render_and_compare import FOLLOWING, Refinement, refine
 
 MIN_SCORE = 0.01  # of a pose that is worth the time
 HOPELESS = 0.05  # score below which no other start is tried either
@@ -32,13 +32,7 @@ class PoseRefiner:
         if appearances:
             kernels.warm_up()
 
-    def __call__(
-        self,
-        image: np.ndarray,
-        camera: CameraModel,
-        detections: list[Detection],
-        stages: tuple[RefinementStage, ...] = COMPLETE,
-    ) -> list[Detection]:
+    def __call__(self, image: np.ndarray, camera: CameraModel, detections: list[Detection]) -> list[Detection]:
         """The same detections with better poses and scores; those without a pose that can be drawn are left out."""
         answers = []
         for detection in detections:
@@ -46,7 +40,7 @@ class PoseRefiner:
             if appearance is None:
                 answers.append(detection)
             elif detection.score >= MIN_SCORE:
-                answers += self._best(image, camera, detection, appearance, stages)
+                answers += self._best(image, camera, detection, appearance)
         return answers
 
     def follow(
@@ -63,18 +57,13 @@ class PoseRefiner:
         return answers
 
     def _best(
-        self,
-        image: np.ndarray,
-        camera: CameraModel,
-        detection: Detection,
-        appearance: Appearance,
-        stages: tuple[RefinementStage, ...],
+        self, image: np.ndarray, camera: CameraModel, detection: Detection, appearance: Appearance
     ) -> list[Detection]:
         """The detection refined, from another start where the first leads to nothing that looks right."""
         best: Detection | None = None
         mirrored = mirrored_face(detection.pose, appearance.box)
         for start in (detection.pose, mirrored):
-            found = None if start is None else refine(image, camera, appearance, start, stages)
+            found = None if start is None else refine(image, camera, appearance, start)
             refined = None if found is None else self._scored(detection, found, camera)
             if refined is not None and (best is None or refined.score > best.score):
                 best = refined
@@ -96,16 +85,13 @@ class PoseRefiner:
 def refined_features(found: Refinement, detection: Detection, camera: CameraModel) -> RefinedFeatures:
     """What the score of a refined pose is made of."""
     centre = np.array(detection.model.centre)
-    x, y, _ = found.pose.rotation @ centre
-    along = np.array([0, 0, 1, y, -x, 0])  # how the centre's z moves with the pose
-    distance = max(float(found.pose.apply(centre)[2]), MIN_DEVIATION)
-    deviation = np.sqrt(max(along @ found.covariance @ along, MIN_DEVIATION**2))
-    turns = np.maximum(np.diag(found.covariance)[3:], MIN_DEVIATION**2)
+    distance = float(found.pose.apply(centre)[2])
+    range_, turn = claimed_deviations(found.pose, found.covariance, centre)
     return RefinedFeatures(
         print=found.likeness.print,
         outline=found.likeness.outline,
         contrast=float(np.log1p(found.likeness.contrast)),
         size=float(np.log(camera.K[0, 0] * detection.model.diameter / distance)),
-        range=float(np.log(deviation / distance)),
-        turn=float(np.log(np.sqrt(turns.mean()))),
+        range=range_,
+        turn=turn,
     )

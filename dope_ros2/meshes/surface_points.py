@@ -59,11 +59,20 @@ def sample_surface(triangles: np.ndarray, count: int = POINT_COUNT) -> tuple[np.
     if (a * normals).sum() < 0:  # six times the volume
         normals = -normals
     areas = np.linalg.norm(normals, axis=1)
+    chosen, u, v = spread(areas, count)
+    return a[chosen] + u * ab[chosen] + v * ac[chosen], normals[chosen] / areas[chosen, None]
+
+
+def spread(areas: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where points spread evenly over triangles of these areas (M,) lie, whatever the unit.
+
+    Returns:
+        Their triangles (count,), and how far along the edges from the first corner to the others, (count, 1) each.
+    """
     until = np.cumsum(areas)
     chosen = np.searchsorted(until, (np.arange(count) + 0.5) / count * until[-1])
     u, v = (np.arange(count)[:, None] * R2_SEQUENCE % 1).T[..., None]
-    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-    return a[chosen] + u * ab[chosen] + v * ac[chosen], normals[chosen] / areas[chosen, None]
+    return chosen, np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
 
 
 def object_triangles(model: ObjectModel) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import expit
 
-from dope_ros2.objects.detection import ConfidenceFeatures, RefinedFeatures
+from dope_ros2.objects.detection import Evidence
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,22 @@ class PeakCalibration:
         return self.sigma_sure + self.sigma_slope * (1 - np.clip(heights, 0, 1))
 
 
+class LogisticModel:
+    """Scores from evidence; who inherits has a bias, a weight for each feature by its name, and `sigma_scale`."""
+
+    @property
+    def covariance_scale(self) -> float:
+        """Claimed covariances are this many times those of independent errors, or of the comparison's noise."""
+        return self.sigma_scale**2
+
+    def score(self, evidence: Evidence) -> float:
+        """Probability that a pose is right: within 10 % of the distance and 20 degrees (`matching`)."""
+        weights = np.array([getattr(self, feature.name) for feature in fields(evidence)])
+        return float(expit(self.bias + weights @ evidence.row))
+
+
 @dataclass(frozen=True)
-class ScoreModel:
+class ScoreModel(LogisticModel):
     """How far a network's poses are to be trusted; `dope calibrate` measures it.
 
     The defaults are for networks of which nothing is known.
@@ -48,19 +62,9 @@ class ScoreModel:
     turn: float = 0.0
     sigma_scale: float = 2.0
 
-    @property
-    def covariance_scale(self) -> float:
-        """Claimed covariances are this many times those of independent errors."""
-        return self.sigma_scale**2
-
-    def score(self, evidence: ConfidenceFeatures) -> float:
-        """Probability that a pose is right: within 10 % of the distance and 20 degrees (`matching`)."""
-        weights = np.array([self.belief, self.cells, self.range, self.turn])
-        return float(expit(self.bias + weights @ evidence.row))
-
 
 @dataclass(frozen=True)
-class RefinedScoreModel:
+class RefinedScoreModel(LogisticModel):
     """How far poses are to be trusted that were compared with the photograph; `dope calibrate` measures it.
 
     Attributes:
@@ -77,13 +81,3 @@ class RefinedScoreModel:
     range: float = 0.0
     turn: float = 0.0
     sigma_scale: float = 2.0
-
-    @property
-    def covariance_scale(self) -> float:
-        """Claimed covariances are this many times those that the comparison's noise gives."""
-        return self.sigma_scale**2
-
-    def score(self, evidence: RefinedFeatures) -> float:
-        """Probability that a pose is right: within 10 % of the distance and 20 degrees (`matching`)."""
-        weights = np.array([self.print, self.outline, self.contrast, self.size, self.range, self.turn])
-        return float(expit(self.bias + weights @ evidence.row))

@@ -11,8 +11,17 @@ from dope_ros2.geometry.pose import Pose
 from dope_ros2.objects.object_model import ObjectModel
 
 
+class Evidence:
+    """Features that a score is made of, each a number."""
+
+    @property
+    def row(self) -> np.ndarray:
+        """(N,) in the order of the attributes."""
+        return np.array([getattr(self, f.name) for f in fields(self)])
+
+
 @dataclass(frozen=True)
-class ConfidenceFeatures:
+class ConfidenceFeatures(Evidence):
     """What a pose rests on.
 
     Attributes:
@@ -27,14 +36,9 @@ class ConfidenceFeatures:
     range: float
     turn: float
 
-    @property
-    def row(self) -> np.ndarray:
-        """(4,) in the order of the attributes."""
-        return np.array([getattr(self, f.name) for f in fields(self)])
-
 
 @dataclass(frozen=True)
-class RefinedFeatures:
+class RefinedFeatures(Evidence):
     """What a pose rests on that was compared with the photograph.
 
     Attributes:
@@ -51,11 +55,6 @@ class RefinedFeatures:
     size: float
     range: float
     turn: float
-
-    @property
-    def row(self) -> np.ndarray:
-        """(6,) in the order of the attributes."""
-        return np.array([getattr(self, f.name) for f in fields(self)])
 
 
 def no_keypoints() -> np.ndarray:
@@ -86,7 +85,7 @@ class Detection:
     covariance: np.ndarray
     keypoints: np.ndarray = field(default_factory=no_keypoints)
     reprojection_error: float = np.nan
-    evidence: ConfidenceFeatures | RefinedFeatures | None = None
+    evidence: Evidence | None = None
     track: str = ""
     unseen_for: float = 0.0
 

@@ -31,7 +31,7 @@ class RefinementStage:
         side: of the window [px].
         fill: share of it that the object spans.
         flow: follow the optical flow, and nothing else.
-        photometric: weight of an element of the surface, 1 if each spoke for itself; 0: not compared.
+        photometric: weight of an element of the surface, 1 if each spoke for itself.
         blur: of both images [px].
         surroundings: which brightness is normalised by, so wide [px].
         reach: of the lines across the outline [px].
@@ -61,7 +61,7 @@ FINE = (
     RefinementStage(136, 0.82, blur=0.8, surroundings=13, reach=5, limit=2.5),
     RefinementStage(136, 0.82, blur=0.7, surroundings=11, reach=4, limit=2.0),
 )
-COMPLETE, FOLLOWING, ONE_ROUND = COARSE + FINE, (FINE[0], FINE[-1]), FINE[-1:]
+COMPLETE, FOLLOWING = COARSE + FINE, (FINE[0], FINE[-1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from dope_ros2.geometry.camera import CameraModel
 from dope_ros2.geometry.pose import Pose
+from dope_ros2.meshes.read_mesh import read_mesh
 from dope_ros2.objects.object_model import load_objects
 from dope_ros2.refinement.drawing import mesh_appearance
 from dope_ros2.refinement.drawing.surface_view import splat, unhidden
@@ -34,7 +35,7 @@ def appearance():
 def dense():
     """Points (N, 3), normals and colours of the carton, many times as many."""
     model = load_objects()["carton"]
-    mesh = mesh_appearance.read_mesh(model.mesh_path)
+    mesh = read_mesh(model.mesh_path)
     points, normals, uvs, _ = mesh_appearance.surface_samples(mesh, 600_000, model.mesh_path)
     return points, normals, np.asarray(mesh_appearance.texture_colors(mesh, uvs, model.mesh_path), float)
 

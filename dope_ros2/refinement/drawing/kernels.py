@@ -22,6 +22,11 @@ def compiled(loops: Callable) -> Callable:
     return numba.njit(cache=True, nogil=True)(loops)
 
 
+def fastest(loops: Callable, numpy_form: Callable) -> Callable:
+    """A function of this file, compiled, or without Numba its form in NumPy."""
+    return compiled(loops) if INSTALLED else numpy_form
+
+
 def seen(
     points: np.ndarray,
     normals: np.ndarray,

@@ -15,7 +15,7 @@ from dope_ros2.meshes.decimate import decimate
 from dope_ros2.meshes.mesh import Mesh
 from dope_ros2.meshes.parts import linear_to_levels, weld
 from dope_ros2.meshes.read_mesh import read_mesh
-from dope_ros2.meshes.surface_points import R2_SEQUENCE, check_size
+from dope_ros2.meshes.surface_points import check_size, spread
 from dope_ros2.objects.object_model import UNITS, ObjectModel
 from dope_ros2.refinement.drawing.appearance import ELEMENTS, MAX_TRIANGLES, NORMAL_LEVER, Appearance, mean_of_nearest
 from dope_ros2.refinement.drawing.silhouette import OutlineMesh
@@ -81,15 +81,12 @@ def surface_samples(mesh: Mesh, count: int, where: Path) -> tuple[np.ndarray, np
     if ((a - mesh.box.centre) * normals).sum() < 0:  # six times the volume: they point inward
         normals = -normals
     doubled = np.linalg.norm(normals, axis=1)
-    until = np.cumsum(doubled)
-    if not until[-1] > 0:
+    if not doubled.any():
         raise UserError(f"{where}: all {len(corners)} triangles have zero area; export it again")
-    chosen = np.searchsorted(until, (np.arange(count) + 0.5) / count * until[-1])
-    u, v = (np.arange(count)[:, None] * R2_SEQUENCE % 1).T[..., None]
-    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    chosen, u, v = spread(doubled, count)
     coordinates = uvs[chosen, 0] + u * (uvs[chosen, 1] - uvs[chosen, 0]) + v * (uvs[chosen, 2] - uvs[chosen, 0])
     points = a[chosen] + u * ab[chosen] + v * ac[chosen]
-    return points, normals[chosen] / doubled[chosen, None], coordinates, float(until[-1]) / 2
+    return points, normals[chosen] / doubled[chosen, None], coordinates, float(doubled.sum()) / 2
 
 
 def texture_colors(mesh: Mesh, uvs: np.ndarray, where: Path) -> np.ndarray:

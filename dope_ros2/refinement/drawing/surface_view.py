@@ -115,7 +115,7 @@ class SurfaceView:
         focal, distance = window.K[0, 0], max(float(pose.apply(appearance.box.centre)[2]), NEAR_PLANE)
         elements = appearance.level(MAX_SPACING * distance / focal)
         place = np.ascontiguousarray(pose.rotation), np.ascontiguousarray(pose.translation), window.K
-        see = kernels.compiled(kernels.seen) if kernels.INSTALLED else facing
+        see = kernels.fastest(kernels.seen, facing)
         seen, pixels, depths = see(elements.points, elements.normals, *place, window.side, MIN_COSINE, NEAR_PLANE)
         spacing = elements.spacing * focal / distance
         to_eye = -(pose.rotation.T @ pose.translation) - elements.points[seen]
@@ -134,7 +134,7 @@ class SurfaceView:
         photograph = sampled(self.window.image, self.pixels)
         size = -(-self.window.side // LIGHT_CELLS)
         columns, rows = (self.pixels / size).astype(int).T
-        add = kernels.compiled(kernels.light_sums) if kernels.INSTALLED else sum_light
+        add = kernels.fastest(kernels.light_sums, sum_light)
         counts, targets, bases = add(rows * LIGHT_CELLS + columns, colors, normals, photograph, LIGHT_CELLS**2)
         used = counts > counts.max(initial=0) / 4
         target = targets[:, used] / counts[used]
@@ -147,7 +147,7 @@ class SurfaceView:
     def drawn(self, colors: np.ndarray) -> Drawing:
         """The object in these colours (N, 3) of the elements: each pixel the mean of those around it."""
         side = self.window.side
-        add = kernels.compiled(kernels.splatted) if kernels.INSTALLED else splat
+        add = kernels.fastest(kernels.splatted, splat)
         sums = np.float32(add(self.pixels, colors, side))
         covered = (sums[..., 3] > MIN_COVERAGE).astype(np.uint8)
         mask = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((3, 3) if self.spacing < 1.5 else (5, 5), np.uint8))
@@ -242,7 +242,7 @@ def unhidden(
     """
     size = max(MIN_CELL, CELLS_PER_SPACING * spacing)
     count = int(side / size) + 1
-    find = kernels.compiled(kernels.nearest_of_cells) if kernels.INSTALLED else smallest_depths
+    find = kernels.fastest(kernels.nearest_of_cells, smallest_depths)
     nearest = find(pixels, depths, size, count)
     columns, rows = (pixels / size).astype(int).T
     cells = rows * count + columns

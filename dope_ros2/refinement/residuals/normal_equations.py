@@ -20,9 +20,6 @@ class NormalEquations(NamedTuple):
     information: np.ndarray
     gradient: np.ndarray
 
-    def __add__(self, other: NormalEquations) -> NormalEquations:
-        return NormalEquations(self.information + other.information, self.gradient + other.gradient)
-
 
 class Residuals(Protocol):
     """Something seen in an image that a pose should explain; linearised where it was made, valid nearby."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import correlate1d
 
 from dope_ros2.geometry.pose import Pose
 from dope_ros2.refinement.drawing.silhouette import MIN_LINES, Contour, OutlineMesh
@@ -118,7 +119,5 @@ def frequencies(bins: np.ndarray) -> np.ndarray:
     """Smoothed frequencies (BINS**3,) of colours (N,), none of them zero."""
     histogram = np.bincount(bins, minlength=BINS**3).reshape(BINS, BINS, BINS).astype(float)
     for axis in range(3):
-        padded = np.pad(histogram, [(1, 1) if k == axis else (0, 0) for k in range(3)])
-        before, after = (np.take(padded, range(k, k + BINS), axis) for k in (0, 2))
-        histogram = (before + 2 * histogram + after) / 4
+        histogram = correlate1d(histogram, [0.25, 0.5, 0.25], axis, mode="constant")
     return histogram.ravel() * ((1 - UNSEEN) / histogram.sum()) + UNSEEN / BINS**3
